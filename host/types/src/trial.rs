@@ -1,0 +1,151 @@
+//! Index configurations and what measuring one gave.
+//!
+//! Field names are those of the journals that are already out there, so that those still read: fields
+//! that came later are optional or have a default.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{PluginRef, Timestamp};
+
+/// A configuration of an HNSW index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IndexConfig {
+    /// Neighbours kept per node and layer (twice as many on the ground layer).
+    #[serde(default = "IndexConfig::default_m")]
+    pub m: u32,
+    /// Candidates looked at while a node is inserted.
+    pub ef_construction: u32,
+    /// Candidates kept while searching.
+    pub ef_search: u32,
+    /// Seed of the build.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl IndexConfig {
+    const fn default_m() -> u32 {
+        16
+    }
+
+    /// Whether both are served by the same graph: they differ in `ef_search` at most.
+    #[must_use]
+    pub fn same_build(&self, other: &Self) -> bool {
+        (self.m, self.ef_construction, self.seed) == (other.m, other.ef_construction, other.seed)
+    }
+}
+
+impl Default for IndexConfig {
+    /// `m` 16, `ef_construction` 80, `ef_search` 30.
+    fn default() -> Self {
+        Self {
+            m: Self::default_m(),
+            ef_construction: 80,
+            ef_search: 30,
+            seed: 0,
+        }
+    }
+}
+
+/// A 95 % confidence interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Interval {
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+}
+
+/// What a trial measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TrialMetrics {
+    /// Seconds spent building the graph; 0 when the trial reused one.
+    pub build_time_secs: f64,
+    /// Median search latency in microseconds, one thread.
+    pub search_latency_p50_us: f64,
+    /// 95th percentile of search latency in microseconds.
+    pub search_latency_p95_us: f64,
+    /// 99th percentile of search latency in microseconds.
+    pub search_latency_p99_us: f64,
+    /// Mean share of the true k nearest neighbours that were found, in 0..=1.
+    pub recall_at_k: f64,
+    /// 95 % interval of the mean recall over the queries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall_interval: Option<Interval>,
+    /// The k of `recall_at_k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k: Option<u32>,
+    /// Bytes of vectors and graph in memory.
+    pub memory_bytes: u64,
+    /// Vectors in the index.
+    pub vectors: u64,
+    /// Queries that were asked.
+    pub eval_queries: u64,
+    /// Median latency of exact search in microseconds, one thread.
+    pub brute_force_latency_us: f64,
+    /// Mean distance computations per query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distances_per_query: Option<f64>,
+}
+
+/// One line of an index's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Trial {
+    /// Unique within the index; promotion names a trial by it.
+    #[serde(alias = "trial_id")]
+    pub id: String,
+    /// What was tried.
+    pub config: IndexConfig,
+    /// What it gave.
+    pub metrics: TrialMetrics,
+    /// When the trial ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Free note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The graph that was searched; trials that share one share its build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// Version of the index's vectors that was searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<String>,
+    /// The machine it ran on: processor model and number of cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Who proposed the configuration; none for a person or a grid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed_by: Option<PluginRef>,
+    /// Why it was proposed, in the proposer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who scored it when it was journalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scored_by: Option<PluginRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shape that journals had before federation: no `m`, no interval, no build.
+    #[test]
+    fn a_journal_line_of_the_older_shape_reads() {
+        let line = r#"{"id":"t1","config":{"ef_construction":20,"ef_search":30,"seed":7},
+            "metrics":{"build_time_secs":8.0,"search_latency_p50_us":509.0,"search_latency_p95_us":800.0,
+            "search_latency_p99_us":900.0,"recall_at_k":0.96,"memory_bytes":1,"vectors":100000,
+            "eval_queries":20,"brute_force_latency_us":43983.0},"note":"seed"}"#;
+        let trial: Trial = serde_json::from_str(line).expect("older line");
+        assert_eq!(trial.config.m, 16);
+        assert_eq!(trial.metrics.recall_interval, None);
+    }
+
+    #[test]
+    fn one_build_serves_every_ef_search() {
+        let base = IndexConfig::default();
+        assert!(base.same_build(&IndexConfig {
+            ef_search: 99,
+            ..base
+        }));
+        assert!(!base.same_build(&IndexConfig { m: 8, ..base }));
+    }
+}
