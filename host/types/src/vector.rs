@@ -35,7 +35,7 @@ pub enum VectorBackend {
 /// Number of components of a vector, 1 to 65,536.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "u32", into = "u32")]
-#[schema(value_type = u32, minimum = 1, maximum = 65536)]
+#[schema(value_type = u32)]
 pub struct Dimension(NonZeroU32);
 
 /// A number of components outside 1 to 65,536.
