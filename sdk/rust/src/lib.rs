@@ -1,1 +1,83 @@
-//! stub
+//! Write a Boathouse plugin in Rust.
+//!
+//! A plugin is a WebAssembly component that makes one kind of judgement for the host. Its author
+//! implements one trait on a type without fields and names it in the export macro of its kind:
+//!
+//! | kind | trait | macro | decides |
+//! |---|---|---|---|
+//! | proposer | [`Proposer`] | [`export_proposer!`] | which configuration to try next |
+//! | scoring | [`Scoring`] | [`export_scoring!`] | which trial is best |
+//! | pii | [`Pii`] | [`export_pii!`] | which columns hold personal data |
+//!
+//! A whole scoring plugin; the crate that holds it sets `crate-type = ["cdylib", "rlib"]` and is
+//! built by `cargo build --release --target wasm32-wasip2`:
+//!
+//! ```
+//! use boathouse_sdk::{Description, Error, Objective, Scoring, Trials, Verdict};
+//!
+//! struct Frugal;
+//!
+//! impl Scoring for Frugal {
+//!     fn describe() -> Description {
+//!         Description::new("my-team/frugal", "1.0.0", "The less memory the better.")
+//!             .reads(["memory_bytes", "recall_low"])
+//!     }
+//!
+//!     fn evaluate(trials: &Trials, objective: &Objective) -> Result<Vec<Verdict>, Error> {
+//!         let least = trials.memory_bytes.iter().min().copied();
+//!         let judge = |trial: boathouse_sdk::Trial| Verdict {
+//!             feasible: trial.recall_low >= objective.recall_floor,
+//!             front: u32::from(Some(trial.memory_bytes) > least),
+//!             score: -(trial.memory_bytes as f64),
+//!             reason: None,
+//!         };
+//!         Ok(trials.iter().map(judge).collect())
+//!     }
+//! }
+//!
+//! boathouse_sdk::export_scoring!(Frugal);
+//! ```
+//!
+//! The same type runs natively, so that plugin logic is tested by plain `cargo test`:
+//!
+//! ```
+//! use boathouse_sdk::{Trial, Trials};
+//!
+//! let mut trials = Trials::new(["m", "ef_search"]);
+//! trials.push(Trial { settings: &[16, 30], recall: 0.97, ..Trial::default() });
+//! assert_eq!(trials.iter().next().map(|trial| trial.settings[1]), Some(30));
+//! ```
+//!
+//! What a plugin may rely on:
+//!
+//! - Each call gets a fresh instance. Nothing survives a call, hence no trait takes `self`.
+//! - Input has been checked against the contract before the plugin sees it: every column of
+//!   [`Trials`] has one entry per row, every sampled value of a [`pii::Column`] is a string.
+//! - There are no files, network, environment or entropy, and the clock stands still. The host
+//!   offers [`host::log`] and [`host::settings`]; chance comes from [`Context::seed`].
+//! - An [`Error`] is recorded as data. A panic traps: the host counts it as a failure.
+//!
+//! What is not here: bindings on native targets. They exist for `target_family = "wasm"` only, so
+//! natively this crate links nothing and the macros merely check that the trait is implemented.
+
+mod describe;
+mod error;
+mod export;
+pub mod host;
+pub mod pii;
+pub mod proposer;
+pub mod scoring;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+mod trials;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod wasm;
+
+pub use crate::describe::{Description, Extra};
+pub use crate::error::Error;
+pub use crate::host::{Level, Settings};
+pub use crate::pii::Pii;
+pub use crate::proposer::{Context, Proposal, Proposer};
+pub use crate::scoring::{Scoring, Verdict};
+pub use crate::trials::{Objective, Trial, Trials};

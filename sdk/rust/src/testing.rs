@@ -1,0 +1,45 @@
+//! The host's side, for native unit tests of plugin logic.
+//!
+//! State is per thread, so tests that run side by side do not see each other. It exists on native
+//! targets only: inside a component the real host answers.
+
+use std::cell::RefCell;
+
+use crate::Level;
+
+thread_local! {
+    static SETTINGS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `body` while [`host::settings`](crate::host::settings) answers these; afterwards, also when
+/// `body` panics, it answers what it did before.
+pub fn with_settings<'a, T>(
+    settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    body: impl FnOnce() -> T,
+) -> T {
+    struct Restore(Vec<(String, String)>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SETTINGS.replace(std::mem::take(&mut self.0));
+        }
+    }
+    let settings = settings.into_iter();
+    let owned = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let _restore = Restore(SETTINGS.replace(owned.collect()));
+    body()
+}
+
+/// Takes the lines that were logged on this thread since the last call.
+#[must_use]
+pub fn take_log() -> Vec<(Level, String)> {
+    LOG.take()
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    LOG.with_borrow_mut(|lines| lines.push((level, message.to_owned())));
+}
+
+pub(crate) fn settings() -> Vec<(String, String)> {
+    SETTINGS.with_borrow(Clone::clone)
+}
