@@ -38,7 +38,7 @@ macro_rules! __export {
             #[cfg(target_family = "wasm")]
             type Guest = $crate::wasm::$guest<$plugin>;
             #[cfg(target_family = "wasm")]
-            $crate::wasm::$world::export!(Guest with_types_in $crate::wasm::$world);
+    $crate::wasm::$world::export!(Guest with_types_in $crate::wasm::$world);
         };
     };
 }

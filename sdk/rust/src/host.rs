@@ -100,7 +100,9 @@ mod tests {
     #[test]
     fn a_bad_setting_is_named() {
         with_settings([("epsilon", "often")], || {
-            let refused = settings().parse::<f64>("epsilon").expect_err("not a number");
+            let refused = settings()
+                .parse::<f64>("epsilon")
+                .expect_err("not a number");
             let text = refused.to_string();
             assert!(text.contains("`epsilon` is `often`"), "{text}");
         });

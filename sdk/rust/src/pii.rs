@@ -211,7 +211,9 @@ mod tests {
         let column = Column::new("c", "Utf8");
         let column = column.with_packed(text.to_owned(), offsets.to_vec(), counts.to_vec())?;
         let values = column.values();
-        Ok(values.map(|(value, count)| (value.to_owned(), count)).collect())
+        Ok(values
+            .map(|(value, count)| (value.to_owned(), count))
+            .collect())
     }
 
     #[test]
@@ -228,7 +230,10 @@ mod tests {
     fn packed_values_are_whole_or_refused_by_column() {
         let one = |value: &str, count| (value.to_owned(), count);
         assert_eq!(unpack("", &[0], &[]), Ok(Vec::new()));
-        assert_eq!(unpack("aé", &[0, 1, 3], &[4, 5]), Ok(vec![one("a", 4), one("é", 5)]));
+        assert_eq!(
+            unpack("aé", &[0, 1, 3], &[4, 5]),
+            Ok(vec![one("a", 4), one("é", 5)])
+        );
 
         let check = |text: &str, offsets: &[u32], counts: &[u32], fault: &str| {
             let refused = unpack(text, offsets, counts).expect_err(fault).to_string();

@@ -116,7 +116,11 @@ impl Trials {
     /// has further measures, which a row does not carry.
     pub fn push(&mut self, trial: Trial<'_>) {
         let widths = (trial.settings.len(), self.measures.len());
-        assert_eq!(widths, (self.knobs.len(), 0), "one setting per knob, no measures");
+        assert_eq!(
+            widths,
+            (self.knobs.len(), 0),
+            "one setting per knob, no measures"
+        );
         self.count += 1;
         self.settings.extend_from_slice(trial.settings);
         self.recall.push(trial.recall);
@@ -229,7 +233,11 @@ mod tests {
         let mut short = journal();
         short.distances.pop();
         let refused = short.check().expect_err("one distance is missing");
-        assert!(refused.to_string().contains("`distances` has 1 entries for 2"));
+        assert!(
+            refused
+                .to_string()
+                .contains("`distances` has 1 entries for 2")
+        );
 
         let mut narrow = journal();
         narrow.settings.pop();

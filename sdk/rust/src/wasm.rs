@@ -188,7 +188,10 @@ impl From<Vec<Verdict>> for scoring::Verdicts {
             front: own.iter().map(|verdict| verdict.front).collect(),
             score: own.iter().map(|verdict| verdict.score).collect(),
             reasons: match said {
-                true => own.into_iter().map(|verdict| verdict.reason.unwrap_or_default()).collect(),
+                true => own
+                    .into_iter()
+                    .map(|verdict| verdict.reason.unwrap_or_default())
+                    .collect(),
                 false => Vec::new(),
             },
             extra: Vec::new(),
@@ -203,7 +206,9 @@ impl TryFrom<proposer::Context> for Context {
         let trials = Trials::try_from(given.trials)?;
         let champion = given.champion.map(|row| row as usize);
         if champion.is_some_and(|row| row >= trials.len()) {
-            return Err(Error::invalid_input("the champion is not a row of the journal"));
+            return Err(Error::invalid_input(
+                "the champion is not a row of the journal",
+            ));
         }
         let index = given.index;
         let knobs = given.knobs.into_iter().map(|knob| proposer_types::Knob {
