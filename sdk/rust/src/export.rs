@@ -8,7 +8,7 @@
 #[macro_export]
 macro_rules! export_scoring {
     ($plugin:ty) => {
-        $crate::__export!($plugin, $crate::Scoring, scoring, ScoringGuest);
+        $crate::__export!($plugin, $crate::Scoring, scoring);
     };
 }
 
@@ -16,7 +16,7 @@ macro_rules! export_scoring {
 #[macro_export]
 macro_rules! export_proposer {
     ($plugin:ty) => {
-        $crate::__export!($plugin, $crate::Proposer, proposer, ProposerGuest);
+        $crate::__export!($plugin, $crate::Proposer, proposer);
     };
 }
 
@@ -24,21 +24,23 @@ macro_rules! export_proposer {
 #[macro_export]
 macro_rules! export_pii {
     ($plugin:ty) => {
-        $crate::__export!($plugin, $crate::Pii, pii, PiiGuest);
+        $crate::__export!($plugin, $crate::Pii, pii);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($plugin:ty, $kind:path, $world:ident, $guest:ident) => {
+    ($plugin:ty, $kind:path, $world:ident) => {
         const _: () = {
             const fn implements<T: $kind>() {}
             implements::<$plugin>();
             #[cfg(target_family = "wasm")]
-            type Guest = $crate::wasm::$guest<$plugin>;
+            type Guest = $crate::wasm::$world::Exports<$plugin>;
             #[cfg(target_family = "wasm")]
-    $crate::wasm::$world::export!(Guest with_types_in $crate::wasm::$world);
+            $crate::wasm::$world::bindings::export!(
+                Guest with_types_in $crate::wasm::$world::bindings
+            );
         };
     };
 }

@@ -57,6 +57,10 @@
 //!   offers [`host::log`] and [`host::settings`]; chance comes from [`Context::seed`].
 //! - An [`Error`] is recorded as data. A panic traps: the host counts it as a failure.
 //!
+//! A component names the types of every kind that is compiled in, which costs some hundred bytes. A
+//! plugin that wants to name only its own depends on this crate with `default-features = false` and
+//! the feature of its kind: `proposer`, `scoring` or `pii`.
+//!
 //! What is not here: bindings on native targets. They exist for `target_family = "wasm"` only, so
 //! natively this crate links nothing and the macros merely check that the trait is implemented.
 

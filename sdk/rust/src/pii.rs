@@ -94,10 +94,7 @@ impl Column {
     }
 
     /// Puts packed values in, after checking that they are whole.
-    #[cfg_attr(
-        not(any(test, target_family = "wasm")),
-        expect(dead_code, reason = "called where a table enters the component")
-    )]
+    #[cfg(any(test, all(target_family = "wasm", feature = "pii")))]
     pub(crate) fn with_packed(
         mut self,
         text: String,
@@ -145,6 +142,7 @@ impl Packed {
         self.counts.push(count);
     }
 
+    #[cfg(any(test, all(target_family = "wasm", feature = "pii")))]
     fn fault(&self) -> Option<&'static str> {
         let end = self.offsets.last().map(|&end| end as usize);
         if self.offsets.first() != Some(&0) || end != Some(self.text.len()) {

@@ -4,7 +4,7 @@
 //! thousand rows reads three slices. [`Trials::iter`] offers the same data row by row. Every column
 //! has exactly [`Trials::len`] entries; the crate checks it where a journal enters the component.
 
-use crate::{Error, Extra};
+use crate::Extra;
 
 /// A journal of trials, oldest first, one entry per trial in every column.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -135,11 +135,8 @@ impl Trials {
     }
 
     /// Refuses a journal in which a column has another length than the journal has rows.
-    #[cfg_attr(
-        not(any(test, target_family = "wasm")),
-        expect(dead_code, reason = "called where a journal enters the component")
-    )]
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    #[cfg(any(test, target_family = "wasm"))]
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
         let columns = [
             ("recall", self.recall.len()),
             ("recall_low", self.recall_low.len()),
@@ -156,13 +153,13 @@ impl Trials {
         let mut lengths = columns.into_iter().chain(measures);
         if let Some((name, length)) = lengths.find(|&(_, length)| length != self.count) {
             let count = self.count;
-            return Err(Error::invalid_input(format!(
+            return Err(crate::Error::invalid_input(format!(
                 "column `{name}` has {length} entries for {count} trials"
             )));
         }
         if self.count.checked_mul(self.knobs.len()) != Some(self.settings.len()) {
             let (settings, count, knobs) = (self.settings.len(), self.count, self.knobs.len());
-            return Err(Error::invalid_input(format!(
+            return Err(crate::Error::invalid_input(format!(
                 "{settings} settings for {count} trials of {knobs} knobs"
             )));
         }
