@@ -1,0 +1,236 @@
+//! Dates of birth.
+//!
+//! Any date may be one, so a value says little: the form is that of a date without a time of day,
+//! the year is one in which people of today were born, and years spread over a lifetime. The name,
+//! or people in neighbouring columns, must do the rest; a column of recent timestamps never gets here.
+
+use super::{Grade, Kind, Match};
+use crate::column::Declared;
+use crate::fusion;
+use crate::header::Terms;
+use crate::value::Value;
+
+pub(crate) static DATE_OF_BIRTH: Kind = Kind {
+    name: "date_of_birth",
+    types: &[Declared::Text, Declared::Integer, Declared::Temporal],
+    terms: &Terms {
+        phrases: &[
+            ("dob", 1.0),
+            ("birth", 0.7),
+            ("birthday", 1.0),
+            ("birthdate", 1.0),
+            ("birth date", 1.0),
+            ("birth day", 0.8),
+            ("birth dt", 1.0),
+            ("bday", 1.0),
+            ("date of birth", 1.0),
+            ("dateofbirth", 1.0),
+            ("born", 0.8),
+            ("born on", 1.0),
+            ("born at", 0.4),
+            ("geburtsdatum", 1.0),
+            ("geburtstag", 1.0),
+            ("geboren", 0.8),
+            ("geboortedatum", 1.0),
+            ("date naissance", 1.0),
+            ("date de naissance", 1.0),
+            ("naissance", 0.8),
+            ("fecha nacimiento", 1.0),
+            ("fecha de nacimiento", 1.0),
+            ("nacimiento", 0.8),
+            ("data nascita", 1.0),
+            ("data di nascita", 1.0),
+            ("data nascimento", 1.0),
+            ("data de nascimento", 1.0),
+            ("nascimento", 0.8),
+            ("data urodzenia", 1.0),
+            ("fodselsdato", 1.0),
+            ("fodelsedatum", 1.0),
+            ("dogum tarihi", 1.0),
+            ("дата рождения", 1.0),
+            ("生年月日", 1.0),
+            ("出生日期", 1.0),
+            ("birth place", -1.0),
+            ("birth country", -1.0),
+            ("date", -0.4),
+            ("time", -1.0),
+            ("timestamp", -1.0),
+            ("created", -1.0),
+            ("updated", -1.0),
+            ("modified", -1.0),
+            ("at", -1.0),
+            ("death", -1.0),
+            ("hire", -1.0),
+            ("hired", -1.0),
+            ("released", -1.0),
+            ("release date", -1.0),
+            ("start date", -1.0),
+            ("end date", -1.0),
+            ("order date", -1.0),
+            ("hire date", -1.0),
+            ("founded", -1.0),
+            ("published", -1.0),
+            ("expires", -1.0),
+        ],
+        alone: &[],
+    },
+    inspect: date_of_birth,
+    calibration: &fusion::DATE_OF_BIRTH,
+    of_people: false,
+};
+
+/// First letters of the months in English.
+const MONTHS: [&[u8]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+];
+
+fn date_of_birth(value: &Value<'_>) -> Option<Match> {
+    if !(3..=16).contains(&value.digits()) || value.text.len() > 32 {
+        return None;
+    }
+    let (year, full) = year_of(value.text)?;
+    let grade = match year {
+        1925..=2007 if full => Grade::Strong,
+        1900..=2027 => Grade::Weak,
+        _ => return None,
+    };
+    let bucket = u8::try_from(year - 1900).ok()?;
+    Some(Match::whole(grade).in_bucket(bucket))
+}
+
+/// The year of a date and whether it was written in full; `None` for what is no date or has a time of
+/// day other than midnight.
+fn year_of(text: &str) -> Option<(u32, bool)> {
+    let date = without_midnight(text)?;
+    if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: u32 = date.parse().ok()?;
+        let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
+        return is_day(month, day).then_some((year, true));
+    }
+    let mut parts = date
+        .split(['-', '/', '.', ' ', ','])
+        .filter(|part| !part.is_empty());
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let (a, b) = (Part::parse(first)?, Part::parse(second)?);
+    if first.len() == 4 {
+        let valid = match (b, Part::parse(third)?) {
+            (Part::Number(month), Part::Number(day)) => is_day(month, day),
+            (b, c) => day_and_month(b, c),
+        };
+        return valid.then_some((number(first)?, true));
+    }
+    let year = number(third)?;
+    let (year, full) = match third.len() {
+        4 => (year, true),
+        2 => (if year <= 27 { 2000 + year } else { 1900 + year }, false),
+        _ => return None,
+    };
+    day_and_month(a, b).then_some((year, full))
+}
+
+/// Cuts off midnight; `None` when another time of day follows.
+fn without_midnight(text: &str) -> Option<&str> {
+    let Some(at) = text.find(':') else {
+        return Some(text);
+    };
+    let start = text[..at].rfind(['T', ' '])?;
+    let midnight = text[start + 1..]
+        .bytes()
+        .all(|byte| matches!(byte, b'0' | b':' | b'.' | b'Z' | b'+'));
+    midnight.then(|| text[..start].trim_end())
+}
+
+/// A day or a month.
+#[derive(Clone, Copy)]
+enum Part {
+    Number(u32),
+    Month,
+}
+
+impl Part {
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.first()?.is_ascii_digit() {
+            return number(text).map(Self::Number);
+        }
+        let head = bytes.get(..3)?;
+        let known = MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month));
+        (known && bytes.len() <= 9).then_some(Self::Month)
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    let digits = text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// Whether two parts are a month and a day in either order.
+fn day_and_month(a: Part, b: Part) -> bool {
+    match (a, b) {
+        (Part::Number(a), Part::Number(b)) => is_day(a, b) || is_day(b, a),
+        (Part::Number(day), Part::Month) | (Part::Month, Part::Number(day)) => is_day(1, day),
+        (Part::Month, Part::Month) => false,
+    }
+}
+
+fn is_day(month: u32, day: u32) -> bool {
+    let days = match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_without_a_time() {
+        let check = |text: &str, expected: Option<(u32, bool)>| {
+            assert_eq!(year_of(text), expected, "{text}");
+        };
+        check("1985-03-12", Some((1985, true)));
+        check("1985/3/2", Some((1985, true)));
+        check("12.03.1985", Some((1985, true)));
+        check("12/31/1985", Some((1985, true)));
+        check("31/12/1985", Some((1985, true)));
+        check("19850312", Some((1985, true)));
+        check("March 12, 1985", Some((1985, true)));
+        check("12 Mar 1985", Some((1985, true)));
+        check("12-Mar-85", Some((1985, false)));
+        check("1985-03-12T00:00:00Z", Some((1985, true)));
+        check("1985-03-12 00:00:00.000", Some((1985, true)));
+        for other in [
+            "1985-03-12 10:30:00",
+            "1985-13-12",
+            "31/31/1985",
+            "30.02.1985",
+            "1985-03",
+            "1985",
+            "1.2.3",
+            "1-2-3-4",
+            "12345678",
+            "Mar Mar 1985",
+            "10:30",
+            "été 12 1985",
+        ] {
+            check(other, None);
+        }
+    }
+
+    #[test]
+    fn years_of_the_living() {
+        let grade = |text: &str| date_of_birth(&Value::new(text)?).map(|found| found.grade);
+        assert_eq!(grade("1985-03-12"), Some(Grade::Strong));
+        assert_eq!(grade("2024-03-12"), Some(Grade::Weak));
+        assert_eq!(grade("12/03/85"), Some(Grade::Weak));
+        assert_eq!(grade("1785-03-12"), None);
+        assert_eq!(grade("2085-03-12"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! What one kind has seen in one column: counts only, never a value.
+
+use crate::kinds::{Checksum, Country, Extent, Grade, Match};
+
+/// Share of the matched values that must agree on a country before it is reported.
+const COUNTRY_SHARE: f64 = 0.8;
+
+/// Counts over distinct values.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Values that are of the kind as a whole, by grade.
+    pub(crate) strong: u32,
+    pub(crate) fair: u32,
+    pub(crate) weak: u32,
+    /// Values that contain a piece of the kind.
+    pub(crate) within: u32,
+    /// Matched values whose checksum holds, and those whose checksum fails.
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+    /// Matched values that can stand for the kind by themselves: not weak, checksum not failed.
+    pub(crate) sure: u32,
+    /// One bit per bucket that a matched value fell into.
+    buckets: u128,
+    countries: Vec<(Country, u32)>,
+}
+
+impl Tally {
+    /// Counts one matched value.
+    pub(crate) fn add(&mut self, found: Match) {
+        match (found.extent, found.grade) {
+            (Extent::Within, _) => self.within += 1,
+            (Extent::Whole, Grade::Strong) => self.strong += 1,
+            (Extent::Whole, Grade::Fair) => self.fair += 1,
+            (Extent::Whole, Grade::Weak) => self.weak += 1,
+        }
+        match found.checksum {
+            Checksum::Passed => self.passed += 1,
+            Checksum::Failed => self.failed += 1,
+            Checksum::Absent => {}
+        }
+        let sure = found.grade != Grade::Weak && found.checksum != Checksum::Failed;
+        self.sure += u32::from(sure);
+        self.buckets |= 1 << (found.bucket & 127);
+        if let Some(country) = found.country {
+            self.add_country(country);
+        }
+    }
+
+    /// Values of the kind as a whole.
+    pub(crate) fn whole(&self) -> u32 {
+        self.strong + self.fair + self.weak
+    }
+
+    /// All values that matched.
+    pub(crate) fn matched(&self) -> u32 {
+        self.whole() + self.within
+    }
+
+    /// Distance between the lowest and the highest bucket seen.
+    pub(crate) fn spread(&self) -> u32 {
+        if self.buckets == 0 {
+            return 0;
+        }
+        127 - self.buckets.leading_zeros() - self.buckets.trailing_zeros()
+    }
+
+    /// The country that nearly all matched values agree on.
+    pub(crate) fn country(&self) -> Option<Country> {
+        let (country, count) = self.countries.iter().max_by_key(|(_, count)| count)?;
+        let agree = f64::from(*count) >= COUNTRY_SHARE * f64::from(self.matched());
+        agree.then_some(*country)
+    }
+
+    fn add_country(&mut self, country: Country) {
+        match self
+            .countries
+            .iter_mut()
+            .find(|(known, _)| *known == country)
+        {
+            Some((_, count)) => *count += 1,
+            None => self.countries.push((country, 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_country_needs_agreement() {
+        let tally = |countries: &[&str]| {
+            let mut tally = Tally::default();
+            for country in countries {
+                let found = Match::whole(Grade::Strong);
+                tally.add(match Country::new(country) {
+                    Some(country) => found.in_country(country),
+                    None => found,
+                });
+            }
+            tally.country().map(|country| country.to_string())
+        };
+        assert_eq!(tally(&[]), None);
+        assert_eq!(
+            tally(&["DE", "DE", "DE", "DE", "FR"]),
+            Some("DE".to_owned())
+        );
+        assert_eq!(tally(&["DE", "DE", "FR"]), None);
+        assert_eq!(tally(&["DE", "", ""]), None);
+    }
+
+    #[test]
+    fn spread_is_between_the_outermost_buckets() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.spread(), 0);
+        for bucket in [40, 70, 101] {
+            tally.add(Match::whole(Grade::Fair).in_bucket(bucket));
+        }
+        assert_eq!(tally.spread(), 61);
+    }
+}

@@ -1,0 +1,543 @@
+//! Whole columns through the detector: what must be found under clear, opaque and misleading names,
+//! and what must not.
+
+use boathouse_sdk::Pii;
+use boathouse_sdk::pii::{Column, Finding, Scope, Table};
+
+use crate::{Detector, THRESHOLD};
+
+const EMAILS: &[&str] = &[
+    "ann@example.com",
+    "bob.b@mail.example.org",
+    "c+d@sub.example.co.uk",
+    "jörg@müller.de",
+];
+const PHONES: &[&str] = &[
+    "+49 30 1234567",
+    "+33 1 23 45 67 89",
+    "(415) 555-2671",
+    "020 7946 0958",
+];
+const PEOPLE: &[&str] = &[
+    "Maria Garcia",
+    "John Smith",
+    "Zoë Müller",
+    "Kenji Tanaka",
+    "Anna Kowalska",
+];
+const GIVEN: &[&str] = &[
+    "Maria", "John", "Fatima", "Kenji", "Giulia", "Pavel", "Ngozi", "Zoë",
+];
+const CARDS: &[&str] = &[
+    "4111111111111111",
+    "5500 0000 0000 0004",
+    "378282246310005",
+    "6011-1111-1111-1117",
+    "3530111333300000",
+];
+const IBANS: &[&str] = &[
+    "DE89 3704 0044 0532 0130 00",
+    "DE75512108001245126199",
+    "DE02120300000000202051",
+];
+const SSNS: &[&str] = &["536-22-8726", "219-45-1234", "001-01-0001", "772-31-9999"];
+const ADDRESSES_OF_MACHINES: &[&str] = &[
+    "203.0.113.95",
+    "2001:db8::8a2e:370:7334",
+    "192.168.17.4",
+    "10.1.2.3",
+];
+const URLS: &[&str] = &[
+    "https://example.com/a",
+    "http://b.example.org",
+    "www.example.net/x?y=z",
+];
+const BIRTHDAYS: &[&str] = &[
+    "1985-03-12",
+    "1942-11-02",
+    "1999-07-30",
+    "1967-01-01",
+    "2003-05-17",
+    "1958-09-09",
+];
+const STREETS: &[&str] = &[
+    "221B Baker Street",
+    "Hauptstraße 12, 10115 Berlin",
+    "12 rue de la Paix",
+    "5 Elm Avenue",
+];
+const VERSIONS: &[&str] = &["1.2.3.4", "2.0.0.1", "10.0.1.2", "3.14.1.0", "12.3.4.5"];
+
+fn column(name: &str, declared: &str, values: &[&str]) -> Column {
+    Column::new(name, declared).with_values(values.iter().map(|value| (*value, 1)))
+}
+
+fn detect(columns: Vec<Column>) -> Vec<Finding> {
+    let table = Table {
+        name: "table".to_owned(),
+        columns,
+        ..Table::default()
+    };
+    let findings = Detector::detect(&table).expect("always answers");
+    for finding in &findings {
+        let evidence = finding.evidence;
+        assert!(
+            (THRESHOLD..1.0).contains(&finding.confidence),
+            "{finding:?}"
+        );
+        assert!((0.0..=1.0).contains(&evidence.name_evidence), "{finding:?}");
+        assert!(evidence.matched <= evidence.tested, "{finding:?}");
+        assert!(evidence.checksum_passed <= evidence.matched, "{finding:?}");
+    }
+    findings
+}
+
+/// The kinds found in a column of text that stands alone; `~` marks those of some values only.
+fn found(name: &str, declared: &str, values: &[&str]) -> String {
+    let findings = detect(vec![column(name, declared, values)]);
+    let kinds = findings.iter().map(|finding| match finding.scope {
+        Scope::WholeColumn => finding.kind.clone(),
+        Scope::SomeValues => format!("~{}", finding.kind),
+    });
+    kinds.collect::<Vec<_>>().join(" ")
+}
+
+fn check(name: &str, values: &[&str], expected: &str) {
+    assert_eq!(
+        found(name, "Utf8", values),
+        expected,
+        "{name}: {:?}",
+        values.first()
+    );
+}
+
+fn check_typed(name: &str, declared: &str, values: &[&str], expected: &str) {
+    assert_eq!(
+        found(name, declared, values),
+        expected,
+        "{name}: {declared}"
+    );
+}
+
+/// Repeatable digits without a pattern.
+fn digits(count: usize, length: usize) -> Vec<String> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + u8::try_from(state % 10).expect("a digit"))
+    };
+    (0..count)
+        .map(|_| (0..length).map(|_| next()).collect())
+        .collect()
+}
+
+fn borrowed(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn clear_names() {
+    check("email", EMAILS, "email");
+    check("customerEmailAddress", EMAILS, "email");
+    check("phone", PHONES, "phone");
+    check("Téléphone", PHONES, "phone");
+    check("full_name", PEOPLE, "person_name");
+    check("first_name", GIVEN, "person_name");
+    check("name", PEOPLE, "person_name");
+    check("credit_card_number", CARDS, "credit_card");
+    check("iban", IBANS, "iban");
+    check("ssn", SSNS, "us_ssn");
+    check("ip_address", ADDRESSES_OF_MACHINES, "ip_address");
+    check("homepage", URLS, "url");
+    check("date_of_birth", BIRTHDAYS, "date_of_birth");
+    check("geburtsdatum", BIRTHDAYS, "date_of_birth");
+    check("street", STREETS, "postal_address");
+    check("billing_address", STREETS, "postal_address");
+}
+
+#[test]
+fn opaque_names() {
+    check("c7", EMAILS, "email");
+    check("c7", PHONES, "phone");
+    check("c7", PEOPLE, "person_name");
+    check("c7", GIVEN, "person_name");
+    check("c7", CARDS, "credit_card");
+    check("c7", IBANS, "iban");
+    check("c7", SSNS, "us_ssn");
+    check("c7", ADDRESSES_OF_MACHINES, "ip_address");
+    check("c7", URLS, "url");
+    check("c7", STREETS, "postal_address");
+    check("c7", BIRTHDAYS, "");
+}
+
+#[test]
+fn misleading_names() {
+    check("phone", EMAILS, "email");
+    check("email", PHONES, "phone");
+    check("email_verified", EMAILS, "email");
+    check("iban", CARDS, "credit_card");
+    check("version", ADDRESSES_OF_MACHINES, "ip_address");
+    check("order_id", EMAILS, "email");
+    check("company", IBANS, "iban");
+    check("email", &["true", "false"], "");
+    check("ssn", &["red", "green", "blue"], "");
+    check("first_name", &["12", "15", "19"], "");
+    check("credit_card", &["visa", "mastercard", "amex"], "");
+}
+
+#[test]
+fn weak_forms_need_the_name() {
+    let numbers = ["4155552671", "2125550123", "6465559876", "3035554444"];
+    check("phone", &numbers, "phone");
+    check_typed("mobile_number", "Int64", &numbers, "phone");
+    check_typed("c7", "Int64", &numbers, "");
+    check_typed("order_id", "Int64", &numbers, "");
+    check(
+        "c7",
+        &["536228726", "219451234", "001010001", "772319999"],
+        "",
+    );
+    check(
+        "ssn",
+        &["536228726", "219451234", "001010001", "772319999"],
+        "us_ssn",
+    );
+    check(
+        "vorname",
+        &["Xabier", "Ainhoa", "Eneko", "Garazi"],
+        "person_name",
+    );
+    check("c7", &["Xabier", "Ainhoa", "Eneko", "Garazi"], "");
+    check("ip", &["8.8.8.8", "1.1.1.1", "9.9.9.9"], "ip_address");
+}
+
+#[test]
+fn harmless_columns() {
+    check("email_verified", &["true", "false"], "");
+    check("email_count", &["1", "2", "3"], "");
+    check("phone_type", &["home", "work", "mobile"], "");
+    check("card_type", &["Visa", "Mastercard", "Amex"], "");
+    check("ip_allowed", &["yes", "no"], "");
+    check("version", VERSIONS, "");
+    check("c7", VERSIONS, "");
+    check(
+        "created_at",
+        &[
+            "2024-01-15 10:30:00",
+            "2024-01-16 11:00:00",
+            "2023-05-05 00:00:01",
+        ],
+        "",
+    );
+    check(
+        "order_id",
+        &["ORD-2024-0001", "ORD-2024-0002", "ORD-2024-0003"],
+        "",
+    );
+    check(
+        "id",
+        &[
+            "550e8400-e29b-41d4-a716-446655440000",
+            "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        ],
+        "",
+    );
+    check(
+        "sha1",
+        &[
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+            "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
+        ],
+        "",
+    );
+}
+
+#[test]
+fn harmless_words() {
+    check("name", &["libfoo-dev", "python3-bar", "gcc", "zlib1g"], "");
+    check(
+        "name",
+        &["Red Apple", "Green Pear", "Blue Plum", "Sweet Corn"],
+        "",
+    );
+    check(
+        "city",
+        &[
+            "Berlin", "Paris", "Austin", "New York", "San Jose", "Lima", "Sydney",
+        ],
+        "",
+    );
+    check(
+        "c7",
+        &[
+            "Berlin", "Paris", "Austin", "New York", "San Jose", "Lima", "Sydney",
+        ],
+        "",
+    );
+    check("color", &["Red", "Green", "Brown", "Black", "White"], "");
+    check(
+        "company",
+        &["Smith Ltd", "Garcia Group", "Miller & Sons", "Jones Inc"],
+        "",
+    );
+    check("month", &["April", "May", "June", "August", "January"], "");
+    check(
+        "depends",
+        &[
+            "libc6 (>= 2.34)",
+            "python3:any, foo",
+            "bar | baz (<< 1.2.3.4)",
+        ],
+        "",
+    );
+    check("mac", &["00:1B:44:11:3A:B7", "00:1B:44:11:3A:B8"], "");
+    check(
+        "git",
+        &["git@github.com:org/repo.git", "git@gitlab.com:org/repo.git"],
+        "",
+    );
+    check("duration", &["00:10:30", "01:00:00"], "");
+}
+
+#[test]
+fn harmless_types_and_numbers() {
+    check_typed("email", "Boolean", &["true", "false"], "");
+    check_typed("price", "Float64", &["12.5", "99.99", "4155552671.0"], "");
+    check_typed("year", "Int32", &["1985", "1999", "2003"], "");
+    check_typed(
+        "size",
+        "Int64",
+        &["123456789", "536228726", "772319999"],
+        "",
+    );
+    check_typed("installed_size", "UInt64", &["4111", "5500"], "");
+    check_typed(
+        "epoch",
+        "Int64",
+        &["1700000000", "1700000100", "1699999999"],
+        "",
+    );
+    check_typed("released", "Date32", BIRTHDAYS, "");
+    check_typed(
+        "order_date",
+        "Date32",
+        &["2024-01-01", "2024-02-01", "2023-03-01"],
+        "",
+    );
+    check_typed(
+        "updated_at",
+        "Timestamp(Microsecond, None)",
+        &["2024-01-01T10:00:00", "2024-02-01T00:00:00"],
+        "",
+    );
+    check_typed(
+        "birth_date",
+        "Timestamp(Microsecond, None)",
+        &["1985-03-12T00:00:00", "1990-04-01T00:00:00"],
+        "date_of_birth",
+    );
+    check_typed("dob", "Date32", BIRTHDAYS, "date_of_birth");
+    check_typed(
+        "dob",
+        "Int32",
+        &["19850312", "19421102", "19990730"],
+        "date_of_birth",
+    );
+    check_typed(
+        "card_number",
+        "Int64",
+        &["4111111111111111", "5500000000000004", "378282246310005"],
+        "credit_card",
+    );
+}
+
+#[test]
+fn random_digits_are_no_cards() {
+    for length in [9, 10, 12, 13, 14, 15, 16, 19] {
+        let values = digits(500, length);
+        for declared in ["Utf8", "Int64"] {
+            for name in ["id", "c7", "order_id", "tracking_number"] {
+                check_typed(name, declared, &borrowed(&values), "");
+            }
+        }
+    }
+    let ids: Vec<String> = (0..300_u64)
+        .map(|index| (4_000_000_000_000_000 + index).to_string())
+        .collect();
+    check("c7", &borrowed(&ids), "");
+}
+
+#[test]
+fn test_cards_under_a_clear_name() {
+    let wrong = ["4111111111111112", "5500000000000005", "378282246310006"];
+    check("credit_card_number", &wrong, "credit_card");
+    check("c7", &wrong, "");
+    check("c7", &["4111111111111111"], "");
+    check("c7", &["4111111111111111", "1234", "5678"], "");
+}
+
+#[test]
+fn mail_and_name_together() {
+    let maintainers = [
+        "Matthias Klose <doko@debian.org>",
+        "Debian Python Team <team+python@tracker.debian.org>",
+        "Maria Garcia <maria@example.org>",
+    ];
+    check("maintainer", &maintainers, "~email ~person_name");
+    check("maintainer", &maintainers[..2], "~email ~person_name");
+    check("c7", &maintainers[1..2], "~email");
+    check("author", &["Smith, John", "Garcia, Maria"], "person_name");
+}
+
+#[test]
+fn free_text() {
+    let prose = |every: usize, piece: &str| -> Vec<String> {
+        let text = |index: usize| match index % every {
+            0 => format!("note {index}: {piece} as agreed"),
+            _ => format!("note {index}: nothing to see here"),
+        };
+        (0..100).map(text).collect()
+    };
+    check(
+        "notes",
+        &borrowed(&prose(4, "write to ann@example.com")),
+        "~email",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(20, "write to ann@example.com")),
+        "~email",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(4, "see https://example.com/x")),
+        "~url",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(25, "see https://example.com/x")),
+        "",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(4, "paid with 4111 1111 1111 1111")),
+        "~credit_card",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(4, "call +49 30 1234567")),
+        "~phone",
+    );
+    check(
+        "notes",
+        &borrowed(&prose(4, "from 203.0.113.95")),
+        "~ip_address",
+    );
+    check("notes", &borrowed(&prose(100, "nothing")), "");
+}
+
+#[test]
+fn people_next_door_speak_for_a_birthday() {
+    let both = detect(vec![
+        column("c1", "Utf8", PEOPLE),
+        column("c2", "Date32", BIRTHDAYS),
+    ]);
+    let kinds: Vec<_> = both
+        .iter()
+        .map(|finding| (finding.column, finding.kind.as_str()))
+        .collect();
+    assert_eq!(kinds, [(0, "person_name"), (1, "date_of_birth")]);
+    let narrow = [
+        "1999-01-01",
+        "1999-02-01",
+        "1999-03-01",
+        "1999-04-01",
+        "2000-05-01",
+    ];
+    let narrow = detect(vec![
+        column("c1", "Utf8", PEOPLE),
+        column("c2", "Date32", &narrow),
+    ]);
+    assert_eq!(
+        narrow.len(),
+        1,
+        "years of one school class are years of anything"
+    );
+}
+
+#[test]
+fn evidence_is_counted() {
+    let mixed = column(
+        "iban",
+        "Utf8",
+        &[
+            "DE89370400440532013000",
+            "DE75512108001245126199",
+            "DE00512108001245126199",
+            "n/a",
+            "",
+            "lost",
+        ],
+    );
+    let findings = detect(vec![column("x", "Int64", &[]), mixed]);
+    assert_eq!(findings.len(), 1);
+    let finding = &findings[0];
+    assert_eq!((finding.column, finding.kind.as_str()), (1, "iban"));
+    assert_eq!(finding.country.as_deref(), Some("DE"));
+    let evidence = finding.evidence;
+    assert_eq!(
+        (evidence.tested, evidence.matched, evidence.checksum_passed),
+        (4, 3, 2)
+    );
+    assert!((evidence.name_evidence - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn strange_columns() {
+    assert_eq!(detect(Vec::new()), Vec::new());
+    for name in ["", "email", "💧", "\u{0}\n", "c7"] {
+        check(name, &[], "");
+        check(name, &["", " ", "N/A", "null"], "");
+    }
+    check("email", &["ann@example.com"], "email");
+    check("c7", &["ann@example.com"], "email");
+    check(
+        "c7",
+        &["\u{0}\u{1}", "💧💧", "\u{feff}", "ß", "ﷺ", "e\u{301}"],
+        "",
+    );
+    let mut nothing = Column::new("email", "Utf8");
+    (nothing.rows, nothing.nulls) = (1_000_000, 1_000_000);
+    assert_eq!(detect(vec![nothing]), Vec::new());
+}
+
+#[test]
+fn a_megabyte_in_one_value() {
+    for unit in [
+        "a", "@", "1", "a@b.co ", "+", "1.", ":", "é", "Maria ", "4111-", "<", "http://",
+    ] {
+        let long = unit.repeat((1 << 20) / unit.len());
+        detect(vec![column("c7", "Utf8", &[&long])]);
+    }
+}
+
+#[test]
+fn the_same_table_gives_the_same_answer() {
+    let table = || {
+        vec![
+            column("a", "Utf8", EMAILS),
+            column("b", "Utf8", PEOPLE),
+            column("c", "Utf8", CARDS),
+        ]
+    };
+    assert_eq!(detect(table()), detect(table()));
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let description = Detector::describe();
+    assert_eq!(description.name, "boathouse/pii");
+    assert!(description.deterministic);
+}
