@@ -1,6 +1,6 @@
 //! The two inner loops of the room: inner product and squared Euclidean distance of two `f32` slices.
 //!
-//! Each exists for AVX-512, AVX2 with FMA, NEON and in portable Rust. The machine is asked once, when
+//! Each exists for AVX2 with FMA, for NEON and in portable Rust. The machine is asked once, when
 //! a set of vectors is created; from then on a distance is one call through a function pointer.
 //!
 //! Invariants: a [`Kernel`] is only ever made of functions whose instructions this machine has, and
