@@ -1,0 +1,234 @@
+//! A small versioned document that several writers may change: one wins, nobody's change is lost.
+//!
+//! Version `n` is the object `{prefix}/{n, 20 digits}.json`, written once by a conditional create; the
+//! greatest version is the document. Its bytes are one JSON object:
+//!
+//! ```text
+//! {"format":"boathouse/manifest","format_version":1,"version":7,"commit":"<uuid>","value":{...}}
+//! ```
+//!
+//! `commit` tells a writer whose request was repeated by the network that the object it met is its own.
+//! A version may only be created on top of the one before: after the create, that one must still be
+//! there. Otherwise the writer's knowledge was so old that the versions since were pruned, and its
+//! create met a free name; it withdraws. This is why [`Manifest::prune`] keeps at least [`MIN_KEPT`].
+//! A crash after any step leaves the old version or the new one, whole.
+
+use std::{fmt, marker::PhantomData};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Bucket, StorageError, id, path::trimmed};
+
+/// Versions that pruning always keeps: more than can be committed while one commit is on its way.
+pub const MIN_KEPT: usize = 8;
+
+const FORMAT: &str = "boathouse/manifest";
+const FORMAT_VERSION: u64 = 1;
+/// Digits of the greatest `u64`, so that names sort like numbers.
+const DIGITS: usize = 20;
+/// How often a listed version may be gone before reading gives up.
+const READ_ATTEMPTS: usize = 16;
+
+/// The document under a prefix of a bucket.
+pub struct Manifest<T> {
+    bucket: Bucket,
+    prefix: String,
+    document: PhantomData<fn(T) -> T>,
+}
+
+/// A document and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The version, from 1.
+    pub version: u64,
+    /// The document.
+    pub value: T,
+}
+
+impl<T: Serialize + DeserializeOwned> Manifest<T> {
+    /// The manifest under `prefix`; touches nothing.
+    #[must_use]
+    pub fn new(bucket: Bucket, prefix: impl Into<String>) -> Self {
+        Self {
+            bucket,
+            prefix: trimmed(&prefix.into()),
+            document: PhantomData,
+        }
+    }
+
+    /// The newest version, or none when nothing was ever committed.
+    ///
+    /// # Errors
+    /// [`StorageError::NewerFormat`], [`StorageError::Damaged`], [`StorageError::Contended`],
+    /// [`StorageError::Unavailable`].
+    pub async fn load(&self) -> Result<Option<Versioned<T>>, StorageError> {
+        for _ in 0..READ_ATTEMPTS {
+            let Some(version) = self.versions().await?.pop() else {
+                return Ok(None);
+            };
+            let path = self.path(version);
+            match self.bucket.get(&path).await {
+                Ok(bytes) => {
+                    return decode(&path, &bytes).map(|value| Some(Versioned { version, value }));
+                }
+                // Pruned between the listing and the read: there is a newer one.
+                Err(StorageError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StorageError::Contended {
+            path: self.prefix.clone(),
+        })
+    }
+
+    /// Makes `value` the version after `expected` (0: there is none yet) and returns that version.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when somebody else was first: nothing was changed. Any other error
+    /// leaves open whether the commit happened; load to find out.
+    pub async fn commit(&self, expected: u64, value: &T) -> Result<u64, StorageError> {
+        let version = expected
+            .checked_add(1)
+            .ok_or_else(|| self.conflict(expected))?;
+        let path = self.path(version);
+        let commit = id::nonce().to_string();
+        let bytes = serde_json::to_vec(&Envelope {
+            format: FORMAT,
+            format_version: FORMAT_VERSION,
+            version,
+            commit: &commit,
+            value,
+        })?;
+        match self.bucket.put_new(&path, Bytes::from(bytes)).await {
+            Ok(()) => {}
+            Err(StorageError::Exists { .. }) if self.is_own(&path, &commit).await? => {}
+            Err(StorageError::Exists { .. }) => return Err(self.conflict(expected)),
+            Err(error) => return Err(error),
+        }
+        if expected > 0 && !self.bucket.exists(&self.path(expected)).await? {
+            self.bucket.delete(&path).await?;
+            return Err(self.conflict(expected));
+        }
+        Ok(version)
+    }
+
+    /// Deletes all but the newest `keep` versions (at least [`MIN_KEPT`]), oldest first, and returns how
+    /// many went.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`]; what was deleted until then stays so.
+    pub async fn prune(&self, keep: usize) -> Result<usize, StorageError> {
+        let versions = self.versions().await?;
+        let surplus = versions.len().saturating_sub(keep.max(MIN_KEPT));
+        for version in &versions[..surplus] {
+            self.bucket.delete(&self.path(*version)).await?;
+        }
+        Ok(surplus)
+    }
+
+    /// The versions that are there, ascending.
+    async fn versions(&self) -> Result<Vec<u64>, StorageError> {
+        let objects = self.bucket.list(&self.prefix).await?;
+        Ok(objects
+            .iter()
+            .filter_map(|object| parse_name(object.path.strip_prefix(&self.prefix)?))
+            .collect())
+    }
+
+    /// Whether the object is the one that this very commit wrote.
+    async fn is_own(&self, path: &str, commit: &str) -> Result<bool, StorageError> {
+        #[derive(Deserialize)]
+        struct Commit {
+            commit: String,
+        }
+        match self.bucket.get(path).await {
+            Ok(bytes) => {
+                Ok(serde_json::from_slice::<Commit>(&bytes)
+                    .is_ok_and(|found| found.commit == commit))
+            }
+            Err(StorageError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn path(&self, version: u64) -> String {
+        format!("{}/{version:0DIGITS$}.json", self.prefix)
+    }
+
+    fn conflict(&self, expected: u64) -> StorageError {
+        StorageError::Conflict {
+            prefix: self.prefix.clone(),
+            expected,
+        }
+    }
+}
+
+impl<T> Clone for Manifest<T> {
+    fn clone(&self) -> Self {
+        Self {
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            document: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Manifest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("bucket", self.bucket.name())
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    format: &'a str,
+    format_version: u64,
+    version: u64,
+    commit: &'a str,
+    value: &'a T,
+}
+
+/// `/00000000000000000007.json` is 7; other objects below the prefix are not versions.
+fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix('/')?.strip_suffix(".json")?;
+    let proper = digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+    proper.then(|| digits.parse().ok()).flatten()
+}
+
+/// The value in the envelope. The format is looked at first: a newer one may have another shape.
+fn decode<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, StorageError> {
+    #[derive(Deserialize)]
+    struct Header {
+        format: String,
+        format_version: u64,
+    }
+    #[derive(Deserialize)]
+    struct Body<T> {
+        value: T,
+    }
+    let damaged = |reason: String| StorageError::Damaged {
+        path: path.to_owned(),
+        reason,
+    };
+    let header: Header = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
+    if header.format != FORMAT {
+        return Err(damaged(format!("it is not a `{FORMAT}`")));
+    }
+    if header.format_version > FORMAT_VERSION {
+        return Err(StorageError::NewerFormat {
+            path: path.to_owned(),
+            format: FORMAT,
+            found: header.format_version,
+            supported: FORMAT_VERSION,
+        });
+    }
+    let body: Body<T> = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
+    Ok(body.value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Commits: exactly one of several wins, none is lost, and a crash at any step leaves old or new.
+
+use boathouse_types::BucketName;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    BackendConfig, BucketConfig,
+    faults::{FaultyStore, Last},
+};
+
+fn memory() -> Bucket {
+    Bucket::memory(BucketName::primary())
+}
+
+fn local(folder: &TempDir) -> Bucket {
+    let config = BucketConfig {
+        name: BucketName::primary(),
+        backend: BackendConfig::Local {
+            root: folder.path().to_owned(),
+        },
+    };
+    Bucket::open(&config, &|_| None).unwrap()
+}
+
+fn counter(bucket: &Bucket) -> Manifest<u64> {
+    Manifest::new(bucket.clone(), "x/manifest/")
+}
+
+/// Adds one the way writers should: load, change, commit, and on conflict again.
+async fn increment(manifest: &Manifest<u64>) {
+    loop {
+        let (version, value) = match manifest.load().await.unwrap() {
+            Some(found) => (found.version, found.value),
+            None => (0, 0),
+        };
+        match manifest.commit(version, &(value + 1)).await {
+            Ok(committed) => {
+                assert_eq!(committed, version + 1);
+                return;
+            }
+            Err(StorageError::Conflict { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn versions_follow_each_other() {
+    let manifest = counter(&memory());
+    assert_eq!(manifest.load().await.unwrap(), None);
+    assert_eq!(manifest.commit(0, &10).await.unwrap(), 1);
+    assert_eq!(manifest.commit(1, &11).await.unwrap(), 2);
+    for stale in [0, 1, 7, u64::MAX] {
+        let refused = manifest.commit(stale, &99).await;
+        assert!(
+            matches!(refused, Err(StorageError::Conflict { .. })),
+            "{stale}: {refused:?}"
+        );
+    }
+    let found = manifest.load().await.unwrap().unwrap();
+    assert_eq!((found.version, found.value), (2, 11));
+}
+
+#[tokio::test]
+async fn of_racing_commits_exactly_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    for bucket in [memory(), local(&folder)] {
+        let manifest = counter(&bucket);
+        for round in 0..5 {
+            let racers = (0..8).map(|racer| {
+                let manifest = manifest.clone();
+                async move { manifest.commit(round, &racer).await.map(|_| racer) }
+            });
+            let mut winners = Vec::new();
+            for result in futures::future::join_all(racers).await {
+                match result {
+                    Ok(racer) => winners.push(racer),
+                    Err(error) => {
+                        assert!(matches!(error, StorageError::Conflict { .. }), "{error}")
+                    }
+                }
+            }
+            let found = manifest.load().await.unwrap().unwrap();
+            assert_eq!((found.version, winners), (round + 1, vec![found.value]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_increment_is_lost_while_versions_are_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    for bucket in [memory(), local(&folder)] {
+        let writers = (0..4).map(|_| async {
+            let manifest = counter(&bucket);
+            for _ in 0..10 {
+                increment(&manifest).await;
+                manifest.prune(0).await.unwrap();
+            }
+        });
+        futures::future::join_all(writers).await;
+        let manifest = counter(&bucket);
+        let found = manifest.load().await.unwrap().unwrap();
+        assert_eq!((found.version, found.value), (40, 40));
+        assert!(bucket.list("x").await.unwrap().len() <= MIN_KEPT);
+    }
+}
+
+#[tokio::test]
+async fn pruning_keeps_the_newest_and_a_writer_from_before_it_is_refused() {
+    let bucket = memory();
+    let manifest = counter(&bucket);
+    for version in 0..20 {
+        manifest.commit(version, &version).await.unwrap();
+    }
+    assert_eq!(manifest.prune(12).await.unwrap(), 8);
+    assert_eq!(manifest.prune(12).await.unwrap(), 0);
+    assert_eq!(
+        manifest.versions().await.unwrap(),
+        (9..=20).collect::<Vec<_>>()
+    );
+
+    // The names of the versions it would write are free again.
+    for stale in [3, 7] {
+        let refused = manifest.commit(stale, &99).await;
+        assert!(
+            matches!(refused, Err(StorageError::Conflict { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(manifest.load().await.unwrap().unwrap().version, 20);
+    assert_eq!(bucket.list("x").await.unwrap().len(), 12);
+}
+
+#[tokio::test]
+async fn formats_are_checked() {
+    let bucket = memory();
+    let manifest = counter(&bucket);
+    manifest.commit(0, &1).await.unwrap();
+    let stored = bucket
+        .get("x/manifest/00000000000000000001.json")
+        .await
+        .unwrap();
+    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored["format"], "boathouse/manifest");
+    assert_eq!(stored["format_version"], 1);
+
+    let newest = "x/manifest/00000000000000000002.json";
+    for (text, told) in [
+        (
+            r#"{"format":"boathouse/manifest","format_version":2,"new":1}"#,
+            "update",
+        ),
+        (
+            r#"{"format":"other","format_version":1,"value":1}"#,
+            "not a `boathouse/manifest`",
+        ),
+        (
+            r#"{"format":"boathouse/manifest","format_version":1,"value":"x"}"#,
+            "damaged",
+        ),
+        ("", "damaged"),
+    ] {
+        bucket.put(newest, Bytes::from(text)).await.unwrap();
+        let error = manifest.load().await.unwrap_err().to_string();
+        assert!(error.contains(told) && error.contains(newest), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn other_objects_beside_the_versions_are_no_versions() {
+    let bucket = memory();
+    let manifest = counter(&bucket);
+    manifest.commit(0, &1).await.unwrap();
+    for path in [
+        "x/manifest/9.json",
+        "x/manifest/00000000000000000009.json/a",
+        "x/manifest2/00000000000000000009.json",
+    ] {
+        bucket.put(path, Bytes::from_static(b"?")).await.unwrap();
+    }
+    assert_eq!(manifest.load().await.unwrap().unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_leaves_the_old_version_or_the_new() {
+    for last in [Last::Lost, Last::Done] {
+        for stop_at in 0.. {
+            let bucket = memory();
+            let (faulty, store) = FaultyStore::over(&bucket, stop_at, last);
+            let manifest = counter(&faulty);
+            let (mut acknowledged, mut attempted) = (0, 0);
+            for version in 0..12 {
+                attempted = version + 1;
+                match manifest.commit(version, &attempted).await {
+                    Ok(committed) => acknowledged = committed,
+                    Err(_) => break,
+                }
+                if manifest.prune(0).await.is_err() {
+                    break;
+                }
+            }
+            let found = counter(&bucket).load().await.unwrap();
+            let found = found.map_or((0, 0), |found| (found.version, found.value));
+            assert!(
+                found == (acknowledged, acknowledged) || found == (attempted, attempted),
+                "{last:?} {stop_at}: {found:?}, acknowledged {acknowledged}"
+            );
+            // Life goes on.
+            increment(&counter(&bucket)).await;
+            if !store.stopped() {
+                break;
+            }
+        }
+    }
+}
