@@ -45,11 +45,13 @@ const LEAKING: [&str; 17] = [
     "RUSTFLAGS",
     "TARGET",
 ];
-const LEAKING_PREFIXES: [&str; 5] = [
+const LEAKING_PREFIXES: [&str; 7] = [
     "CARGO_CFG_",
     "CARGO_FEATURE_",
     "CARGO_MANIFEST_",
     "CARGO_PKG_",
+    "CARGO_RESOLVER_",
+    "CARGO_UNSTABLE_",
     "DEP_",
 ];
 

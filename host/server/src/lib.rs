@@ -1,1 +1,24 @@
-//! stub
+//! The leaf of the house: configuration, HTTP, command line, jobs, and the glue between the rooms.
+//!
+//! The rooms below do not know each other. Here plugins become the judges that `tuning` and `ingest`
+//! ask for ([`adapters`]), datasets become indexes ([`indexes`]), and long work becomes tasks
+//! ([`tasks`]). A [`host::Host`] is all of it, running. Nothing here measures, searches or parses: that is
+//! the rooms' work.
+
+pub mod adapters;
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod config;
+mod demo;
+mod extract;
+pub mod host;
+pub mod http;
+pub mod indexes;
+pub mod plugins;
+pub mod problem;
+mod request_id;
+mod system;
+pub mod tasks;
+pub mod tune;
+mod url;

@@ -1,0 +1,192 @@
+//! The command line.
+//!
+//! Every command but `serve` is a client over HTTP. It talks to the host at `--url`; without one, to
+//! the host that holds the data folder; without that either, it starts a host in this process on a
+//! port of its own for as long as the command runs. So there is one way in, whatever is used.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    client::ClientError,
+    config::{Config, ConfigError, Environment, LogFormat, Overrides},
+    host::StartError,
+    problem,
+};
+
+mod connection;
+mod dataset;
+mod index;
+mod ingest;
+mod output;
+mod plugin;
+mod search;
+pub(crate) mod serve;
+mod tune;
+
+pub(crate) use connection::Connection;
+pub(crate) use output::{Output, cell};
+pub(crate) use search::shortened;
+
+/// Self-tuning vector lakehouse with pluggable judgement.
+#[derive(Debug, Parser)]
+#[command(name = "boathouse", version, arg_required_else_help = true)]
+struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Talk to the host at this URL.
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
+    url: Option<String>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the host and serve until interrupted.
+    Serve {
+        /// Address to listen on (loopback only).
+        #[arg(long)]
+        bind: Option<IpAddr>,
+        /// Port; 0 picks a free one.
+        #[arg(long)]
+        port: Option<u16>,
+    },
+    /// Run the whole chain on a table that comes with the binary.
+    Demo(crate::demo::Arguments),
+    /// Take a CSV, JSON or Parquet file in as a dataset.
+    Ingest(ingest::Arguments),
+    /// Datasets.
+    #[command(subcommand)]
+    Dataset(dataset::Command),
+    /// Vector indexes.
+    #[command(subcommand)]
+    Index(index::Command),
+    /// Search an index.
+    Search(search::Arguments),
+    /// Trials, tuning and promotion.
+    #[command(subcommand)]
+    Tune(tune::Command),
+    /// Plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check file, variables and flags, and say what is wrong.
+    Check,
+    /// Print the configuration in force.
+    Show,
+}
+
+/// A command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("cannot {what}")]
+    Io {
+        what: String,
+        source: std::io::Error,
+    },
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main(environment: &Environment) -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli, environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", problem::chain(&error));
+            let wrong_usage = matches!(error, CliError::Usage(_) | CliError::Config(_));
+            ExitCode::from(if wrong_usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli, environment: &Environment) -> Result<(), CliError> {
+    let mut flags = Overrides {
+        data: cli.data.clone(),
+        ..Overrides::default()
+    };
+    if let Command::Serve { bind, port } = &cli.command {
+        flags.bind = *bind;
+        flags.port = *port;
+    }
+    let config = Config::load(cli.config.as_deref(), environment, &flags)?;
+    start_logging(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::Io {
+            what: "start the runtime".to_owned(),
+            source,
+        })?;
+    runtime.block_on(dispatch(cli, config, environment))
+}
+
+async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result<(), CliError> {
+    let output = Output::new(cli.json);
+    match cli.command {
+        Command::Serve { .. } => return serve::run(config, environment).await,
+        Command::Demo(arguments) => return crate::demo::run(arguments, config, environment, cli.data.is_some()).await,
+        Command::Config(ConfigCommand::Check) => {
+            println!("the configuration is fine");
+            return Ok(());
+        }
+        Command::Config(ConfigCommand::Show) => return show(&config),
+        _ => {}
+    }
+    let connection = Connection::open(cli.url.as_deref(), config, environment).await?;
+    let client = connection.client();
+    let outcome = match cli.command {
+        Command::Ingest(arguments) => ingest::run(client, &output, arguments).await,
+        Command::Dataset(command) => dataset::run(client, &output, command).await,
+        Command::Index(command) => index::run(client, &output, command).await,
+        Command::Search(arguments) => search::run(client, &output, arguments).await,
+        Command::Tune(command) => tune::run(client, &output, command).await,
+        Command::Plugin(command) => plugin::run(client, &output, command).await,
+        Command::Serve { .. } | Command::Demo(_) | Command::Config(_) => Ok(()),
+    };
+    connection.close().await;
+    outcome
+}
+
+fn show(config: &Config) -> Result<(), CliError> {
+    let text = toml::to_string_pretty(config).map_err(|error| CliError::Usage(error.to_string()))?;
+    print!("{text}");
+    Ok(())
+}
+
+/// Sends log lines to standard error, so that standard output stays for answers.
+fn start_logging(config: &Config) -> Result<(), CliError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log)
+        .map_err(|error| CliError::Usage(format!("telemetry.log: {error}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _already_set = match config.telemetry.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `boathouse index`.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{CliError, Output, output::{cell, table}},
+    client::Client,
+};
+
+/// What to do with indexes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Embed a text column and build an index on it.
+    Create {
+        /// Name of the index.
+        name: String,
+        /// Dataset.
+        #[arg(long)]
+        dataset: String,
+        /// Text column to embed.
+        #[arg(long)]
+        text: String,
+        /// Column that identifies a row; the row's number when left out.
+        #[arg(long)]
+        id: Option<String>,
+        /// `cosine`, `l2` or `dot`.
+        #[arg(long, default_value = "cosine")]
+        metric: String,
+        /// Bucket to keep it in.
+        #[arg(long)]
+        bucket: Option<String>,
+    },
+    /// List indexes.
+    List,
+    /// Show one index and what serves it.
+    Show {
+        /// Name of the index.
+        name: String,
+    },
+    /// Delete an index, its journal and its evaluation sets.
+    Delete {
+        /// Name of the index.
+        name: String,
+    },
+}
+
+pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Create { name, dataset, text, id, metric, bucket } => {
+            let mut body = json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
+            for (key, value) in [("id_column", id), ("bucket", bucket)] {
+                if let Some(value) = value {
+                    body[key] = value.into();
+                }
+            }
+            let task = client.post("/vectors/indexes", &body).await?;
+            let bar = output.bar();
+            let ended = client.wait(&task, |view| bar.follow(view)).await;
+            bar.done();
+            output.result(&ended?, summary);
+        }
+        Command::List => {
+            let list: Value = client.get("/vectors/indexes").await?;
+            output.result(&list, |list| {
+                let columns = [
+                    ("name", "/name"), ("dataset", "/dataset"), ("text", "/text_column"), ("vectors", "/vectors"),
+                    ("bucket", "/bucket"), ("m", "/serving/config/m"), ("ef_construction", "/serving/config/ef_construction"),
+                    ("ef_search", "/serving/config/ef_search"),
+                ];
+                println!("{}", table(&list["indexes"], &columns));
+            });
+        }
+        Command::Show { name } => {
+            let index: Value = client.get(&format!("/vectors/indexes/{name}")).await?;
+            output.result(&index, summary);
+        }
+        Command::Delete { name } => {
+            client.delete(&format!("/vectors/indexes/{name}")).await?;
+            output.result(&Value::Null, |_| println!("deleted"));
+        }
+    }
+    Ok(())
+}
+
+fn summary(index: &Value) {
+    let rows = [
+        ("index", "/name"), ("dataset", "/dataset"), ("text column", "/text_column"), ("embedder", "/embedder"),
+        ("dimension", "/dimension"), ("metric", "/metric"), ("vectors", "/vectors"), ("rows without text", "/skipped_rows"),
+        ("bucket", "/bucket"), ("m", "/serving/config/m"), ("ef_construction", "/serving/config/ef_construction"),
+        ("ef_search", "/serving/config/ef_search"), ("serves since trial", "/serving/trial"),
+    ];
+    for (title, pointer) in rows {
+        println!("{title:>20}  {}", cell(index.pointer(pointer)));
+    }
+}

@@ -1,0 +1,190 @@
+//! `boathouse tune`.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{CliError, Output, output::{cell, table}},
+    client::Client,
+};
+
+/// What to do with trials.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an evaluation set: sampled queries with their exact neighbours.
+    Evalset {
+        /// Name of the index.
+        index: String,
+        /// Number of queries.
+        #[arg(long)]
+        queries: Option<usize>,
+        /// Neighbours per query.
+        #[arg(short, long, default_value_t = 10)]
+        k: usize,
+    },
+    /// Run one configuration.
+    Trial {
+        /// Name of the index.
+        index: String,
+        /// Neighbours kept per node and layer.
+        #[arg(long)]
+        m: Option<u32>,
+        /// Candidates looked at while building.
+        #[arg(long)]
+        ef_construction: Option<u32>,
+        /// Candidates kept while searching.
+        #[arg(long)]
+        ef_search: Option<u32>,
+        /// A note for the journal.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Try configurations until a limit is reached.
+    Run {
+        /// Name of the index.
+        index: String,
+        /// `proposer` or `grid`.
+        #[arg(long, default_value = "proposer")]
+        strategy: String,
+        /// Most trials.
+        #[arg(long)]
+        max_trials: Option<u32>,
+        /// Most seconds.
+        #[arg(long)]
+        max_seconds: Option<u64>,
+    },
+    /// Show the journal.
+    Journal {
+        /// Name of the index.
+        index: String,
+    },
+    /// Show the best trial.
+    Best {
+        /// Name of the index.
+        index: String,
+        /// `pareto`, `recall` or `latency`.
+        #[arg(long, default_value = "pareto")]
+        metric: String,
+    },
+    /// Serve the configuration of a trial.
+    Promote {
+        /// Name of the index.
+        index: String,
+        /// Id of the trial.
+        trial: String,
+    },
+    /// Serve what served before.
+    Rollback {
+        /// Name of the index.
+        index: String,
+    },
+    /// Show promotions.
+    History {
+        /// Name of the index.
+        index: String,
+    },
+}
+
+/// Columns of a table of trials.
+const TRIAL: [(&str, &str); 9] = [
+    ("trial", "/id"),
+    ("m", "/config/m"),
+    ("ef_construction", "/config/ef_construction"),
+    ("ef_search", "/config/ef_search"),
+    ("recall", "/metrics/recall_at_k"),
+    ("p50 µs", "/metrics/search_latency_p50_us"),
+    ("p95 µs", "/metrics/search_latency_p95_us"),
+    ("build s", "/metrics/build_time_secs"),
+    ("note", "/note"),
+];
+
+pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Evalset { index, queries, k } => {
+            let mut body = json!({"index": index, "k": k});
+            if let Some(queries) = queries {
+                body["queries"] = queries.into();
+            }
+            let task = client.post("/vectors/evalsets", &body).await?;
+            finish(client, output, &task, |set| {
+                println!("evaluation set {}: {} queries, k = {}", cell(set.pointer("/name")), cell(set.pointer("/queries")), cell(set.pointer("/k")));
+            })
+            .await
+        }
+        Command::Trial { index, m, ef_construction, ef_search, note } => {
+            let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "note": note});
+            let task = client.post(&format!("/vectors/trials/{index}"), &body).await?;
+            finish(client, output, &task, |report| println!("{}", table(&json!([report["trial"]]), &TRIAL))).await
+        }
+        Command::Run { index, strategy, max_trials, max_seconds } => {
+            let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds});
+            let task = client.post_async(&format!("/vectors/autotune/{index}"), &body).await?;
+            finish(client, output, &task, |report| {
+                println!("{}", table(&report["trials"], &TRIAL));
+                println!("{}", cell(report.pointer("/recommendation/reason")));
+            })
+            .await
+        }
+        Command::Journal { index } => {
+            let journal: Value = client.get(&format!("/vectors/trials/{index}?limit=1000")).await?;
+            output.result(&journal, |journal| println!("{}", table(&journal["trials"], &TRIAL)));
+            Ok(())
+        }
+        Command::Best { index, metric } => {
+            let best: Value = client.get(&format!("/vectors/trials/{index}/best?metric={metric}")).await?;
+            output.result(&best, |best| {
+                println!("{}", table(&json!([best["trial"]]), &TRIAL));
+                println!("{}", cell(best.pointer("/reason")));
+            });
+            Ok(())
+        }
+        Command::Promote { index, trial } => {
+            let served: Value = client.post(&format!("/vectors/promote/{index}"), &json!({"trial": trial})).await?;
+            output.result(&served, serves);
+            Ok(())
+        }
+        Command::Rollback { index } => {
+            let served: Value = client.post(&format!("/vectors/rollback/{index}"), &json!({})).await?;
+            output.result(&served, serves);
+            Ok(())
+        }
+        Command::History { index } => {
+            let history: Value = client.get(&format!("/vectors/promotions/{index}")).await?;
+            output.result(&history, |history| println!("{}", table(&history["promotions"], &PROMOTION)));
+            Ok(())
+        }
+    }
+}
+
+/// Columns of a table of promotions.
+const PROMOTION: [(&str, &str); 6] = [
+    ("at", "/at"),
+    ("what", "/event"),
+    ("trial", "/served/trial"),
+    ("m", "/served/config/m"),
+    ("ef_construction", "/served/config/ef_construction"),
+    ("ef_search", "/served/config/ef_search"),
+];
+
+fn serves(served: &Value) {
+    println!(
+        "serves m {} ef_construction {} ef_search {} (trial {})",
+        cell(served.pointer("/serving/config/m")),
+        cell(served.pointer("/serving/config/ef_construction")),
+        cell(served.pointer("/serving/config/ef_search")),
+        cell(served.pointer("/serving/trial")),
+    );
+}
+
+async fn finish(
+    client: &Client,
+    output: &Output,
+    task: &crate::tasks::TaskView,
+    text: impl FnOnce(&Value),
+) -> Result<(), CliError> {
+    let bar = output.bar();
+    let ended = client.wait(task, |view| bar.follow(view)).await;
+    bar.done();
+    output.result(&ended?, text);
+    Ok(())
+}

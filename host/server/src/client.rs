@@ -1,0 +1,182 @@
+//! The HTTP client behind the command line and the demo: what they do, any client can do.
+
+use std::{path::Path, time::Duration};
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{problem::Problem, tasks::{TaskState, TaskView}};
+
+/// How often a waiting client looks at a task.
+const POLL: Duration = Duration::from_millis(60);
+
+/// A request that did not bring what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The host refused it.
+    #[error("{0}")]
+    Refused(Problem),
+    /// No answer came.
+    #[error("no answer from {url}: is the host running?")]
+    NoAnswer {
+        /// Where it went.
+        url: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// An answer came that is not what such a host says.
+    #[error("unexpected answer from {url}: {what}")]
+    Unexpected {
+        /// Where it went.
+        url: String,
+        /// What came.
+        what: String,
+    },
+    /// A file to send cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A client of one host.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client of the host at `base`, for example `http://127.0.0.1:7700`.
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    /// Where the host is.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, path)).await
+    }
+
+    /// `DELETE`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.request(Method::DELETE, path)).await.map(drop)
+    }
+
+    /// `POST` of a JSON body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `POST` of a JSON body to a route that could answer at once, asking for a task instead.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_async(&self, path: &str, body: &impl Serialize) -> Result<TaskView, ClientError> {
+        let request = self.request(Method::POST, path).header("prefer", "respond-async");
+        self.json(request.json(body)).await
+    }
+
+    /// `POST` of a file's bytes, streamed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_file(&self, path: &str, file: &Path) -> Result<TaskView, ClientError> {
+        let unreadable = |source| ClientError::File {
+            path: file.display().to_string(),
+            source,
+        };
+        let opened = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        let meta = opened.metadata().await.map_err(unreadable)?;
+        if meta.is_dir() {
+            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let stream = tokio_util::io::ReaderStream::with_capacity(opened, 1 << 18);
+        let request = self
+            .request(Method::POST, path)
+            .header("content-length", meta.len())
+            .body(reqwest::Body::wrap_stream(stream));
+        self.json(request).await
+    }
+
+    /// `POST` of bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_bytes(&self, path: &str, bytes: &'static [u8]) -> Result<TaskView, ClientError> {
+        self.json(self.request(Method::POST, path).body(bytes)).await
+    }
+
+    /// Waits for the end of a task, showing each look at it to `watch`.
+    ///
+    /// # Errors
+    /// The task's own problem, or [`ClientError`].
+    pub async fn wait(&self, task: &TaskView, mut watch: impl FnMut(&TaskView)) -> Result<Value, ClientError> {
+        loop {
+            let view: TaskView = self.get(&format!("/tasks/{}", task.id)).await?;
+            watch(&view);
+            if view.state == TaskState::Running {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            return match view.error {
+                Some(problem) => Err(ClientError::Refused(problem)),
+                None => Ok(view.result),
+            };
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let no_answer = |source: reqwest::Error| ClientError::NoAnswer {
+            url: self.base.clone(),
+            source: source.without_url(),
+        };
+        let response = request.send().await.map_err(no_answer)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.text().await.map_err(no_answer)?;
+        Err(match serde_json::from_str(&body) {
+            Ok(problem) => ClientError::Refused(problem),
+            Err(_) => ClientError::Unexpected {
+                url: self.base.clone(),
+                what: format!("{status} {}", body.chars().take(200).collect::<String>()),
+            },
+        })
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        response.json().await.map_err(|error| ClientError::Unexpected {
+            url: self.base.clone(),
+            what: error.without_url().to_string(),
+        })
+    }
+}

@@ -1,0 +1,388 @@
+//! One configuration, read once at start.
+//!
+//! A flag wins over `BOATHOUSE__SECTION__KEY`, which wins over the file, which wins over the default.
+//! Unknown keys are refused with the place they stand at. Nothing else of the process reads the
+//! environment: it comes in as a map.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use boathouse_ingest::OnDetectorFailure;
+use boathouse_plugins::PluginHostConfig;
+use boathouse_storage::{BackendConfig, BucketConfig};
+use boathouse_types::{BucketName, IndexConfig};
+use serde::{Deserialize, Serialize};
+
+/// The environment, as given to the process.
+pub type Environment = BTreeMap<String, String>;
+
+const PREFIX: &str = "BOATHOUSE__";
+
+/// A configuration that cannot be used; the text names file and line, variable or flag, and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key or value is wrong.
+    #[error("{place}: {message}")]
+    Invalid {
+        /// File, variable or flag.
+        place: String,
+        /// What is wrong, with line and column where there are any.
+        message: String,
+    },
+}
+
+/// Everything that can be configured, by concern.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the host listens and keeps its data.
+    pub server: ServerConfig,
+    /// The two buckets that every host has.
+    pub storage: StorageConfig,
+    /// Further buckets.
+    pub buckets: Vec<BucketConfig>,
+    /// Taking tables in.
+    pub ingest: IngestConfig,
+    /// Indexes and their evaluation.
+    pub vectors: VectorsConfig,
+    /// Plugins: limits and settings.
+    pub plugins: PluginsConfig,
+    /// Logging.
+    pub telemetry: TelemetryConfig,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Folder for everything the host keeps; created when missing.
+    pub data: PathBuf,
+    /// Address to listen on; loopback only, since there are no keys yet.
+    pub bind: IpAddr,
+    /// Port; 0 picks a free one.
+    pub port: u16,
+    /// Largest upload in bytes.
+    pub max_upload_bytes: u64,
+    /// Largest JSON body in bytes.
+    pub max_body_bytes: usize,
+    /// Seconds a request that is no upload may take.
+    pub request_timeout_secs: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("boathouse-data"),
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 7700,
+            max_upload_bytes: 64 << 30,
+            max_body_bytes: 8 << 20,
+            request_timeout_secs: 600,
+        }
+    }
+}
+
+/// `[storage]`: where `primary` and `rescue` are; folders below `server.data` unless said otherwise.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Holds everything without a bucket of its own.
+    pub primary: Option<BackendConfig>,
+    /// For the mirror of what recovery needs.
+    pub rescue: Option<BackendConfig>,
+}
+
+/// `[ingest]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    /// What happens to an ingest when a personal-data detector fails.
+    pub on_detector_failure: OnDetectorFailure,
+}
+
+/// `[vectors]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorsConfig {
+    /// Configuration of an index that names none.
+    pub default_config: IndexConfig,
+    /// Queries of an evaluation set that says nothing.
+    pub eval_queries: usize,
+    /// Threads for building graphs and exact search; 0 takes all cores.
+    pub threads: usize,
+    /// Most hits that a search may ask for.
+    pub max_k: usize,
+}
+
+impl Default for VectorsConfig {
+    fn default() -> Self {
+        Self {
+            default_config: IndexConfig::default(),
+            eval_queries: 1_000,
+            threads: 0,
+            max_k: 10_000,
+        }
+    }
+}
+
+/// `[plugins]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginsConfig {
+    /// Limits per kind and the number of calls at once.
+    pub sandbox: PluginHostConfig,
+    /// Settings that a plugin reads, by `team/name`.
+    pub settings: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// Filter of log lines, for example `info` or `boathouse_server=debug,warn`.
+    pub log: String,
+    /// Shape of log lines.
+    pub format: LogFormat,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log: "warn".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+/// Shape of log lines, which go to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Values from the command line, which win over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `--bind`
+    pub bind: Option<IpAddr>,
+    /// `--port`
+    pub port: Option<u16>,
+}
+
+impl Config {
+    /// Reads the file when one is given, then lays variables and flags over it and checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the place of what is wrong.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &Environment,
+        flags: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            Some(path) => read_file(path)?,
+            None => toml::Table::new(),
+        };
+        for (name, text) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            overlay(&mut table, name, text)?;
+        }
+        let mut config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            invalid("configuration", error.message())
+        })?;
+        let server = &mut config.server;
+        server.data = flags.data.clone().unwrap_or_else(|| server.data.clone());
+        server.bind = flags.bind.unwrap_or(server.bind);
+        server.port = flags.port.unwrap_or(server.port);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The address to listen on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.server.bind, self.server.port)
+    }
+
+    /// All buckets with `primary` and `rescue` first.
+    #[must_use]
+    pub fn all_buckets(&self) -> Vec<BucketConfig> {
+        let local = |name: &BucketName, given: &Option<BackendConfig>| BucketConfig {
+            name: name.clone(),
+            backend: given.clone().unwrap_or_else(|| BackendConfig::Local {
+                root: self.server.data.join(name.as_str()),
+            }),
+        };
+        let mut buckets = vec![
+            local(&BucketName::primary(), &self.storage.primary),
+            local(&BucketName::rescue(), &self.storage.rescue),
+        ];
+        buckets.extend(self.buckets.iter().cloned());
+        buckets
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.server.bind.is_loopback() {
+            return Err(invalid(
+                "server.bind",
+                &format!(
+                    "{} is not a loopback address; API keys do not exist yet, so only 127.0.0.1 or ::1 can be served",
+                    self.server.bind
+                ),
+            ));
+        }
+        if self.vectors.eval_queries == 0 {
+            return Err(invalid("vectors.eval_queries", "must be at least 1"));
+        }
+        if self.vectors.max_k == 0 {
+            return Err(invalid("vectors.max_k", "must be at least 1"));
+        }
+        let mut names: Vec<_> = self.all_buckets().into_iter().map(|b| b.name).collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(invalid("buckets", &format!("two buckets are named `{}`", pair[0])));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(place: &str, message: &str) -> ConfigError {
+    ConfigError::Invalid {
+        place: place.to_owned(),
+        message: message.trim_end().to_owned(),
+    }
+}
+
+/// Reads the file twice: once as a [`Config`], because only then an error has a line, and once as a
+/// table to lay variables over.
+fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let at = |error: toml::de::Error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        invalid(&format!("{}:{line}", path.display()), error.message())
+    };
+    let _: Config = toml::from_str(&text).map_err(at)?;
+    text.parse().map_err(at)
+}
+
+/// Puts the value of `BOATHOUSE__A__B` at `a.b`.
+fn overlay(table: &mut toml::Table, name: &str, text: &str) -> Result<(), ConfigError> {
+    let path = name[PREFIX.len()..].to_lowercase();
+    let mut keys: Vec<&str> = path.split("__").collect();
+    let last = keys.pop().filter(|key| !key.is_empty());
+    let Some(last) = last else {
+        return Err(invalid(name, "names no key; write BOATHOUSE__SECTION__KEY"));
+    };
+    let mut place = table;
+    for key in keys {
+        let entry = place
+            .entry(key)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let toml::Value::Table(inner) = entry else {
+            return Err(invalid(name, &format!("`{key}` is not a section")));
+        };
+        place = inner;
+    }
+    place.insert(last.to_owned(), value_of(text));
+    let candidate: Result<Config, _> = table_of(name, text).try_into();
+    candidate
+        .map(|_| ())
+        .map_err(|error: toml::de::Error| invalid(name, error.message()))
+}
+
+/// The table that holds just this variable, so that an error can be blamed on it.
+fn table_of(name: &str, text: &str) -> toml::Table {
+    let path = name[PREFIX.len()..].to_lowercase();
+    let mut value = value_of(text);
+    for key in path.split("__").collect::<Vec<_>>().into_iter().rev() {
+        value = toml::Value::Table(toml::Table::from_iter([(key.to_owned(), value)]));
+    }
+    match value {
+        toml::Value::Table(table) => table,
+        _ => toml::Table::new(),
+    }
+}
+
+/// A TOML literal when the text is one (`8`, `true`, `[1]`), else the text itself.
+fn value_of(text: &str) -> toml::Value {
+    format!("v = {text}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("boathouse.toml");
+        std::fs::write(&path, file).expect("written");
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Config::load(Some(&path), &environment, &Overrides::default()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_file_line_and_key() {
+        let error = load("[server]\nport = 1\n\nprot = 2\n", &[]).expect_err("unknown key");
+        assert!(error.contains("boathouse.toml:4") && error.contains("prot"), "{error}");
+        let error = load("[sevrer]\n", &[]).expect_err("unknown section");
+        assert!(error.contains("boathouse.toml:1") && error.contains("sevrer"), "{error}");
+        let error = load("", &[("BOATHOUSE__SERVER__PROT", "2")]).expect_err("unknown key");
+        assert!(error.contains("BOATHOUSE__SERVER__PROT") && error.contains("prot"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_variables_over_file_over_default() {
+        let config = load("[server]\nport = 1\n", &[]).expect("file");
+        assert_eq!(config.server.port, 1);
+        let config = load("[server]\nport = 1\n", &[("BOATHOUSE__SERVER__PORT", "2")]).expect("variable");
+        assert_eq!(config.server.port, 2);
+        let environment = Environment::from([("BOATHOUSE__SERVER__PORT".to_owned(), "2".to_owned())]);
+        let flags = Overrides {
+            port: Some(3),
+            ..Overrides::default()
+        };
+        let config = Config::load(None, &environment, &flags).expect("flag");
+        assert_eq!(config.server.port, 3);
+    }
+
+    #[test]
+    fn only_loopback_is_served() {
+        let error = load("[server]\nbind = \"0.0.0.0\"\n", &[]).expect_err("open");
+        assert!(error.contains("loopback"), "{error}");
+    }
+
+    #[test]
+    fn buckets_are_unique() {
+        let error = load("[[buckets]]\nname = \"primary\"\nbackend = \"memory\"\n", &[]).expect_err("twice");
+        assert!(error.contains("primary"), "{error}");
+    }
+}

@@ -1,0 +1,129 @@
+//! The routes: extract, call one function below, convert. One file a resource.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{Method, StatusCode},
+    middleware,
+    routing::get,
+};
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::App, problem::Problem, request_id};
+
+mod buckets;
+mod datasets;
+mod evalsets;
+mod health;
+mod indexes;
+mod ingest;
+mod lineage;
+mod plugins;
+mod promotions;
+mod search;
+mod tasks;
+mod trials;
+
+/// The application as handlers get it.
+pub(crate) type AppState = axum::extract::State<Arc<App>>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Boathouse",
+        description = "Self-tuning vector lakehouse with pluggable judgement. Errors are RFC 9457 problem documents with a stable `code`."
+    ),
+    components(schemas(Problem))
+)]
+struct Api;
+
+/// All routes of a host.
+pub fn router(app: Arc<App>) -> Router {
+    let (max_body, timeout) = (
+        app.config.server.max_body_bytes,
+        Duration::from_secs(app.config.server.request_timeout_secs),
+    );
+    let (bounded, mut api) = bounded_routes().split_for_parts();
+    let (uploads, upload_api) = OpenApiRouter::new()
+        .routes(routes!(ingest::file))
+        .split_for_parts();
+    api.merge(upload_api);
+    let document = Arc::new(api);
+    let bounded = bounded
+        .route("/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout));
+    bounded
+        .merge(uploads.layer(DefaultBodyLimit::disable()))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(request_id::layer))
+        .with_state(app)
+}
+
+/// The OpenAPI document of all routes.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = bounded_routes().into_openapi();
+    api.merge(OpenApiRouter::<Arc<App>>::new().routes(routes!(ingest::file)).into_openapi());
+    api
+}
+
+/// Routes with small bodies and a time limit.
+fn bounded_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(buckets::list))
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::show, datasets::delete))
+        .routes(routes!(datasets::rows))
+        .routes(routes!(lineage::show))
+        .routes(routes!(indexes::list, indexes::create))
+        .routes(routes!(indexes::show, indexes::delete))
+        .routes(routes!(search::search))
+        .routes(routes!(evalsets::list, evalsets::create))
+        .routes(routes!(trials::journal, trials::run))
+        .routes(routes!(trials::best))
+        .routes(routes!(trials::autotune))
+        .routes(routes!(promotions::promote))
+        .routes(routes!(promotions::rollback))
+        .routes(routes!(promotions::list))
+        .routes(routes!(promotions::history))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::show))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(tasks::events))
+}
+
+async fn unknown_route(request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::not_found("unknown_route", format!("there is no route `{path}`; `GET /openapi.json` lists them"))
+}
+
+async fn wrong_method(method: Method, request: Request) -> Problem {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong_method",
+        format!("`{path}` does not take {method}; `GET /openapi.json` lists what it takes"),
+    )
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    tracing::error!(request_id = %request_id::current(), "a handler panicked");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "something went wrong inside; the log has it under this request's id",
+    )
+    .into_response()
+}

@@ -1,0 +1,178 @@
+//! `/datasets`.
+
+use axum::{Json, extract::State, http::StatusCode};
+use boathouse_ingest::{ColumnInfo, DatasetManifest, Detection, IngestError, IngestMode, RowsPage, SourceInfo};
+use boathouse_types::{BucketName, DatasetName, Evidence, PluginRef, Scope, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    extract::{Path, Query},
+    http::AppState,
+    problem::Problem,
+};
+
+/// The datasets of this host.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DatasetList {
+    datasets: Vec<DatasetSummary>,
+}
+
+/// One dataset in a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DatasetSummary {
+    name: DatasetName,
+    bucket: BucketName,
+    /// The newest version.
+    version: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+/// A dataset.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct DatasetView {
+    #[serde(flatten)]
+    summary: DatasetSummary,
+    columns: Vec<ColumnInfo>,
+    /// Personal data found in the rows that the newest version added.
+    findings: Vec<FindingView>,
+    /// Whether every detector answered; when not, the findings are incomplete.
+    findings_complete: bool,
+    /// All versions, oldest first.
+    versions: Vec<VersionView>,
+}
+
+/// One version of a dataset.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct VersionView {
+    version: u64,
+    mode: IngestMode,
+    rows: u64,
+    bytes: u64,
+    source: SourceInfo,
+    created_at: Timestamp,
+}
+
+/// Personal data in a column.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct FindingView {
+    column: String,
+    /// Entity kind, for example `email`.
+    kind: String,
+    /// ISO 3166-1 alpha-2, where the kind has a country.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    scope: Scope,
+    /// In 0..=1.
+    confidence: f64,
+    evidence: Evidence,
+    /// Who found it.
+    detector: PluginRef,
+}
+
+/// The findings of a version, without values.
+pub(crate) fn findings(detection: &Detection) -> Vec<FindingView> {
+    let view = |found: &boathouse_ingest::ColumnFinding| FindingView {
+        column: found.column.clone(),
+        kind: found.finding.kind.clone(),
+        country: found.finding.country.clone(),
+        scope: found.finding.scope,
+        confidence: found.finding.confidence,
+        evidence: found.finding.evidence,
+        detector: found.detector.clone(),
+    };
+    detection.findings.iter().map(view).collect()
+}
+
+fn summary(dataset: &DatasetManifest) -> Option<DatasetSummary> {
+    let latest = dataset.latest()?;
+    Some(DatasetSummary {
+        name: dataset.name.clone(),
+        bucket: dataset.bucket.clone(),
+        version: latest.version,
+        rows: latest.rows,
+        bytes: latest.bytes,
+    })
+}
+
+/// List datasets.
+#[utoipa::path(get, path = "/datasets", responses((status = 200, body = DatasetList)))]
+pub(crate) async fn list(State(app): AppState) -> Result<Json<DatasetList>, Problem> {
+    let datasets = app.datasets.list().await?;
+    Ok(Json(DatasetList {
+        datasets: datasets.iter().filter_map(summary).collect(),
+    }))
+}
+
+/// Show a dataset: columns, findings, versions.
+#[utoipa::path(get, path = "/datasets/{name}", params(("name" = String, Path)), responses((status = 200, body = DatasetView), (status = 404, body = Problem)))]
+pub(crate) async fn show(State(app): AppState, Path(name): Path<String>) -> Result<Json<DatasetView>, Problem> {
+    let name = DatasetName::new(name)?;
+    let dataset = app.datasets.get(&name).await?;
+    let (Some(summary), Some(latest)) = (summary(&dataset), dataset.latest()) else {
+        return Err(IngestError::DatasetNotFound(name).into());
+    };
+    let versions = dataset.versions.iter().map(|version| VersionView {
+        version: version.version,
+        mode: version.mode,
+        rows: version.rows,
+        bytes: version.bytes,
+        source: version.source.clone(),
+        created_at: version.created_at,
+    });
+    Ok(Json(DatasetView {
+        columns: latest.columns.clone(),
+        findings: findings(&latest.detection),
+        findings_complete: latest.detection.is_complete(),
+        versions: versions.collect(),
+        summary,
+    }))
+}
+
+/// Which rows.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RowsQuery {
+    /// The version, the newest when left out.
+    version: Option<u64>,
+    /// Number of the first row.
+    #[serde(default)]
+    offset: u64,
+    /// How many, 100 when left out, 1,000 at most.
+    #[serde(default = "hundred")]
+    limit: usize,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+/// Read a page of rows.
+#[utoipa::path(
+    get, path = "/datasets/{name}/rows", params(("name" = String, Path), RowsQuery),
+    responses((status = 200, body = RowsPage), (status = 404, body = Problem))
+)]
+pub(crate) async fn rows(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Query(query): Query<RowsQuery>,
+) -> Result<Json<RowsPage>, Problem> {
+    let dataset = app.datasets.open(&DatasetName::new(name)?, query.version).await?;
+    Ok(Json(dataset.rows(query.offset, query.limit).await?))
+}
+
+/// Delete a dataset that no index uses.
+#[utoipa::path(delete, path = "/datasets/{name}", params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn delete(State(app): AppState, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    let name = DatasetName::new(name)?;
+    let users = app.indexes.on(&name);
+    if !users.is_empty() {
+        let users: Vec<_> = users.iter().map(|index| format!("`{index}`")).collect();
+        return Err(Problem::conflict(
+            "dataset_in_use",
+            format!("dataset `{name}` is used by index {}; delete that first", users.join(", ")),
+        ));
+    }
+    app.datasets.delete(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

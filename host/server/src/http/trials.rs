@@ -1,0 +1,166 @@
+//! `/vectors/trials` and `/vectors/autotune`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use boathouse_tuning::{AutotuneReport, Best, BestBy};
+use boathouse_types::Trial;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    extract::{Json, Path, Query},
+    http::{AppState, tasks::accepted},
+    problem::Problem,
+    tasks::TaskView,
+    tune::{self, AutotuneSpec, TrialSpec},
+};
+
+/// Which part of the journal, and how.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JournalQuery {
+    /// How many trials, 100 when left out.
+    #[serde(default = "hundred")]
+    limit: usize,
+    /// Where to go on: `next` of the page before.
+    cursor: Option<usize>,
+    /// `jsonl` for the whole journal, a trial a line.
+    format: Option<String>,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+/// A page of a journal, oldest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct JournalPage {
+    trials: Vec<Trial>,
+    /// Trials in all.
+    total: usize,
+    /// Lines of the log that are no trial.
+    malformed: u64,
+    /// `cursor` of the next page; none on the last.
+    next: Option<usize>,
+}
+
+/// How to choose the best.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BestQuery {
+    /// `pareto`, `recall` or `latency`.
+    #[serde(default)]
+    metric: BestBy,
+}
+
+/// Read the journal.
+#[utoipa::path(
+    get, path = "/vectors/trials/{idx}", params(("idx" = String, Path), JournalQuery),
+    responses((status = 200, body = JournalPage), (status = 404, body = Problem))
+)]
+pub(crate) async fn journal(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Query(query): Query<JournalQuery>,
+) -> Result<Response, Problem> {
+    let journal = app.indexes.get(&name)?.tuner.journal().read().await?;
+    match query.format.as_deref() {
+        None | Some("json") => {}
+        Some("jsonl") => {
+            let mut text = String::new();
+            for trial in &journal.trials {
+                text += &serde_json::to_string(trial).map_err(|error| Problem::internal(&error))?;
+                text.push('\n');
+            }
+            return Ok(([(header::CONTENT_TYPE, "application/jsonl")], text).into_response());
+        }
+        Some(_) => return Err(Problem::field("format", "unknown_format", "must be `json` or `jsonl`")),
+    }
+    let (total, from) = (journal.trials.len(), query.cursor.unwrap_or(0));
+    let trials: Vec<Trial> = journal.trials.into_iter().skip(from).take(query.limit.clamp(1, 1_000)).collect();
+    let end = from + trials.len();
+    let page = JournalPage {
+        trials,
+        total,
+        malformed: journal.malformed,
+        next: (end < total).then_some(end),
+    };
+    Ok(axum::Json(page).into_response())
+}
+
+/// Run one configuration.
+#[utoipa::path(
+    post, path = "/vectors/trials/{idx}", params(("idx" = String, Path)), request_body = TrialSpec,
+    responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn run(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Json(spec): Json<TrialSpec>,
+) -> Result<Response, Problem> {
+    let index = app.indexes.get(&name)?;
+    let config = tune::trial_config(&index, &spec)?;
+    let turn = tune::take_turn(&index)?;
+    let worker = Arc::clone(&app);
+    let task = app.tasks.start("trial", &name, |task| async move {
+        let _turn = turn;
+        let report = tune::run_trial(&worker, &index, config, spec.note, &task).await?;
+        serde_json::to_value(report).map_err(|error| Problem::internal(&error))
+    });
+    Ok(accepted(task))
+}
+
+/// Show the best trial.
+#[utoipa::path(
+    get, path = "/vectors/trials/{idx}/best", params(("idx" = String, Path), BestQuery),
+    responses((status = 200, body = Best), (status = 404, body = Problem))
+)]
+pub(crate) async fn best(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Query(query): Query<BestQuery>,
+) -> Result<axum::Json<Best>, Problem> {
+    let index = app.indexes.get(&name)?;
+    tune::best_trial(&app, &index, query.metric).await.map(axum::Json)
+}
+
+/// Try configurations until a budget ends. Answers with the report, or, with `Prefer: respond-async`,
+/// with a task whose events are the trials.
+#[utoipa::path(
+    post, path = "/vectors/autotune/{idx}", params(("idx" = String, Path)), request_body = AutotuneSpec,
+    responses((status = 200, body = AutotuneReport), (status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn autotune(
+    State(app): AppState,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(spec): Json<AutotuneSpec>,
+) -> Result<Response, Problem> {
+    let index = app.indexes.get(&name)?;
+    let request = tune::autotune_request(&app, &index, spec)?;
+    let turn = tune::take_turn(&index)?;
+    let worker = Arc::clone(&app);
+    let task = app.tasks.start("autotune", &name, |task| async move {
+        let _turn = turn;
+        let report = tune::autotune(&worker, &index, request, &task).await?;
+        serde_json::to_value(report).map_err(|error| Problem::internal(&error))
+    });
+    if wants_task(&headers) {
+        return Ok(accepted(task));
+    }
+    let ended = app.tasks.wait(&task.id).await?;
+    match ended.error {
+        Some(problem) => Err(problem),
+        None => Ok(axum::Json(ended.result).into_response()),
+    }
+}
+
+/// `Prefer: respond-async` (RFC 7240).
+fn wants_task(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|part| part.trim() == "respond-async")
+}

@@ -1,0 +1,171 @@
+//! Searching an index: a query in words or as a vector, hits with the columns of their rows.
+
+use std::sync::Arc;
+
+use boathouse_models::StaticEmbedder;
+use boathouse_types::{IndexConfig, Metric, VectorBackend};
+use boathouse_vector::{Neighbor, Scratch, SearchOutcome};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{LiveIndex, Serving};
+use crate::{app::App, problem::Problem};
+
+thread_local! {
+    /// Visited marks and heaps, kept by each thread of the blocking pool.
+    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::new(Scratch::default());
+}
+
+/// A search.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRequest {
+    /// What to look for, in words.
+    pub text: Option<String>,
+    /// What to look for, as a vector; instead of `text`.
+    pub vector: Option<Vec<f32>>,
+    /// How many hits: 1 to the number of vectors.
+    #[serde(default = "ten")]
+    pub k: usize,
+    /// Candidates kept while searching, instead of what the served configuration says.
+    pub ef_search: Option<u32>,
+    /// Columns of the dataset to return; all when left out.
+    pub with: Option<Vec<String>>,
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct SearchAnswer {
+    /// Nearest first.
+    pub hits: Vec<Hit>,
+    /// The configuration that answered.
+    pub config: IndexConfig,
+    /// The engine that answered.
+    pub backend: VectorBackend,
+    /// Version of the vectors.
+    pub index_version: String,
+    /// Distance computations that it took.
+    pub distances: u64,
+    /// Microseconds for embedding and the index, without the columns.
+    pub took_us: u64,
+}
+
+/// One hit.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Hit {
+    /// Document id.
+    pub id: String,
+    /// Greater is better: cosine similarity, inner product, or 1 / (1 + squared distance).
+    pub score: f32,
+    /// Smaller is nearer, as the index's metric has it.
+    pub distance: f32,
+    /// Row of the dataset.
+    pub row: u64,
+    /// Columns of that row.
+    #[schema(value_type = Object)]
+    pub columns: Map<String, Value>,
+}
+
+/// Answers a search.
+///
+/// # Errors
+/// 422 for a request that cannot be answered; the bucket's failure when columns cannot be read.
+pub async fn search(app: &App, index: &Arc<LiveIndex>, request: SearchRequest) -> Result<SearchAnswer, Problem> {
+    check(app, index, &request)?;
+    let serving = index.serving();
+    let columns = request.with.clone();
+    let config = IndexConfig {
+        ef_search: request.ef_search.unwrap_or(serving.served.config.ef_search),
+        ..serving.served.config
+    };
+    let started = std::time::Instant::now();
+    let outcome = {
+        let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
+        let found = tokio::task::spawn_blocking(move || find(&index, &serving, &embedder, &request, config.ef_search));
+        found.await.map_err(|error| Problem::internal(&error))??
+    };
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(SearchAnswer {
+        hits: hits(app, index, &outcome.neighbors, columns).await?,
+        config,
+        backend: index.meta.vector_backend,
+        index_version: index.meta.data_version.clone(),
+        distances: outcome.distances,
+        took_us,
+    })
+}
+
+fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Problem> {
+    let most = index.data.len().min(app.config.vectors.max_k);
+    if request.k == 0 || request.k > most {
+        return Err(Problem::field(
+            "k",
+            "k_out_of_range",
+            format!("is {} and must be 1 to {most}, index `{}` has {} vectors", request.k, index.meta.name, index.data.len()),
+        ));
+    }
+    if request.ef_search.is_some_and(|ef| ef == 0 || ef > 100_000) {
+        return Err(Problem::field("ef_search", "out_of_bounds", "must be 1 to 100000"));
+    }
+    match (&request.text, &request.vector) {
+        (Some(_), None) | (None, Some(_)) => Ok(()),
+        _ => Err(Problem::unprocessable("text_or_vector", "give either `text` or `vector`")),
+    }
+}
+
+fn find(
+    index: &LiveIndex,
+    serving: &Serving,
+    embedder: &StaticEmbedder,
+    request: &SearchRequest,
+    ef: u32,
+) -> Result<SearchOutcome, Problem> {
+    let vector = match (&request.vector, &request.text) {
+        (Some(vector), _) => vector.clone(),
+        (None, text) => embed_query(embedder, text.as_deref().unwrap_or_default())?,
+    };
+    let query = index.data.vectors.prepare_query(&vector)?;
+    SCRATCH.with_borrow_mut(|scratch| {
+        Ok(serving.graph.search(&index.data.vectors, &query, request.k, ef as usize, scratch))
+    })
+}
+
+/// The vector of a text.
+fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Problem> {
+    let mut vectors = embedder.embed(&[text]).map_err(|_| {
+        Problem::field("text", "no_known_word", "holds no word that the embedder knows; write it in other words")
+    })?;
+    vectors
+        .pop()
+        .ok_or_else(|| Problem::field("text", "no_known_word", "holds no word that the embedder knows"))
+}
+
+async fn hits(
+    app: &App,
+    index: &LiveIndex,
+    neighbors: &[Neighbor],
+    columns: Option<Vec<String>>,
+) -> Result<Vec<Hit>, Problem> {
+    let rows: Vec<u64> = neighbors.iter().map(|neighbor| index.rows[neighbor.row as usize]).collect();
+    let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
+    let dataset = app.datasets.open(&index.meta.dataset, Some(index.meta.dataset_version)).await?;
+    let values = dataset.take(&rows, &columns).await?;
+    let hit = |(neighbor, columns): (&Neighbor, Value)| Hit {
+        id: index.doc_ids[neighbor.row as usize].clone(),
+        score: match index.meta.metric {
+            Metric::Cosine | Metric::Dot => 1.0 - neighbor.distance,
+            Metric::L2 => 1.0 / (1.0 + neighbor.distance),
+        },
+        distance: neighbor.distance,
+        row: index.rows[neighbor.row as usize],
+        columns: match columns {
+            Value::Object(columns) => columns,
+            _ => Map::new(),
+        },
+    };
+    Ok(neighbors.iter().zip(values).map(hit).collect())
+}

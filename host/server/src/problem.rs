@@ -1,0 +1,206 @@
+//! Errors as RFC 9457 problem documents: the only module that turns an error into a response.
+//!
+//! A problem has a stable `code` for programs and a `detail` that tells a person what to do. What
+//! went wrong inside (5xx) goes to the log under the request's id, not to the client.
+
+use axum::{
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use boathouse_types::{JudgementError, NameError};
+use serde::{Deserialize, Serialize};
+
+use crate::request_id;
+
+mod rooms;
+
+/// One error, as it goes to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// HTTP status.
+    pub status: u16,
+    /// The status in words.
+    pub title: String,
+    /// Stable name of this problem, in snake_case.
+    pub code: String,
+    /// What is wrong and what to do, for a person.
+    pub detail: String,
+    /// The request that met it, as in the log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// Single fields that are wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+}
+
+/// One wrong field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FieldProblem {
+    /// Name of the field.
+    pub field: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem with a stable code.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or("error").to_owned(),
+            code: code.to_owned(),
+            detail: detail.into(),
+            request_id: request_id::current(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 409.
+    #[must_use]
+    pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 422: understood, and wrong.
+    #[must_use]
+    pub fn unprocessable(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// 422 about one field.
+    #[must_use]
+    pub fn field(field: &str, code: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let mut problem = Self::unprocessable(code, format!("{field}: {detail}"));
+        problem.errors.push(FieldProblem {
+            field: field.to_owned(),
+            detail,
+        });
+        problem
+    }
+
+    /// 409: somebody asked the work to stop.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::conflict("cancelled", "the work was cancelled; nothing of it is visible")
+    }
+
+    /// 500: the cause goes to the log, its presence to the client.
+    #[must_use]
+    pub fn internal(cause: &dyn std::error::Error) -> Self {
+        let problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong inside; the log has it under this request's id",
+        );
+        tracing::error!(request_id = %problem.request_id, cause = %chain(cause), "internal error");
+        problem
+    }
+
+    /// 503: the store behind the host does not answer as it should.
+    #[must_use]
+    pub fn storage(cause: &dyn std::error::Error) -> Self {
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "storage_unavailable",
+            "the bucket could not be read or written; see the log and `GET /readyz`, then try again",
+        );
+        tracing::error!(request_id = %problem.request_id, cause = %chain(cause), "storage error");
+        problem
+    }
+}
+
+/// An error with its sources, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let next = inner.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&self)).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if matches!(self.status, 429 | 503) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::unprocessable("bad_name", error.to_string())
+    }
+}
+
+impl From<JudgementError> for Problem {
+    fn from(error: JudgementError) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let code = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not_json",
+            _ => "bad_body",
+        };
+        let text = rejection.body_text();
+        let text = text
+            .trim_start_matches("Failed to deserialize the JSON body into the target type: ")
+            .trim_start_matches("Failed to parse the request body as JSON: ");
+        Self::new(rejection.status(), code, format!("request body: {text}"))
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let text = text.trim_start_matches("Failed to deserialize query string: ");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_query", format!("query string: {text}"))
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        let text = rejection.body_text();
+        let text = text.trim_start_matches("Invalid URL: ");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_path", format!("path: {text}"))
+    }
+}

@@ -1,0 +1,14 @@
+//! Integration tests: one binary, so that everything links once.
+//!
+//! Each test starts the real `boathouse` program on a port and a data folder of its own and talks to it
+//! over HTTP. `tidy` looks at the tree instead. A test that needs something this machine lacks says so on
+//! standard error and passes; with `BOATHOUSE_TESTS_NO_SKIP` set it fails.
+
+mod bad_input;
+mod chain;
+mod cli;
+mod openapi;
+mod packages;
+mod restart;
+mod support;
+mod tidy;
