@@ -1,1 +1,53 @@
-//! stub
+//! How an index finds its configuration: measure, remember, compare, choose.
+//!
+//! An [`EvalSet`] holds queries with their exact neighbours. A [`Tuner`] runs *trials* on it: build a
+//! graph (or reuse one, since one build serves every `ef_search`), time searches, count what they
+//! found, and append the result to the index's [`Journal`]. A [`Strategy`] says what to try next, a
+//! [`Scorer`] which trial is best, and [`Promotions`] remembers what was chosen to serve.
+//!
+//! Invariants:
+//! - A cancelled or failed trial leaves no line in the journal; a trial that returned is durable.
+//! - Equal journals give equal proposals: the only source of chance is derived from the journal's length.
+//! - A configuration outside the bounds is never built.
+//! - What a plugin answers is checked before it is believed: right length, no NaN, within bounds. A
+//!   recommendation also meets the objective by the host's own reading of the measurements.
+//!
+//! Absent here: the serving graph (the server swaps it when a promotion is recorded), plugin machinery
+//! (judgements enter by the traits [`Proposer`] and [`Scorer`]), wall clocks and task spawning other
+//! than the blocking pool.
+
+mod autotune;
+mod best;
+mod blocking;
+mod bounds;
+mod builds;
+mod data;
+mod error;
+mod evalset;
+mod evaluation;
+mod fingerprint;
+mod grid;
+mod journal;
+mod judge;
+mod measure;
+mod promotions;
+#[cfg(test)]
+mod testing;
+mod tuner;
+
+pub use autotune::{
+    AutotuneEvent, AutotuneReport, AutotuneRequest, Ended, Recommendation, Strategy, proposal_seed,
+};
+pub use best::{Best, BestBy, best};
+pub use bounds::{TuneBounds, check_config};
+pub use builds::{BuildOrigin, Builds, Built, build_id};
+pub use data::IndexData;
+pub use error::TuningError;
+pub use evalset::{EvalQuery, EvalSet, EvalSetName, EvalSets, EvalSource, EvalSpec};
+pub use evaluation::Evaluation;
+pub use fingerprint::host_fingerprint;
+pub use journal::{Journal, JournalContents};
+pub use judge::{Proposer, Scorer, champion_position, shortfall, verdicts};
+pub use measure::{Comparison, MeasurePlan};
+pub use promotions::{Promote, Promotion, PromotionKind, Promotions, Served};
+pub use tuner::{TrialReport, TrialRequest, Tuner, TunerOptions};

@@ -1,0 +1,140 @@
+//! Whether the best trial should replace what serves.
+//!
+//! A trial is put forward only when the scorer finds it feasible and it meets the objective by the host's
+//! own reading (recall by the lower bound of its interval), so a scorer that is wrong or lies can choose
+//! badly among good configurations but cannot put a bad one in service.
+
+use boathouse_types::{IndexConfig, Objective, Trial, Verdict};
+
+use super::Recommendation;
+use crate::{best::score_order, judge::shortfall};
+
+/// Recommends by the verdicts on `trials`, which were all measured on the same vectors.
+pub(super) fn recommend(
+    trials: &[Trial],
+    verdicts: &[Verdict],
+    objective: &Objective,
+    serving: &IndexConfig,
+) -> Recommendation {
+    let judged: Vec<(&Trial, &Verdict)> = trials.iter().zip(verdicts).collect();
+    let sound = |(trial, verdict): (&Trial, &Verdict)| {
+        verdict.feasible && shortfall(trial, objective).is_none()
+    };
+    let best = judged
+        .iter()
+        .copied()
+        .filter(|&judged| sound(judged))
+        .min_by(|a, b| score_order(*a, *b));
+    let Some((trial, verdict)) = best else {
+        return Recommendation::keep(nothing_feasible(&judged, objective));
+    };
+    if trial.config == *serving {
+        return Recommendation::keep("the serving configuration is the best of all trials");
+    }
+    let champion = judged
+        .iter()
+        .copied()
+        .rfind(|(trial, _)| trial.config == *serving);
+    let reason = match champion {
+        None => "the serving configuration was not measured on these vectors".to_owned(),
+        Some(champion) if !sound(champion) => {
+            let why = shortfall(champion.0, objective)
+                .or_else(|| champion.1.reason.clone())
+                .unwrap_or_else(|| "the scorer finds it infeasible".to_owned());
+            format!("it meets the objective and the serving configuration does not: {why}")
+        }
+        Some((_, champion)) if verdict.score > champion.score => {
+            let (own, their) = (verdict.score, champion.score);
+            format!("its score of {own:.4} beats the serving configuration's {their:.4}")
+        }
+        Some(_) => return Recommendation::keep("no trial has a better score than what serves"),
+    };
+    Recommendation::Promote {
+        trial: Box::new(trial.clone()),
+        verdict: verdict.clone(),
+        reason,
+    }
+}
+
+/// Why no trial is put forward, by the example of the highest score.
+fn nothing_feasible(judged: &[(&Trial, &Verdict)], objective: &Objective) -> String {
+    let Some((trial, verdict)) = judged.iter().copied().min_by(|a, b| score_order(*a, *b)) else {
+        return "there is no trial on these vectors".to_owned();
+    };
+    let why = shortfall(trial, objective)
+        .or_else(|| verdict.reason.clone())
+        .unwrap_or_else(|| "the scorer finds it infeasible".to_owned());
+    format!(
+        "no trial meets the objective; the best score, {}: {why}",
+        trial.id
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::trial;
+
+    fn with(id: &str, ef_search: u32, recall: f64) -> Trial {
+        let mut trial = trial(id, recall, 100.0);
+        trial.config.ef_search = ef_search;
+        trial
+    }
+
+    fn verdict(score: f64) -> Verdict {
+        Verdict {
+            feasible: true,
+            front: 0,
+            score,
+            reason: None,
+        }
+    }
+
+    fn check(trials: &[Trial], scores: &[f64], promoted: Option<&str>, said: &str) {
+        let verdicts: Vec<Verdict> = scores.iter().copied().map(verdict).collect();
+        let found = recommend(
+            trials,
+            &verdicts,
+            &Objective::default(),
+            &IndexConfig::default(),
+        );
+        let id = match &found {
+            Recommendation::Promote { trial, .. } => Some(trial.id.as_str()),
+            Recommendation::Keep { .. } => None,
+        };
+        assert_eq!(id, promoted, "{found:?}");
+        assert!(found.reason().contains(said), "{found:?}");
+    }
+
+    #[test]
+    fn a_better_score_within_the_objective_is_promoted() {
+        let trials = [with("champion", 30, 0.97), with("better", 60, 0.99)];
+        check(&trials, &[0.5, 0.6], Some("better"), "0.6000 beats");
+        check(&trials, &[0.6, 0.6], None, "serving");
+        check(
+            &trials,
+            &[0.7, 0.6],
+            None,
+            "serving configuration is the best",
+        );
+        check(&trials[1..], &[0.6], Some("better"), "not measured");
+    }
+
+    #[test]
+    fn a_scorer_that_lies_cannot_promote_below_the_floor() {
+        let trials = [with("champion", 30, 0.97), with("bad", 10, 0.80)];
+        check(&trials, &[0.5, 99.0], None, "serving");
+        check(&trials[1..], &[99.0], None, "no trial meets the objective");
+    }
+
+    #[test]
+    fn a_champion_that_misses_the_objective_is_replaced_whatever_its_score() {
+        let trials = [with("champion", 30, 0.90), with("good", 60, 0.99)];
+        check(&trials, &[0.9, 0.1], Some("good"), "does not: recall");
+    }
+
+    #[test]
+    fn without_trials_nothing_changes() {
+        check(&[], &[], None, "no trial on these vectors");
+    }
+}

@@ -1,0 +1,226 @@
+//! Which configurations may be tried: the knobs of a run, and the hard limits of every configuration.
+
+use boathouse_types::{IndexConfig, Knob};
+use serde::{Deserialize, Serialize};
+
+use crate::TuningError;
+
+/// Hard limits of `m`: below 2 a graph falls apart, above 128 lists cost more than they find.
+const M: (u32, u32) = (2, 128);
+/// Hard limits of `ef_construction` and `ef_search`.
+const EF: (u32, u32) = (1, 4_096);
+
+/// The knobs of an HNSW index with the values that a run may give them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TuneBounds {
+    /// Neighbours per node.
+    pub m: Knob,
+    /// Candidates while building.
+    pub ef_construction: Knob,
+    /// Candidates while searching.
+    pub ef_search: Knob,
+}
+
+impl Default for TuneBounds {
+    /// `m` 8..=32 by 4, `ef_construction` 20..=200 by 20, `ef_search` 10..=200 by 10. The default
+    /// configuration (16, 80, 30) is one of them.
+    fn default() -> Self {
+        let knob = |name: &str, min, max, step| Knob {
+            name: name.to_owned(),
+            min,
+            max,
+            step,
+        };
+        Self {
+            m: knob("m", 8, 32, 4),
+            ef_construction: knob("ef_construction", 20, 200, 20),
+            ef_search: knob("ef_search", 10, 200, 10),
+        }
+    }
+}
+
+impl TuneBounds {
+    /// Checks that every knob has its name, a step, a range, and stays within the hard limits.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] naming the knob.
+    pub fn validate(&self) -> Result<(), TuningError> {
+        let expected = [
+            (&self.m, "m", M),
+            (&self.ef_construction, "ef_construction", EF),
+            (&self.ef_search, "ef_search", EF),
+        ];
+        for (knob, name, (low, high)) in expected {
+            let fault = if knob.name != name {
+                format!("is named `{}`", knob.name)
+            } else if knob.step == 0 {
+                "has a step of 0".to_owned()
+            } else if knob.min > knob.max {
+                format!("starts at {} above its end {}", knob.min, knob.max)
+            } else if knob.min < low || knob.max > high {
+                format!("leaves {low} to {high}")
+            } else {
+                continue;
+            };
+            return Err(TuningError::InvalidInput(format!("knob `{name}` {fault}")));
+        }
+        Ok(())
+    }
+
+    /// The knobs in the order in which a proposal lists their values.
+    #[must_use]
+    pub fn knobs(&self) -> Vec<Knob> {
+        vec![
+            self.m.clone(),
+            self.ef_construction.clone(),
+            self.ef_search.clone(),
+        ]
+    }
+
+    /// A proposal's values as a configuration.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] when their number is wrong or one is out of bounds or off its step.
+    pub fn configuration(&self, settings: &[u32], seed: u64) -> Result<IndexConfig, TuningError> {
+        let &[m, ef_construction, ef_search] = settings else {
+            return Err(TuningError::InvalidInput(format!(
+                "a configuration has 3 values (m, ef_construction, ef_search), not {}",
+                settings.len()
+            )));
+        };
+        for (knob, value) in self.knobs().iter().zip(settings) {
+            if !knob.allows(*value) {
+                return Err(TuningError::InvalidInput(format!(
+                    "`{}` {value} is not one of {}, {}, ... {}",
+                    knob.name,
+                    knob.min,
+                    knob.min.saturating_add(knob.step),
+                    knob.max
+                )));
+            }
+        }
+        Ok(IndexConfig {
+            m,
+            ef_construction,
+            ef_search,
+            seed,
+        })
+    }
+}
+
+/// Checks a configuration against the hard limits, which hold for people and plugins alike.
+///
+/// # Errors
+/// [`TuningError::InvalidInput`] naming the setting and its limits.
+pub fn check_config(config: &IndexConfig) -> Result<(), TuningError> {
+    let settings = [
+        ("m", config.m, M),
+        ("ef_construction", config.ef_construction, EF),
+        ("ef_search", config.ef_search, EF),
+    ];
+    for (name, value, (low, high)) in settings {
+        if !(low..=high).contains(&value) {
+            return Err(TuningError::InvalidInput(format!(
+                "`{name}` must be {low} to {high}, not {value}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The allowed value of a knob that is nearest to `wanted`.
+pub(crate) fn snap(knob: &Knob, wanted: u32) -> u32 {
+    let step = knob.step.max(1);
+    let steps = wanted.clamp(knob.min, knob.max) - knob.min;
+    let below = knob.min + steps / step * step;
+    let above = below.saturating_add(step);
+    if above <= knob.max && above.abs_diff(wanted) < below.abs_diff(wanted) {
+        above
+    } else {
+        below
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_configuration_is_within_the_default_bounds() {
+        let bounds = TuneBounds::default();
+        bounds.validate().unwrap();
+        let config = bounds.configuration(&[16, 80, 30], 0).unwrap();
+        assert_eq!(config, IndexConfig::default());
+        check_config(&config).unwrap();
+    }
+
+    #[test]
+    fn a_proposal_outside_the_bounds_is_refused_with_the_knob_named() {
+        let bounds = TuneBounds::default();
+        for (settings, named) in [
+            (&[17, 80, 30][..], "`m` 17"),
+            (&[16, 10, 30], "`ef_construction` 10"),
+            (&[16, 80, u32::MAX], "`ef_search` 4294967295"),
+            (&[16, 80], "3 values"),
+            (&[16, 80, 30, 1], "not 4"),
+        ] {
+            let said = bounds.configuration(settings, 0).unwrap_err().to_string();
+            assert!(said.contains(named), "{said}");
+        }
+    }
+
+    #[test]
+    fn bounds_that_make_no_sense_are_refused() {
+        let default = TuneBounds::default();
+        let broken: [fn(&mut TuneBounds); 5] = [
+            |b| b.m.name = "M".to_owned(),
+            |b| b.m.max = 1_000,
+            |b| b.m.min = 0,
+            |b| b.ef_search.step = 0,
+            |b| b.ef_construction.min = 201,
+        ];
+        for change in broken {
+            let mut bounds = default.clone();
+            change(&mut bounds);
+            assert!(bounds.validate().is_err(), "{bounds:?}");
+        }
+        assert!(
+            check_config(&IndexConfig {
+                m: 300,
+                ..IndexConfig::default()
+            })
+            .is_err()
+        );
+        assert!(
+            check_config(&IndexConfig {
+                ef_search: 0,
+                ..IndexConfig::default()
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn snapping_stays_on_the_step_and_inside() {
+        let knob = TuneBounds::default().ef_construction;
+        for (wanted, expected) in [
+            (0, 20),
+            (29, 20),
+            (31, 40),
+            (80, 80),
+            (199, 200),
+            (9_999, 200),
+        ] {
+            assert_eq!(snap(&knob, wanted), expected);
+            assert!(knob.allows(snap(&knob, wanted)));
+        }
+        let odd = Knob {
+            name: "m".to_owned(),
+            min: 3,
+            max: 11,
+            step: 5,
+        };
+        assert_eq!(snap(&odd, 11), 8);
+    }
+}

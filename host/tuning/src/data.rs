@@ -1,0 +1,48 @@
+//! The vectors of one index at one version, as trials see them.
+
+use std::sync::Arc;
+
+use boathouse_types::{IndexFacts, IndexName, VectorBackend};
+use boathouse_vector::VectorSet;
+
+/// A handle on the vectors of an index; cheap to clone.
+///
+/// `data_version` names exactly these vectors in this order: whoever hands out two handles with the
+/// same version promises that they hold the same rows.
+#[derive(Debug, Clone)]
+pub struct IndexData {
+    /// Name of the index.
+    pub index: IndexName,
+    /// Which engine serves it.
+    pub backend: VectorBackend,
+    /// Version of the vectors.
+    pub data_version: String,
+    /// The vectors.
+    pub vectors: Arc<VectorSet>,
+}
+
+impl IndexData {
+    /// Number of vectors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Whether there is no vector at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// What a proposer gets to know of the index.
+    #[must_use]
+    pub fn facts(&self) -> IndexFacts {
+        IndexFacts {
+            name: self.index.to_string(),
+            backend: self.backend,
+            vectors: self.len() as u64,
+            dimension: self.vectors.dimension().into(),
+            metric: self.vectors.metric(),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! An evaluation set made ready for trials on the vectors at hand.
+//!
+//! Queries are prepared (normalised, padded) once, and exact search is timed once, for all trials. The
+//! set must be of the same version as the vectors: truth about other vectors would be a lie.
+
+use std::{sync::Arc, time::Instant};
+
+use boathouse_vector::{Neighbor, Query, exact_top_k};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    EvalSet, IndexData, TuningError,
+    blocking::{alive, blocking},
+    evalset::prepare,
+};
+
+/// Queries on which exact search is timed.
+const BRUTE_FORCE_QUERIES: usize = 20;
+
+/// Vectors with queries whose exact answers are known.
+#[derive(Debug)]
+pub struct Evaluation {
+    data: IndexData,
+    k: usize,
+    queries: Vec<PreparedQuery>,
+    brute_force_latency_us: f64,
+}
+
+/// One query, ready to be asked and judged.
+#[derive(Debug)]
+pub(crate) struct PreparedQuery {
+    query: Query,
+    held_out: Option<u32>,
+    truth: Vec<u32>,
+    /// Distance of the farthest true neighbour.
+    radius: f32,
+}
+
+impl Evaluation {
+    /// Prepares `set` for trials on `data`.
+    ///
+    /// # Errors
+    /// [`TuningError::Stale`] when the set is for other vectors; [`TuningError::InvalidInput`] when it is
+    /// of another index or shape; [`TuningError::Cancelled`].
+    pub async fn prepare(
+        data: &IndexData,
+        set: EvalSet,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Self>, TuningError> {
+        set.check_shape(data)?;
+        if set.data_version != data.data_version || set.vectors != data.len() as u64 {
+            return Err(TuningError::Stale {
+                set: set.name.to_string(),
+                expected: set.data_version,
+                found: data.data_version.clone(),
+            });
+        }
+        let data = data.clone();
+        blocking(cancel, move |stop| {
+            let mut queries = Vec::with_capacity(set.queries.len());
+            for query in set.queries {
+                alive(stop)?;
+                let prepared = prepare(&data.vectors, &query.vector)?;
+                let farthest = query.truth.last();
+                let radius = farthest.map_or(f32::NEG_INFINITY, |row| {
+                    data.vectors.distance(&prepared, *row)
+                });
+                queries.push(PreparedQuery {
+                    query: prepared,
+                    held_out: query.held_out,
+                    truth: query.truth,
+                    radius,
+                });
+            }
+            let k = set.k as usize;
+            let brute_force_latency_us = time_exact_search(&data, &queries, k, stop)?;
+            Ok(Arc::new(Self {
+                data,
+                k,
+                queries,
+                brute_force_latency_us,
+            }))
+        })
+        .await
+    }
+
+    /// The vectors.
+    #[must_use]
+    pub fn data(&self) -> &IndexData {
+        &self.data
+    }
+
+    /// The k of recall@k.
+    #[must_use]
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Number of queries.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// Median latency of exact search in microseconds, one thread.
+    #[must_use]
+    pub fn brute_force_latency_us(&self) -> f64 {
+        self.brute_force_latency_us
+    }
+
+    pub(crate) fn prepared(&self) -> &[PreparedQuery] {
+        &self.queries
+    }
+}
+
+impl PreparedQuery {
+    pub(crate) fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// How many neighbours to ask for so that k are left once the own row is taken away.
+    pub(crate) fn wanted(&self, k: usize) -> usize {
+        k + usize::from(self.held_out.is_some())
+    }
+
+    /// Share of the true neighbours that were found, in 0..=1. A row at the distance of the farthest
+    /// true neighbour counts as true: rows with equal vectors are interchangeable.
+    pub(crate) fn recall(&self, found: &[Neighbor]) -> f64 {
+        let hits = found
+            .iter()
+            .filter(|neighbor| Some(neighbor.row) != self.held_out)
+            .take(self.truth.len())
+            .filter(|neighbor| {
+                neighbor.distance <= self.radius || self.truth.contains(&neighbor.row)
+            })
+            .count();
+        hits as f64 / self.truth.len().max(1) as f64
+    }
+}
+
+fn time_exact_search(
+    data: &IndexData,
+    queries: &[PreparedQuery],
+    k: usize,
+    stop: &CancellationToken,
+) -> Result<f64, TuningError> {
+    let mut latencies = Vec::with_capacity(BRUTE_FORCE_QUERIES);
+    for query in queries.iter().take(BRUTE_FORCE_QUERIES) {
+        alive(stop)?;
+        let started = Instant::now();
+        let nearest = exact_top_k(&data.vectors, &query.query, query.wanted(k), |_| true);
+        latencies.push(started.elapsed().as_secs_f64() * 1e6);
+        std::hint::black_box(nearest);
+    }
+    latencies.sort_by(f64::total_cmp);
+    Ok(latencies.get(latencies.len() / 2).copied().unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        EvalSetName, EvalSource, EvalSpec,
+        testing::{clustered, data_of},
+    };
+    use boathouse_types::Metric;
+
+    async fn set_for(data: &IndexData, spec: EvalSpec) -> EvalSet {
+        let name = EvalSetName::new("e").unwrap();
+        EvalSet::make(name, data, spec, &CancellationToken::new())
+            .await
+            .unwrap()
+    }
+
+    fn neighbor(row: u32, distance: f32) -> Neighbor {
+        Neighbor { row, distance }
+    }
+
+    #[tokio::test]
+    async fn a_set_for_other_vectors_is_stale() {
+        let data = clustered(60);
+        let set = set_for(&data, EvalSpec::default()).await;
+        let cancel = CancellationToken::new();
+        let ready = Evaluation::prepare(&data, set.clone(), &cancel)
+            .await
+            .unwrap();
+        assert_eq!((ready.queries(), ready.k()), (60, 10));
+        assert!(ready.brute_force_latency_us() > 0.0);
+        let newer = IndexData {
+            data_version: "v2".to_owned(),
+            ..data
+        };
+        let error = Evaluation::prepare(&newer, set.clone(), &cancel)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TuningError::Stale { .. }), "{error}");
+        let other = data_of(&[vec![1.0, 0.0], vec![0.0, 1.0]], Metric::Cosine);
+        let error = Evaluation::prepare(&other, set, &cancel).await.unwrap_err();
+        assert!(error.to_string().contains("16 components"), "{error}");
+    }
+
+    #[test]
+    fn recall_drops_the_own_row_and_takes_equal_distances() {
+        let data = data_of(&[vec![1.0, 0.0], vec![0.0, 1.0]], Metric::L2);
+        let query = PreparedQuery {
+            query: prepare(&data.vectors, &[1.0, 0.0]).unwrap(),
+            held_out: Some(9),
+            truth: vec![1, 2],
+            radius: 0.5,
+        };
+        assert_eq!(query.wanted(2), 3);
+        for (found, expected) in [
+            (vec![], 0.0),
+            (
+                vec![neighbor(9, 0.0), neighbor(1, 0.1), neighbor(2, 0.5)],
+                1.0,
+            ),
+            (vec![neighbor(1, 0.1), neighbor(7, 0.5)], 1.0),
+            (
+                vec![neighbor(9, 0.0), neighbor(1, 0.1), neighbor(7, 0.6)],
+                0.5,
+            ),
+        ] {
+            assert!((query.recall(&found) - expected).abs() < 1e-9, "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn given_queries_ask_for_k() {
+        let data = clustered(20);
+        let source = EvalSource::Given(vec![vec![0.5; 16]]);
+        let set = set_for(
+            &data,
+            EvalSpec {
+                source,
+                ..EvalSpec::default()
+            },
+        )
+        .await;
+        let ready = Evaluation::prepare(&data, set, &CancellationToken::new())
+            .await
+            .unwrap();
+        assert_eq!(ready.prepared()[0].wanted(ready.k()), 10);
+    }
+}

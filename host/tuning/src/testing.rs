@@ -1,0 +1,158 @@
+//! Fixtures of this room's tests: clustered vectors, a bucket in memory, native judgements.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use boathouse_storage::Bucket;
+use boathouse_types::{
+    BucketName, Dimension, IndexConfig, IndexName, Interval, JudgementError, ManualClock, Metric,
+    Objective, PluginRef, Proposal, ProposalContext, Trial, TrialMetrics, VectorBackend, Verdict,
+};
+use boathouse_vector::VectorSet;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{IndexData, Proposer, Scorer};
+
+pub(crate) fn index_name() -> IndexName {
+    IndexName::new("papers").unwrap()
+}
+
+pub(crate) fn memory_bucket() -> Bucket {
+    Bucket::memory(BucketName::primary())
+}
+
+pub(crate) fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(1_800_000_000_000))
+}
+
+/// `rows` vectors of 16 components around 12 centres, the same at every call.
+pub(crate) fn clustered(rows: usize) -> IndexData {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut point =
+        |spread: f32| -> Vec<f32> { (0..16).map(|_| rng.random_range(-spread..spread)).collect() };
+    let centres: Vec<Vec<f32>> = (0..12).map(|_| point(1.0)).collect();
+    let rows: Vec<Vec<f32>> = (0..rows)
+        .map(|row| {
+            let offset = point(0.4);
+            centres[row % 12]
+                .iter()
+                .zip(offset)
+                .map(|(c, o)| c + o)
+                .collect()
+        })
+        .collect();
+    data_of(&rows, Metric::Cosine)
+}
+
+pub(crate) fn data_of(rows: &[Vec<f32>], metric: Metric) -> IndexData {
+    let dimension = Dimension::new(u32::try_from(rows[0].len()).unwrap()).unwrap();
+    let mut builder = VectorSet::builder(dimension, metric);
+    for row in rows {
+        builder.push(row).unwrap();
+    }
+    IndexData {
+        index: index_name(),
+        backend: VectorBackend::Parquet,
+        data_version: "v1".to_owned(),
+        vectors: Arc::new(builder.finish()),
+    }
+}
+
+pub(crate) fn trial(id: &str, recall: f64, p95: f64) -> Trial {
+    Trial {
+        id: id.to_owned(),
+        config: IndexConfig::default(),
+        metrics: TrialMetrics {
+            build_time_secs: 1.0,
+            search_latency_p50_us: p95 / 2.0,
+            search_latency_p95_us: p95,
+            search_latency_p99_us: p95 * 1.5,
+            recall_at_k: recall,
+            recall_interval: Some(Interval {
+                low: recall - 0.002,
+                high: recall,
+            }),
+            k: Some(10),
+            memory_bytes: 1_000,
+            vectors: 100,
+            eval_queries: 100,
+            brute_force_latency_us: 5_000.0,
+            distances_per_query: Some(300.0),
+        },
+        finished_at: None,
+        note: None,
+        build_id: None,
+        data_version: None,
+        host: None,
+        proposed_by: None,
+        reason: None,
+        scored_by: None,
+    }
+}
+
+/// Recall minus a fifth of the p95 in milliseconds; feasible by the mean recall.
+pub(crate) struct LinearScorer;
+
+#[async_trait]
+impl Scorer for LinearScorer {
+    fn identity(&self) -> PluginRef {
+        plugin("tests/linear")
+    }
+
+    async fn evaluate(
+        &self,
+        trials: &[Trial],
+        objective: &Objective,
+    ) -> Result<Vec<Verdict>, JudgementError> {
+        let verdict = |trial: &Trial| Verdict {
+            feasible: trial.metrics.recall_at_k >= objective.recall_floor,
+            front: 0,
+            score: trial.metrics.recall_at_k
+                - 0.2 * (trial.metrics.search_latency_p95_us / 1_000.0).min(1.0),
+            reason: None,
+        };
+        Ok(trials.iter().map(verdict).collect())
+    }
+}
+
+/// Draws from the bounds with the context's seed until it meets something new.
+pub(crate) struct DrawingProposer;
+
+#[async_trait]
+impl Proposer for DrawingProposer {
+    fn identity(&self) -> PluginRef {
+        plugin("tests/drawing")
+    }
+
+    async fn propose(&self, context: ProposalContext) -> Result<Proposal, JudgementError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
+        for _ in 0..100 {
+            let settings: Vec<u32> = context
+                .knobs
+                .iter()
+                .map(|knob| {
+                    knob.min + knob.step * rng.random_range(0..=(knob.max - knob.min) / knob.step)
+                })
+                .collect();
+            let known = context.trials.iter().any(|trial| {
+                let config = trial.config;
+                [config.m, config.ef_construction, config.ef_search] == settings[..]
+            });
+            if !known {
+                let reason = format!("drawn with {}", context.seed);
+                return Ok(Proposal::Configuration { settings, reason });
+            }
+        }
+        Ok(Proposal::Exhausted(
+            "a hundred draws met nothing new".to_owned(),
+        ))
+    }
+}
+
+pub(crate) fn plugin(name: &str) -> PluginRef {
+    PluginRef {
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+    }
+}

@@ -1,0 +1,306 @@
+//! Trials of one index: build or reuse, measure, remember.
+//!
+//! A trial is measured on the blocking pool, one at a time across all tuners that share a lane, because
+//! two trials at once would spoil each other's times. It becomes a line of the journal only at its very
+//! end: whatever stops it before leaves nothing.
+
+use std::sync::Arc;
+
+use boathouse_storage::Bucket;
+use boathouse_types::{Clock, IndexConfig, IndexName, Interval, PluginRef, Trial, TrialMetrics};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    Builds, EvalSets, Evaluation, Journal, Promotions, TuningError,
+    blocking::{alive, blocking, unless_cancelled},
+    builds::{BuildOrigin, Built},
+    fingerprint::host_fingerprint,
+    measure::{Comparison, Contender, MeasurePlan, Measured, measure},
+};
+
+/// Longest note and reason that a journal line takes, in characters; the rest is dropped.
+const MAX_TEXT: usize = 1_000;
+
+/// What a tuner runs with.
+#[derive(Debug, Clone)]
+pub struct TunerOptions {
+    /// Where the time of journal lines comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Threads of a build; one makes builds repeatable.
+    pub build_threads: usize,
+    /// Name of the machine in journal lines.
+    pub host: String,
+    /// How thoroughly trials are measured.
+    pub plan: MeasurePlan,
+    /// Permits to measure; tuners of one process share one permit.
+    pub lane: Arc<Semaphore>,
+}
+
+impl TunerOptions {
+    /// All cores for builds, this machine's fingerprint, the default plan, and a lane of its own.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            build_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            host: host_fingerprint(),
+            plan: MeasurePlan::default(),
+            lane: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+/// Everything about the tuning of one index. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Tuner {
+    index: IndexName,
+    journal: Journal,
+    builds: Builds,
+    promotions: Promotions,
+    eval_sets: EvalSets,
+    options: TunerOptions,
+}
+
+/// One trial to run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TrialRequest {
+    /// What to try.
+    pub config: IndexConfig,
+    /// What serves; when it is another configuration it is timed alongside, in turns.
+    pub champion: Option<IndexConfig>,
+    /// Free note.
+    pub note: Option<String>,
+    /// Who proposed it; none for a person or a grid.
+    pub proposed_by: Option<PluginRef>,
+    /// Why it was proposed.
+    pub reason: Option<String>,
+}
+
+/// A trial with what the journal has no field for.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct TrialReport {
+    /// The journal's line.
+    pub trial: Trial,
+    /// How it compares with the champion, when that was timed alongside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// Range of the passes' median latencies over their median; 0.1 is 10 %.
+    pub spread: f64,
+    /// The spread is too wide for times to tell configurations apart; the trial's note says so too.
+    pub noisy: bool,
+    /// Where the graph came from.
+    pub build: BuildOrigin,
+}
+
+impl Tuner {
+    /// The tuning state of `index` in `bucket`; nothing is read or written yet.
+    #[must_use]
+    pub fn open(bucket: &Bucket, index: &IndexName, options: TunerOptions) -> Self {
+        Self {
+            index: index.clone(),
+            journal: Journal::new(bucket, index, Arc::clone(&options.clock)),
+            builds: Builds::new(bucket, index, options.build_threads),
+            promotions: Promotions::new(bucket, index, Arc::clone(&options.clock)),
+            eval_sets: EvalSets::new(bucket, index),
+            options,
+        }
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> &IndexName {
+        &self.index
+    }
+
+    /// Its journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Its graphs.
+    #[must_use]
+    pub fn builds(&self) -> &Builds {
+        &self.builds
+    }
+
+    /// Its promotions.
+    #[must_use]
+    pub fn promotions(&self) -> &Promotions {
+        &self.promotions
+    }
+
+    /// Its evaluation sets.
+    #[must_use]
+    pub fn eval_sets(&self) -> &EvalSets {
+        &self.eval_sets
+    }
+
+    /// What it runs with.
+    #[must_use]
+    pub fn options(&self) -> &TunerOptions {
+        &self.options
+    }
+
+    /// Runs one trial and adds it to the journal; the line is durable when this returns.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] for a configuration beyond the hard limits or an evaluation of
+    /// another index; [`TuningError::Cancelled`]; a failed build; or the bucket fails. The journal is then
+    /// as it was.
+    pub async fn trial(
+        &self,
+        evaluation: &Arc<Evaluation>,
+        request: TrialRequest,
+        cancel: &CancellationToken,
+    ) -> Result<TrialReport, TuningError> {
+        let number = self.journal.read().await?.trials.len() + 1;
+        let report = self.measure(evaluation, request, number, cancel).await?;
+        self.record(&report.trial, cancel).await?;
+        Ok(report)
+    }
+
+    /// Runs a trial without writing it down. `number` is the line that it would have in the journal.
+    pub(crate) async fn measure(
+        &self,
+        evaluation: &Arc<Evaluation>,
+        request: TrialRequest,
+        number: usize,
+        cancel: &CancellationToken,
+    ) -> Result<TrialReport, TuningError> {
+        let data = evaluation.data();
+        let built = self.builds.obtain(data, &request.config, cancel).await?;
+        let challenger = contender(&built, &request.config);
+        let champion = match request
+            .champion
+            .filter(|champion| *champion != request.config)
+        {
+            Some(config) => {
+                let built = self.builds.obtain(data, &config, cancel).await?;
+                Some(contender(&built, &config))
+            }
+            None => None,
+        };
+        let measured = {
+            let lane = unless_cancelled(cancel, self.options.lane.acquire()).await?;
+            let _lane = lane.map_err(|closed| TuningError::Worker(closed.to_string()))?;
+            let (evaluation, plan) = (Arc::clone(evaluation), self.options.plan);
+            blocking(cancel, move |stop| {
+                measure(&evaluation, &challenger, champion.as_ref(), &plan, stop)
+            })
+            .await?
+        };
+        Ok(self.report(evaluation, request, number, built, &measured))
+    }
+
+    /// Adds a measured trial to the journal unless somebody asked to stop.
+    pub(crate) async fn record(
+        &self,
+        trial: &Trial,
+        cancel: &CancellationToken,
+    ) -> Result<(), TuningError> {
+        alive(cancel)?;
+        self.journal.append(trial).await
+    }
+
+    fn report(
+        &self,
+        evaluation: &Evaluation,
+        request: TrialRequest,
+        number: usize,
+        built: Built,
+        measured: &Measured,
+    ) -> TrialReport {
+        let noisy = measured.spread > self.options.plan.noisy_spread;
+        let trial = Trial {
+            id: trial_id(number),
+            config: request.config,
+            metrics: metrics(evaluation, &built, measured),
+            finished_at: Some(self.options.clock.now()),
+            note: note(request.note, noisy.then_some(measured.spread)),
+            build_id: Some(built.build_id),
+            data_version: Some(evaluation.data().data_version.clone()),
+            host: Some(self.options.host.clone()),
+            proposed_by: request.proposed_by,
+            reason: request.reason.map(bounded),
+            scored_by: None,
+        };
+        TrialReport {
+            trial,
+            comparison: measured.comparison,
+            spread: measured.spread,
+            noisy,
+            build: built.origin,
+        }
+    }
+}
+
+fn contender(built: &Built, config: &IndexConfig) -> Contender {
+    Contender {
+        graph: Arc::clone(&built.graph),
+        ef_search: config.ef_search,
+    }
+}
+
+/// Measurements as a journal keeps them, rounded to what means something: times to the nanosecond,
+/// builds to the microsecond, recall to nine digits. Decimals that short read back bit for bit (JSON
+/// readers may miss the last bit of longer ones), so a plugin sees the same numbers before and after.
+fn metrics(evaluation: &Evaluation, built: &Built, measured: &Measured) -> TrialMetrics {
+    let vectors = &evaluation.data().vectors;
+    let interval = measured.recall_interval;
+    TrialMetrics {
+        build_time_secs: rounded(built.build_secs(), 1e6),
+        search_latency_p50_us: rounded(measured.p50_us, 1e3),
+        search_latency_p95_us: rounded(measured.p95_us, 1e3),
+        search_latency_p99_us: rounded(measured.p99_us, 1e3),
+        recall_at_k: rounded(measured.recall, 1e9),
+        recall_interval: Some(Interval {
+            low: rounded(interval.low, 1e9),
+            high: rounded(interval.high, 1e9),
+        }),
+        k: u32::try_from(evaluation.k()).ok(),
+        memory_bytes: (vectors.memory_bytes() + built.graph.memory_bytes()) as u64,
+        vectors: vectors.len() as u64,
+        eval_queries: evaluation.queries() as u64,
+        brute_force_latency_us: rounded(evaluation.brute_force_latency_us(), 1e3),
+        distances_per_query: Some(rounded(measured.distances_per_query, 1e3)),
+    }
+}
+
+/// The nearest multiple of one part in `scale`.
+fn rounded(value: f64, scale: f64) -> f64 {
+    (value * scale).round() / scale
+}
+
+/// The line's number in the journal, for people, and random digits that keep two trials apart which
+/// ended at once: `t0012-5f3a9c`.
+fn trial_id(number: usize) -> String {
+    let random = Uuid::now_v7().simple().to_string();
+    format!("t{number:04}-{}", &random[random.len() - 6..])
+}
+
+fn note(given: Option<String>, spread: Option<f64>) -> Option<String> {
+    let noise = spread.map(|spread| {
+        format!(
+            "noisy machine: repeats differ by {:.0} %, compare distance counts instead of times",
+            spread * 100.0
+        )
+    });
+    match (given.map(bounded), noise) {
+        (Some(given), Some(noise)) => Some(format!("{given}; {noise}")),
+        (given, noise) => given.or(noise),
+    }
+}
+
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;
