@@ -1,0 +1,218 @@
+//! What can go wrong with a plugin, by what the caller can do about it.
+//!
+//! Each variant that concerns a plugin names it (`team/name@version`, or `component <digest>` before
+//! it has told its name). Text that stems from a guest is bounded and escaped before it gets here.
+
+use serde::{Deserialize, Serialize};
+
+/// A plugin could not be loaded, or did not give a usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginError {
+    /// The configuration cannot work; correct it.
+    #[error("plugin configuration: {what}")]
+    Config {
+        /// Which value, and what it may be.
+        what: String,
+    },
+    /// The host itself failed; nothing is known against the plugin.
+    #[error("plugin host: {what}")]
+    Host {
+        /// What failed.
+        what: String,
+    },
+    /// The component cannot be loaded; its author has to change it.
+    #[error("{plugin} refused: {what}; {cure}")]
+    Refused {
+        /// Which component.
+        plugin: String,
+        /// What is wrong with it.
+        what: String,
+        /// What its author can do.
+        cure: String,
+    },
+    /// The plugin is of another kind than the call; ask one of the right kind.
+    #[error("{plugin} is a {is} plugin and cannot be asked as {asked}")]
+    WrongKind {
+        /// Which plugin.
+        plugin: String,
+        /// Its kind.
+        is: boathouse_types::PluginKind,
+        /// The kind that the call needs.
+        asked: boathouse_types::PluginKind,
+    },
+    /// The host's question does not fit the contract; the plugin was not called.
+    #[error("question for {plugin}: {what}")]
+    BadQuestion {
+        /// Which plugin.
+        plugin: String,
+        /// What does not fit.
+        what: String,
+    },
+    /// The plugin answered with a declared error; it is healthy.
+    #[error("{plugin} declined: {why}: {text}")]
+    Declined {
+        /// Which plugin.
+        plugin: String,
+        /// The declared reason.
+        why: Declined,
+        /// The plugin's own words.
+        text: String,
+    },
+    /// The call took longer than its deadline and was stopped.
+    #[error("{plugin} was stopped at its deadline of {deadline_ms} ms{log}")]
+    Deadline {
+        /// Which plugin.
+        plugin: String,
+        /// The limit.
+        deadline_ms: u32,
+        /// The last lines of its log.
+        log: LogTail,
+    },
+    /// The call wanted more of something than it may have.
+    #[error("{plugin} exceeded its limit: {limit}{log}")]
+    Limit {
+        /// Which plugin.
+        plugin: String,
+        /// The limit and its value.
+        limit: String,
+        /// The last lines of its log.
+        log: LogTail,
+    },
+    /// The guest crashed.
+    #[error("{plugin} crashed: {what}{log}")]
+    Trap {
+        /// Which plugin.
+        plugin: String,
+        /// The trap.
+        what: String,
+        /// The last lines of its log.
+        log: LogTail,
+    },
+    /// The answer breaks the contract and was thrown away whole.
+    #[error("{plugin} gave a bad answer: {what}")]
+    BadAnswer {
+        /// Which plugin.
+        plugin: String,
+        /// Which rule it breaks.
+        what: String,
+    },
+    /// Too many calls are running and waiting; try again later.
+    #[error(
+        "{plugin} was not called: {running} calls run and {waiting} more wait, try again later"
+    )]
+    Overloaded {
+        /// Which plugin.
+        plugin: String,
+        /// Calls that may run at once.
+        running: u32,
+        /// Calls that may wait.
+        waiting: u32,
+    },
+}
+
+/// The declared reasons of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declined {
+    /// The input contradicts itself or the contract.
+    InvalidInput,
+    /// The input is valid and the guest does not handle it.
+    Unsupported,
+    /// Anything else.
+    Other,
+}
+
+impl std::fmt::Display for Declined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidInput => "invalid input",
+            Self::Unsupported => "unsupported",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// The last lines that a guest logged, escaped and bounded; empty when it logged nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogTail(pub(crate) Vec<String>);
+
+impl LogTail {
+    /// The lines, oldest first.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for LogTail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; its last log lines: {}", self.0.join(" | "))
+    }
+}
+
+/// Why a call failed, for counting.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A declared error of the guest.
+    Declined,
+    /// The deadline.
+    Deadline,
+    /// A limit other than the deadline.
+    Limit,
+    /// A crash of the guest.
+    Trap,
+    /// An answer that breaks the contract.
+    BadAnswer,
+    /// No capacity to call.
+    Overloaded,
+    /// The host's own failure, or a question that could not be put.
+    Host,
+}
+
+impl Cause {
+    /// All causes, in the order of their discriminants.
+    pub const ALL: [Self; 7] = [
+        Self::Declined,
+        Self::Deadline,
+        Self::Limit,
+        Self::Trap,
+        Self::BadAnswer,
+        Self::Overloaded,
+        Self::Host,
+    ];
+}
+
+impl PluginError {
+    /// The cause that the error counts under.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Declined { .. } => Cause::Declined,
+            Self::Deadline { .. } => Cause::Deadline,
+            Self::Limit { .. } => Cause::Limit,
+            Self::Trap { .. } => Cause::Trap,
+            Self::BadAnswer { .. } => Cause::BadAnswer,
+            Self::Overloaded { .. } => Cause::Overloaded,
+            Self::Config { .. }
+            | Self::Host { .. }
+            | Self::Refused { .. }
+            | Self::WrongKind { .. }
+            | Self::BadQuestion { .. } => Cause::Host,
+        }
+    }
+}
