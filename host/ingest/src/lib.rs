@@ -1,1 +1,46 @@
-//! stub
+//! Ingest: tables come in, datasets with versions, findings and lineage come out.
+//!
+//! [`ingest_file`] turns a CSV, JSON or Parquet file into a new version of a dataset; [`Datasets`] is the
+//! catalogue of what is there; [`Dataset`] reads one version. Personal-data detectors enter as
+//! [`PiiDetector`]; [`Lineage`] tells where rows came from; [`redact_dsn`] keeps credentials out of it all.
+//!
+//! Invariants: a dataset is at every moment wholly in its old state or wholly in its new one; a value is
+//! never changed by being ingested, a type that cannot hold it is not chosen; memory does not depend on the
+//! size of the file; messages name places and cures, never values; a detector that failed is on record.
+//!
+//! Not here: plugins (a detector is a trait object), indexes (whether one still uses a dataset is for the
+//! caller to ask), HTTP, tasks.
+
+mod catalog;
+mod dataset;
+mod detect;
+mod error;
+mod file;
+mod lineage;
+mod progress;
+mod read;
+mod redact;
+mod sample;
+mod spool;
+#[cfg(test)]
+mod testing;
+mod upload;
+mod zone;
+
+pub use catalog::Datasets;
+pub use dataset::{
+    ColumnInfo, DatasetFile, DatasetManifest, DatasetVersion, IngestMode, SourceInfo,
+};
+pub use detect::{
+    ColumnFinding, Detection, DetectorFailure, FindingSource, OnDetectorFailure, PiiDetector,
+};
+pub use error::{BadFile, IngestError, Place};
+pub use file::{FileFormat, IngestContext, IngestReport, IngestRequest, ingest_file};
+pub use lineage::{
+    DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType, Lineage,
+    LineageDataset, OutputFacets, OutputStatistics, Run, RunEvent, RunFacets, RunState,
+    SchemaField, SchemaFields,
+};
+pub use progress::{IngestProgress, Phase, ProgressSnapshot};
+pub use read::{Dataset, MAX_PAGE_ROWS, RowsPage};
+pub use redact::redact_dsn;

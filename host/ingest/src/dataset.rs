@@ -1,0 +1,238 @@
+//! What the catalogue says about a dataset: the document behind `datasets/{name}/manifest`.
+//!
+//! A version is complete in itself except for its rows: an `append` version lists the files it added and
+//! builds on the version before it, a `replace` version begins anew, so the document grows with the
+//! number of ingests and not with its square. A version number is never used twice, also not by a dataset
+//! that was deleted and made again.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use boathouse_types::{BucketName, DatasetName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::Detection;
+
+/// Field metadata under which a column's type at its source is kept.
+pub(crate) const SOURCE_TYPE: &str = "boathouse.source_type";
+
+/// How an ingest changes a dataset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IngestMode {
+    /// The new rows take the place of all others.
+    #[default]
+    Replace,
+    /// The new rows come after the others.
+    Append,
+}
+
+/// A dataset with all its versions, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatasetManifest {
+    /// Its name.
+    pub name: DatasetName,
+    /// Where its objects are.
+    pub bucket: BucketName,
+    /// Its versions; empty once deleted.
+    pub versions: Vec<DatasetVersion>,
+    /// The number that the next version gets.
+    pub next_version: u64,
+    /// When it was deleted, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// What one ingest made of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatasetVersion {
+    /// Its number, from 1.
+    pub version: u64,
+    /// How it relates to the version before it.
+    pub mode: IngestMode,
+    /// The files that it added.
+    pub files: Vec<DatasetFile>,
+    /// Rows of the dataset as of this version.
+    pub rows: u64,
+    /// Bytes of the dataset's files as of this version.
+    pub bytes: u64,
+    /// Columns, in order.
+    pub columns: Vec<ColumnInfo>,
+    /// Personal data found in the rows that it added.
+    pub detection: Detection,
+    /// Where its rows came from.
+    pub source: SourceInfo,
+    /// When it was committed.
+    pub created_at: Timestamp,
+}
+
+/// A Parquet file of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatasetFile {
+    /// Path in the dataset's bucket.
+    pub path: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Arrow's text of its type.
+    pub data_type: String,
+    /// Whether it may hold nulls.
+    pub nullable: bool,
+    /// Its type at the source, where that says more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_type: Option<String>,
+}
+
+/// Where rows came from. Holds no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SourceInfo {
+    /// `file`, `postgres`, `mysql` or `watcher`.
+    pub system: String,
+    /// The file, table or query, for a person.
+    pub label: String,
+}
+
+impl DatasetManifest {
+    /// A dataset without versions.
+    pub(crate) fn new(name: DatasetName, bucket: BucketName) -> Self {
+        Self {
+            name,
+            bucket,
+            versions: Vec::new(),
+            next_version: 1,
+            deleted_at: None,
+        }
+    }
+
+    /// The newest version, unless the dataset is deleted.
+    #[must_use]
+    pub fn latest(&self) -> Option<&DatasetVersion> {
+        self.versions.last()
+    }
+
+    /// A version by its number.
+    #[must_use]
+    pub fn version(&self, version: u64) -> Option<&DatasetVersion> {
+        self.versions.iter().find(|known| known.version == version)
+    }
+
+    /// The files that hold the rows as of a version, in row order.
+    #[must_use]
+    pub fn files_as_of(&self, version: u64) -> Vec<DatasetFile> {
+        let end = self
+            .versions
+            .partition_point(|known| known.version <= version);
+        let past = &self.versions[..end];
+        let start = past
+            .iter()
+            .rposition(|known| known.mode == IngestMode::Replace)
+            .unwrap_or(0);
+        past[start..]
+            .iter()
+            .flat_map(|known| known.files.clone())
+            .collect()
+    }
+}
+
+impl ColumnInfo {
+    /// The column that an Arrow field describes.
+    pub(crate) fn of(field: &Field) -> Self {
+        Self {
+            name: field.name().clone(),
+            data_type: type_text(field.data_type()),
+            nullable: field.is_nullable(),
+            source_type: field.metadata().get(SOURCE_TYPE).cloned(),
+        }
+    }
+
+    /// The columns of a schema.
+    pub(crate) fn all(schema: &Schema) -> Vec<Self> {
+        schema
+            .fields()
+            .iter()
+            .map(|field| Self::of(field))
+            .collect()
+    }
+
+    /// Whether rows of both can stand in one dataset.
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.name == other.name && self.data_type == other.data_type
+    }
+}
+
+fn type_text(data_type: &DataType) -> String {
+    data_type.to_string()
+}
+
+/// A schema with the nullability of a version's columns, which may be wider than that of its first file.
+pub(crate) fn with_columns(schema: &Schema, columns: &[ColumnInfo]) -> Arc<Schema> {
+    let nullable = |name: &str| {
+        columns
+            .iter()
+            .any(|column| column.name == name && column.nullable)
+    };
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let wider = field.is_nullable() || nullable(field.name());
+            Arc::new(field.as_ref().clone().with_nullable(wider))
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: u64, mode: IngestMode) -> DatasetVersion {
+        let file = DatasetFile {
+            path: version.to_string(),
+            rows: 1,
+            bytes: 1,
+        };
+        DatasetVersion {
+            version,
+            mode,
+            files: vec![file],
+            rows: 1,
+            bytes: 1,
+            columns: Vec::new(),
+            detection: Detection::default(),
+            source: SourceInfo {
+                system: "file".to_owned(),
+                label: String::new(),
+            },
+            created_at: Timestamp::from_millis(0),
+        }
+    }
+
+    #[test]
+    fn a_version_is_readable_as_of_its_time() {
+        use IngestMode::{Append, Replace};
+        let mut manifest =
+            DatasetManifest::new(DatasetName::new("d").unwrap(), BucketName::primary());
+        manifest.versions = [(1, Append), (2, Append), (4, Replace), (5, Append)]
+            .map(|(number, mode)| version(number, mode))
+            .to_vec();
+        let paths = |as_of| {
+            let files = manifest.files_as_of(as_of);
+            files
+                .into_iter()
+                .map(|file| file.path)
+                .collect::<Vec<_>>()
+                .concat()
+        };
+        assert_eq!([1, 2, 4, 5].map(paths), ["1", "12", "4", "45"]);
+        assert!(manifest.version(3).is_none());
+    }
+}

@@ -1,0 +1,234 @@
+//! What can go wrong in this room, sorted by what the caller can do about it.
+//!
+//! Messages name the place and the cure. They never quote a value of the data: an error ends up in logs
+//! and lineage, where personal data has no business.
+
+use std::fmt;
+
+use arrow::error::ArrowError;
+use boathouse_storage::StorageError;
+use boathouse_types::{DatasetName, JudgementError};
+use parquet::errors::ParquetError;
+
+use crate::redact_dsn;
+
+/// Why an ingest or a read of a dataset failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Name a file that exists.
+    #[error("there is no file `{label}`: check the path")]
+    MissingFile {
+        /// The file as the caller named it, credentials hidden.
+        label: String,
+    },
+    /// Correct the file.
+    #[error(transparent)]
+    BadFile(Box<BadFile>),
+    /// Ingest with another schema, into another dataset, or with mode `replace`.
+    #[error(
+        "the file does not fit dataset `{dataset}`: {differences}; correct the file or ingest with mode `replace`"
+    )]
+    SchemaDiffers {
+        /// The dataset that was to grow.
+        dataset: DatasetName,
+        /// One clause a column.
+        differences: String,
+    },
+    /// Name a dataset that exists.
+    #[error("there is no dataset `{0}`")]
+    DatasetNotFound(DatasetName),
+    /// Name a version that exists.
+    #[error("dataset `{dataset}` has no version {version}")]
+    VersionNotFound {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The version asked for.
+        version: u64,
+    },
+    /// Name a column that exists.
+    #[error("dataset `{dataset}` has no column `{column}`; it has {known}")]
+    ColumnNotFound {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column asked for.
+        column: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// Choose a column of text.
+    #[error("column `{column}` of dataset `{dataset}` is {data_type}, not text")]
+    NotText {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column asked for.
+        column: String,
+        /// Its Arrow type.
+        data_type: String,
+    },
+    /// Ask for a row that exists.
+    #[error("row {row} is out of range: dataset `{dataset}` has {rows} rows")]
+    RowOutOfRange {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The row asked for, from 0.
+        row: u64,
+        /// Rows of the version.
+        rows: u64,
+    },
+    /// Leave out the bucket, or delete the dataset first.
+    #[error(
+        "dataset `{dataset}` lives in bucket `{home}`: leave out the bucket, or delete the dataset first"
+    )]
+    LivesElsewhere {
+        /// The dataset.
+        dataset: DatasetName,
+        /// Its bucket.
+        home: boathouse_types::BucketName,
+    },
+    /// Repair or remove the detector, or let failures be tagged.
+    #[error("a personal-data detector failed and the ingest is set to refuse that: {0}")]
+    DetectorFailed(JudgementError),
+    /// Look at what the other writer did and try again.
+    #[error("dataset `{0}` was changed by somebody else meanwhile: try again")]
+    Conflict(DatasetName),
+    /// Nothing: it was asked for.
+    #[error("the ingest was cancelled; nothing of it is visible")]
+    Cancelled,
+    /// Look after the bucket.
+    #[error("the bucket failed: {0}")]
+    Storage(#[from] StorageError),
+    /// Restore the object or ingest again.
+    #[error("the stored object `{path}` cannot be read: {message}")]
+    Damaged {
+        /// Path in its bucket.
+        path: String,
+        /// What the reader says.
+        message: String,
+    },
+    /// Make room on the local disk, or make its folder writable.
+    #[error("the local spool failed: {0}")]
+    Spool(#[source] std::io::Error),
+    /// Report it: this is a defect of the host.
+    #[error("a worker of the ingest failed: {0}")]
+    Worker(String),
+}
+
+/// Where in a file something is wrong. Lines and columns count from 1; in CSV the column is the number
+/// of the field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: Option<u64>,
+    /// The column within it.
+    pub column: Option<u64>,
+    /// The byte of the file, from 0.
+    pub byte: Option<u64>,
+}
+
+impl Place {
+    /// A whole line.
+    #[must_use]
+    pub fn line(line: u64) -> Self {
+        Self {
+            line: Some(line),
+            ..Self::default()
+        }
+    }
+
+    /// A column in a line.
+    #[must_use]
+    pub fn at(line: u64, column: u64) -> Self {
+        Self {
+            line: Some(line),
+            column: Some(column),
+            byte: None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("line", self.line),
+            ("column", self.column),
+            ("byte", self.byte),
+        ];
+        let mut separator = "";
+        for (name, value) in parts {
+            if let Some(value) = value {
+                write!(f, "{separator}{name} {value}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that cannot be taken, with the place and the cure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct BadFile {
+    /// The file as the caller named it, credentials hidden; empty until the ingest fills it in.
+    pub label: String,
+    /// Where.
+    pub place: Place,
+    /// What is wrong, without any value of the data.
+    pub problem: String,
+    /// What to do.
+    pub cure: String,
+}
+
+impl fmt::Display for BadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.label.is_empty() {
+            write!(f, "`{}`: ", self.label)?;
+        }
+        if self.place != Place::default() {
+            write!(f, "{}: ", self.place)?;
+        }
+        write!(f, "{}; {}", self.problem, self.cure)
+    }
+}
+
+impl IngestError {
+    /// A file that needs correcting.
+    pub(crate) fn bad(place: Place, problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::BadFile(Box::new(BadFile {
+            label: String::new(),
+            place,
+            problem: redact_dsn(&problem.into()),
+            cure: cure.into(),
+        }))
+    }
+
+    /// Names the file in an error that is about it.
+    pub(crate) fn about(self, label: &str) -> Self {
+        match self {
+            Self::BadFile(mut bad) => {
+                label.clone_into(&mut bad.label);
+                Self::BadFile(bad)
+            }
+            Self::MissingFile { .. } => Self::MissingFile {
+                label: label.to_owned(),
+            },
+            other => other,
+        }
+    }
+
+    /// An error of the writer of the local spool.
+    pub(crate) fn spool(error: ParquetError) -> Self {
+        Self::Spool(std::io::Error::other(error))
+    }
+
+    /// An error of Arrow on data that this room itself made.
+    pub(crate) fn arrow(error: &ArrowError) -> Self {
+        Self::Worker(redact_dsn(&error.to_string()))
+    }
+
+    /// An object of ours that does not read.
+    pub(crate) fn damaged(path: &str, error: impl fmt::Display) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            message: redact_dsn(&error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! File ingest: one local file becomes one version of a dataset.
+//!
+//! The file is read twice: first to settle types and find errors, then to write Parquet to a nameless local
+//! file, sampled on the way. Detectors see the sample before anything reaches a bucket. Then the bytes go
+//! up and one commit makes the version visible. Whatever fails, and wherever it is cancelled, nothing of
+//! the run is visible and nothing stays behind, except that a bucket that fails may keep an orphan.
+//! Memory depends on a batch, a record and a row group, never on the file.
+
+mod columns;
+mod csv;
+mod format;
+mod json;
+mod meter;
+mod parquet;
+mod profile;
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::datatypes::SchemaRef;
+use boathouse_types::{BucketName, Clock, DatasetName};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+pub use self::format::FileFormat;
+pub(crate) use self::json::is_json;
+use self::{
+    csv::CsvFile,
+    json::{JsonFile, Layout},
+    meter::Watch,
+    parquet::ParquetFile,
+    source::{Source, append_schema},
+};
+use crate::{
+    ColumnInfo, DatasetVersion, Datasets, Detection, IngestError, IngestMode, IngestProgress,
+    Lineage, OnDetectorFailure, Phase, PiiDetector, SourceInfo,
+    catalog::Home,
+    detect, redact_dsn,
+    spool::{Spool, SpooledTable},
+};
+
+/// Longest label, in bytes.
+const LABEL_BYTES: usize = 300;
+
+/// What every ingest needs and no request says.
+#[derive(Clone)]
+pub struct IngestContext {
+    /// Where datasets are.
+    pub datasets: Datasets,
+    /// Who looks for personal data.
+    pub detectors: Vec<Arc<dyn PiiDetector>>,
+    /// What happens when one of them fails.
+    pub on_detector_failure: OnDetectorFailure,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Folder for nameless temporary files; none: the system's.
+    pub spool_folder: Option<PathBuf>,
+}
+
+/// What to ingest, and into what.
+#[derive(Debug, Clone)]
+pub struct IngestRequest {
+    /// The dataset, made if there is none.
+    pub dataset: DatasetName,
+    /// Where a new dataset goes; none: the primary bucket, or where the dataset is.
+    pub bucket: Option<BucketName>,
+    /// The local file.
+    pub path: PathBuf,
+    /// What the file is called in messages and lineage, for example the name it was uploaded under.
+    pub label: String,
+    /// Its format; none: found by its content and name.
+    pub format: Option<FileFormat>,
+    /// Whether its rows replace or follow those there are.
+    pub mode: IngestMode,
+}
+
+/// What an ingest did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IngestReport {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// The version that it made.
+    pub version: DatasetVersion,
+    /// Rows that it added.
+    pub added_rows: u64,
+    /// The format that was read.
+    pub format: FileFormat,
+    /// The delimiter that was found, for CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+}
+
+/// Ingests a file. `progress` may be read meanwhile; `cancel` stops the work soon, until the commit.
+///
+/// # Errors
+/// [`IngestError`], always with nothing visible.
+pub async fn ingest_file(
+    context: &IngestContext,
+    request: IngestRequest,
+    progress: Arc<IngestProgress>,
+    cancel: CancellationToken,
+) -> Result<IngestReport, IngestError> {
+    let label = clean_label(&request.label);
+    let request = IngestRequest { label, ..request };
+    let watch = Watch { progress, cancel };
+    let home = context
+        .datasets
+        .home(&request.dataset, request.bucket.as_ref())
+        .await?;
+    let lineage = Lineage::new(
+        home.bucket.clone(),
+        request.dataset.clone(),
+        Arc::clone(&context.clock),
+    );
+    let source = SourceInfo {
+        system: "file".to_owned(),
+        label: request.label.clone(),
+    };
+    let run = lineage.start(&source).await?;
+    let label = request.label.clone();
+    let outcome = ingest(context, request, home, source, watch).await;
+    let outcome = outcome.map_err(|error| error.about(&label));
+    run.end(outcome.as_ref().map(|report| &report.version))
+        .await;
+    outcome
+}
+
+async fn ingest(
+    context: &IngestContext,
+    request: IngestRequest,
+    home: Home,
+    source: SourceInfo,
+    watch: Watch,
+) -> Result<IngestReport, IngestError> {
+    let existing = existing_schema(context, &request, &home).await?;
+    let (table, kind) = convert(context, &request, existing, &watch).await?;
+    let detection = detect(context, &table, &watch).await?;
+    watch.progress.enter(Phase::Store);
+    let cancelled = || watch.cancel.is_cancelled();
+    let file = context
+        .datasets
+        .upload(&home, &table.file, table.rows, &cancelled)
+        .await?;
+    let version = DatasetVersion {
+        version: 0,
+        mode: request.mode,
+        files: vec![file],
+        rows: table.rows,
+        bytes: table.bytes,
+        columns: ColumnInfo::all(&table.schema),
+        detection,
+        source,
+        created_at: context.clock.now(),
+    };
+    let bucket = home.bucket.name().clone();
+    let version = context.datasets.commit(home, version).await?;
+    watch.progress.enter(Phase::Done);
+    Ok(IngestReport {
+        dataset: request.dataset,
+        bucket,
+        version,
+        added_rows: table.rows,
+        format: kind.format,
+        delimiter: kind.delimiter,
+    })
+}
+
+/// The schema that an append has to follow.
+async fn existing_schema(
+    context: &IngestContext,
+    request: &IngestRequest,
+    home: &Home,
+) -> Result<Option<SchemaRef>, IngestError> {
+    if request.mode == IngestMode::Replace || home.dataset().is_none() {
+        return Ok(None);
+    }
+    let dataset = context.datasets.open(&request.dataset, None).await?;
+    dataset.schema().await.map(Some)
+}
+
+/// What was found out about a file.
+struct Kind {
+    format: FileFormat,
+    delimiter: Option<char>,
+}
+
+/// Turns the file into a table, on a thread that may block.
+async fn convert(
+    context: &IngestContext,
+    request: &IngestRequest,
+    existing: Option<SchemaRef>,
+    watch: &Watch,
+) -> Result<(SpooledTable, Kind), IngestError> {
+    let (request, watch) = (request.clone(), watch.clone());
+    let folder = context.spool_folder.clone();
+    let worker = tokio::task::spawn_blocking(move || {
+        let (mut source, kind) = open_source(&request, &watch)?;
+        let schema = match existing {
+            Some(existing) => append_schema(source.as_ref(), &request.dataset, &existing)?,
+            None => source.schema(),
+        };
+        let table = spool(
+            source.as_mut(),
+            &schema,
+            folder.as_deref(),
+            &request.dataset,
+            &watch,
+        )?;
+        Ok((table, kind))
+    });
+    worker
+        .await
+        .map_err(|error| IngestError::Worker(error.to_string()))?
+}
+
+fn open_source(
+    request: &IngestRequest,
+    watch: &Watch,
+) -> Result<(Box<dyn Source>, Kind), IngestError> {
+    let (file, format) = format::open(&request.path, &request.label, request.format)?;
+    let size = file.metadata().map_err(IngestError::Spool)?.len();
+    let looks = if format == FileFormat::Parquet { 1 } else { 2 };
+    watch.progress.expect_bytes(size * looks);
+    watch.progress.enter(Phase::Survey);
+    let mut delimiter = None;
+    let source: Box<dyn Source> = match format {
+        FileFormat::Csv => {
+            let csv = CsvFile::open(file, watch)?;
+            delimiter = Some(csv.delimiter());
+            Box::new(csv)
+        }
+        FileFormat::Json => Box::new(JsonFile::open(file, Layout::Array, watch)?),
+        FileFormat::JsonLines => Box::new(JsonFile::open(file, Layout::Lines, watch)?),
+        FileFormat::Parquet => Box::new(ParquetFile::open(file, watch)?),
+    };
+    Ok((source, Kind { format, delimiter }))
+}
+
+fn spool(
+    source: &mut dyn Source,
+    schema: &SchemaRef,
+    folder: Option<&Path>,
+    dataset: &DatasetName,
+    watch: &Watch,
+) -> Result<SpooledTable, IngestError> {
+    watch.progress.enter(Phase::Convert);
+    let mut spool = Spool::create(folder, schema)?;
+    source.read(schema, &mut |batch| {
+        watch.check()?;
+        spool.write(&batch)?;
+        watch.progress.add_rows(batch.num_rows() as u64);
+        Ok(())
+    })?;
+    let table = spool.finish(dataset.as_str())?;
+    if table.rows != source.rows() {
+        return Err(IngestError::Worker(format!(
+            "the file had {} rows at first look and {} at the second",
+            source.rows(),
+            table.rows
+        )));
+    }
+    Ok(table)
+}
+
+async fn detect(
+    context: &IngestContext,
+    table: &SpooledTable,
+    watch: &Watch,
+) -> Result<Detection, IngestError> {
+    watch.check()?;
+    watch.progress.enter(Phase::Detect);
+    tokio::select! {
+        () = watch.cancel.cancelled() => Err(IngestError::Cancelled),
+        found = detect::ask(&context.detectors, context.on_detector_failure, &table.sample) => found,
+    }
+}
+
+/// A label without credentials and control characters, of bounded length.
+fn clean_label(label: &str) -> String {
+    let mut clean: String = redact_dsn(label)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    clean.truncate(clean.floor_char_boundary(LABEL_BYTES));
+    clean
+}
+
+#[cfg(test)]
+mod tests;

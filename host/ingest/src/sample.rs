@@ -1,0 +1,275 @@
+//! A sample of every column, drawn while its rows stream past.
+//!
+//! Per column: the first values, then a uniform reservoir over all later ones (Algorithm L: Li, "Reservoir-
+//! Sampling Algorithms of Time Complexity O(n(1+log(N/n)))", ACM TOMS 1994), nulls passed over, so that a
+//! sparse column is sampled as well as a full one. Only chosen values are turned into text. The draw is
+//! seeded, so the same table gives the same sample.
+
+use std::collections::HashMap;
+
+use arrow::{
+    array::{Array, ArrayRef, RecordBatch},
+    datatypes::Schema,
+    error::ArrowError,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use boathouse_types::{ColumnSample, TableSample};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::zone::in_utc;
+
+/// Values taken from the start of a column, and from the rest of it: together the 1,000 distinct values
+/// that a detector may see at most.
+const FIRST: u64 = 500;
+const LATER: usize = 500;
+
+/// Longest text of a value, in bytes; longer ones are cut at a character.
+const VALUE_BYTES: usize = 256;
+
+/// The sample of a table in the making.
+pub(crate) struct Sampler {
+    columns: Vec<Column>,
+    rows: u64,
+}
+
+struct Column {
+    name: String,
+    declared_type: String,
+    nulls: u64,
+    /// Values seen, nulls not counted.
+    seen: u64,
+    first: Vec<String>,
+    later: Vec<String>,
+    /// The next value to take into the reservoir, counted as `seen` is.
+    next: u64,
+    /// Algorithm L's running weight.
+    weight: f64,
+    chance: ChaCha8Rng,
+}
+
+impl Sampler {
+    /// A sampler for tables of this schema.
+    pub(crate) fn new(schema: &Schema, seed: u64) -> Self {
+        let columns = schema.fields().iter().zip(0..).map(|(field, at)| Column {
+            name: field.name().clone(),
+            declared_type: field.data_type().to_string(),
+            nulls: 0,
+            seen: 0,
+            first: Vec::new(),
+            later: Vec::new(),
+            next: FIRST,
+            weight: 1.0,
+            chance: ChaCha8Rng::seed_from_u64(seed ^ at),
+        });
+        Self {
+            columns: columns.collect(),
+            rows: 0,
+        }
+    }
+
+    /// Looks at the next rows.
+    pub(crate) fn observe(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        self.rows += batch.num_rows() as u64;
+        for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
+            column.observe(array)?;
+        }
+        Ok(())
+    }
+
+    /// The sample.
+    pub(crate) fn finish(self, name: &str) -> TableSample {
+        let rows = self.rows;
+        TableSample {
+            name: name.to_owned(),
+            columns: self
+                .columns
+                .into_iter()
+                .map(|column| column.finish(rows))
+                .collect(),
+        }
+    }
+}
+
+impl Column {
+    fn observe(&mut self, array: &ArrayRef) -> Result<(), ArrowError> {
+        let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        let null_count = nulls.as_ref().map_or(0, |nulls| nulls.null_count());
+        let present = (array.len() - null_count) as u64;
+        self.nulls += null_count as u64;
+        let end = self.seen + present;
+        if self.seen < FIRST || self.next < end {
+            let options = FormatOptions::new().with_display_error(true);
+            let array = in_utc(array)?;
+            let formatter = ArrayFormatter::try_new(&array, &options)?;
+            match nulls {
+                None => self.choose(0..array.len(), end, &formatter),
+                Some(nulls) => self.choose(nulls.valid_indices(), end, &formatter),
+            }
+        }
+        self.seen = end;
+        Ok(())
+    }
+
+    /// Walks the positions of values by skipping to those that are chosen.
+    fn choose(
+        &mut self,
+        mut positions: impl Iterator<Item = usize>,
+        end: u64,
+        formatter: &ArrayFormatter<'_>,
+    ) {
+        let mut at = self.seen;
+        while at < end {
+            let target = if at < FIRST { at } else { self.next };
+            let skip = usize::try_from(target.saturating_sub(at)).unwrap_or(usize::MAX);
+            if target >= end {
+                return;
+            }
+            let Some(position) = positions.nth(skip) else {
+                return;
+            };
+            self.take(target, shown(formatter, position));
+            at = target + 1;
+        }
+    }
+
+    fn take(&mut self, at: u64, value: String) {
+        if at < FIRST {
+            self.first.push(value);
+            return;
+        }
+        if self.later.len() < LATER {
+            self.later.push(value);
+        } else {
+            let slot = self.chance.random_range(0..LATER);
+            self.later[slot] = value;
+        }
+        let gap = match self.later.len() {
+            LATER => self.gap(),
+            _ => 0,
+        };
+        self.next = at.saturating_add(gap).saturating_add(1);
+    }
+
+    /// Draws how many values to pass over, as Algorithm L does.
+    fn gap(&mut self) -> u64 {
+        self.weight *= (self.uniform().ln() / LATER as f64).exp();
+        // A float beyond the range of u64 becomes its greatest value: nothing more is taken.
+        (self.uniform().ln() / (1.0 - self.weight).ln()).floor() as u64
+    }
+
+    /// Uniform in the open interval (0, 1).
+    fn uniform(&mut self) -> f64 {
+        self.chance.random::<f64>().max(f64::MIN_POSITIVE)
+    }
+
+    fn finish(self, rows: u64) -> ColumnSample {
+        let mut values: Vec<(String, u32)> = Vec::new();
+        let mut positions = HashMap::new();
+        for value in self.first.into_iter().chain(self.later) {
+            match positions.get(&value) {
+                Some(at) => {
+                    let (_, count): &mut (String, u32) = &mut values[*at];
+                    *count += 1;
+                }
+                None => {
+                    positions.insert(value.clone(), values.len());
+                    values.push((value, 1));
+                }
+            }
+        }
+        ColumnSample {
+            name: self.name,
+            declared_type: self.declared_type,
+            rows,
+            nulls: self.nulls,
+            values,
+        }
+    }
+}
+
+/// A value as text, cut at a character.
+fn shown(formatter: &ArrayFormatter<'_>, position: usize) -> String {
+    let mut text = formatter.value(position).to_string();
+    text.truncate(text.floor_char_boundary(VALUE_BYTES));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{Int64Array, StringArray},
+        datatypes::{DataType, Field},
+    };
+
+    use super::*;
+
+    fn sample(batches: &[ArrayRef]) -> ColumnSample {
+        let field = Field::new("c", batches[0].data_type().clone(), true);
+        let schema = Arc::new(Schema::new(vec![field]));
+        let mut sampler = Sampler::new(&schema, 7);
+        for array in batches {
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::clone(array)]).unwrap();
+            sampler.observe(&batch).unwrap();
+        }
+        sampler.finish("t").columns.remove(0)
+    }
+
+    fn numbers(range: std::ops::Range<i64>) -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(range))
+    }
+
+    #[test]
+    fn a_short_column_is_taken_whole_with_counts() {
+        let texts = [Some("a"), None, Some("b"), Some("a"), Some("")];
+        let column = sample(&[Arc::new(StringArray::from(texts.to_vec()))]);
+        assert_eq!((column.rows, column.nulls), (5, 1));
+        let expected = [("a".to_owned(), 2), ("b".to_owned(), 1), (String::new(), 1)];
+        assert_eq!(column.values, expected);
+        assert_eq!(column.declared_type, "Utf8");
+    }
+
+    #[test]
+    fn a_long_column_is_sampled_from_start_and_everywhere() {
+        let batches: Vec<_> = (0..100)
+            .map(|at| numbers(at * 1_000..at * 1_000 + 1_000))
+            .collect();
+        let column = sample(&batches);
+        assert_eq!(column.values.len(), 1_000);
+        let values: Vec<i64> = column
+            .values
+            .iter()
+            .map(|(v, _)| v.parse().unwrap())
+            .collect();
+        assert!((0..500).all(|first| values.contains(&first)));
+        let mean = values[500..].iter().sum::<i64>() / 500;
+        // The mean of 500 uniform values has a standard error of 1,290; this is eight of them.
+        assert!((40_000..60_000).contains(&mean), "{mean}");
+        assert_eq!(sample(&batches).values, column.values, "the draw is seeded");
+    }
+
+    #[test]
+    fn values_between_nulls_are_all_met() {
+        let sparse =
+            Int64Array::from_iter((0..100_000).map(|at| (at % 1_000 == 999).then_some(at)));
+        let column = sample(&[Arc::new(sparse)]);
+        assert_eq!((column.values.len(), column.nulls), (100, 99_900));
+        for length in [499, 500, 501, 999, 1_000, 1_001] {
+            let column = sample(&[numbers(0..length / 2), numbers(length / 2..length)]);
+            assert_eq!(column.values.len() as i64, length.min(1_000), "of {length}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_at_a_character() {
+        let column = sample(&[Arc::new(StringArray::from(vec![
+            "é".repeat(200),
+            "x".to_owned() + &"é".repeat(200),
+        ]))]);
+        let lengths: Vec<_> = column.values.iter().map(|(value, _)| value.len()).collect();
+        assert_eq!(lengths, [256, 255]);
+        assert_eq!(DataType::Utf8.to_string(), column.declared_type);
+    }
+}
