@@ -292,7 +292,7 @@ impl Run<'_> {
             Err(error) => (None, Some(error.to_string())),
         };
         (self.on_event)(AutotuneEvent::Trial {
-            report,
+            report: Box::new(report),
             verdict,
             unscored,
         });

@@ -31,7 +31,7 @@ pub enum AutotuneEvent {
     /// A trial has ended and is in the journal.
     Trial {
         /// The trial and how it was measured.
-        report: TrialReport,
+        report: Box<TrialReport>,
         /// The scorer's word on it.
         #[serde(skip_serializing_if = "Option::is_none")]
         verdict: Option<Verdict>,
