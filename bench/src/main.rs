@@ -1,2 +1,100 @@
-//! stub
-fn main() {}
+//! The bench: what Boathouse does against what its peers do, on the same work in the same run.
+//!
+//! `cargo run --release -p boathouse-bench -- NAME [--quick] [--rows N]` prints one line of JSON a row;
+//! `bench/setup` prepares the peers and the data first. Each side is a process of its own that answers
+//! one JSON line with another, so that rounds interleave and neither side's memory is the other's. A
+//! result is the ratio of two figures of the same round; absolute figures stand beside it.
+//!
+//! Nothing here fails because something was slow, and nothing decides what a good figure is: the bars
+//! come from the specification and are printed with each row.
+
+mod compare;
+mod data;
+mod ours;
+mod p1;
+mod p10;
+mod p2;
+mod p5;
+mod process;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p10|all [--quick] [--rows N]";
+
+/// How much work to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Few rounds over little data: shows that everything runs, proves nothing.
+    quick: bool,
+    /// Vectors to index in P1 and P2, instead of what they take by themselves.
+    rows: Option<usize>,
+}
+
+impl Options {
+    fn rounds(self) -> usize {
+        if self.quick { 5 } else { 7 }
+    }
+
+    fn rows(self, full: usize, quick: usize) -> usize {
+        self.rows.unwrap_or(if self.quick { quick } else { full })
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some((&name, rest)) = arguments.split_first() else {
+        bail!(USAGE);
+    };
+    if name == ours::COMMAND {
+        return ours::serve(rest.first().copied().unwrap_or_default());
+    }
+    let options = parse(rest)?;
+    match name {
+        "p1" => p1::run(options),
+        "p2" => p2::run(options),
+        "p5" => p5::run(options),
+        "p10" => p10::run(options),
+        "all" => {
+            // The short ones first.
+            p5::run(options)?;
+            p10::run(options)?;
+            p2::run(options)?;
+            p1::run(options)
+        }
+        _ => bail!(USAGE),
+    }
+}
+
+fn parse(arguments: &[&str]) -> Result<Options> {
+    let mut options = Options::default();
+    let mut arguments = arguments.iter();
+    while let Some(&argument) = arguments.next() {
+        match argument {
+            "--quick" => options.quick = true,
+            "--rows" => {
+                let rows = arguments.next().context(USAGE)?;
+                let rows = rows.parse().with_context(|| format!("--rows {rows}"))?;
+                options.rows = Some(rows);
+            }
+            _ => bail!(USAGE),
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_unknown_ones_refused() {
+        let options = parse(&["--quick", "--rows", "500"]).expect("valid");
+        assert!(options.quick);
+        assert_eq!(options.rows(100, 10), 500);
+        assert_eq!(Options::default().rows(100, 10), 100);
+        assert!(parse(&["--rows"]).is_err());
+        assert!(parse(&["--rows", "many"]).is_err());
+        assert!(parse(&["--fast"]).is_err());
+    }
+}

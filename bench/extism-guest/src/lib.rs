@@ -1,0 +1,102 @@
+//! The bundled scoring function behind Extism's calling convention: JSON in, JSON out.
+//!
+//! Fronts, bounds and score are the very source files of `plugins/scoring`; what stands here is only
+//! the other way in and out. The question is the trials as Boathouse's own types serialize, which is
+//! what a host that speaks JSON would send. Nothing here is part of the product.
+
+// The shared files name the types of the plugin SDK, whose bindings belong to another kind of guest.
+extern crate self as boathouse_sdk;
+
+#[path = "../../../plugins/scoring/src/fronts.rs"]
+mod fronts;
+#[path = "../../../plugins/scoring/src/score.rs"]
+mod score;
+
+use extism_pdk::{FnResult, Json, plugin_fn};
+use serde::{Deserialize, Serialize};
+
+/// Why the function declines.
+pub struct Error(String);
+
+impl Error {
+    /// The input contradicts itself or the contract.
+    pub fn invalid_input(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// What a good configuration is for the owner of the index.
+#[derive(Deserialize)]
+pub struct Objective {
+    recall_floor: f64,
+    p95_budget_us: Option<f64>,
+    memory_cap_bytes: Option<u64>,
+    #[serde(default)]
+    weights: Vec<(String, f64)>,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    trials: Vec<Trial>,
+    objective: Objective,
+}
+
+#[derive(Deserialize)]
+struct Trial {
+    metrics: Metrics,
+}
+
+#[derive(Deserialize)]
+struct Metrics {
+    recall_at_k: f64,
+    recall_interval: Option<Interval>,
+    search_latency_p95_us: f64,
+    memory_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Interval {
+    low: f64,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    feasible: bool,
+    front: u32,
+    score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+#[plugin_fn]
+pub fn evaluate(Json(question): Json<Question>) -> FnResult<Json<Vec<Verdict>>> {
+    let verdicts = judge(&question).map_err(|Error(text)| extism_pdk::Error::msg(text))?;
+    Ok(Json(verdicts))
+}
+
+fn judge(question: &Question) -> Result<Vec<Verdict>, Error> {
+    let bounds = score::Bounds::new(&question.objective)?;
+    let formula = score::Formula::new(&question.objective)?;
+    let metrics = || question.trials.iter().map(|trial| &trial.metrics);
+    let recall: Vec<f64> = metrics().map(|m| m.recall_at_k).collect();
+    let p95: Vec<f64> = metrics().map(|m| m.search_latency_p95_us).collect();
+    let memory: Vec<u64> = metrics().map(|m| m.memory_bytes).collect();
+    if let Some(row) = recall.iter().position(|r| !(0.0..=1.0).contains(r)) {
+        return Err(Error::invalid_input(format!(
+            "`recall` of trial {row} is {}, not a number in 0..=1",
+            recall[row]
+        )));
+    }
+    let fronts = fronts::sort(&recall, &p95, &memory);
+    let verdicts = metrics().zip(fronts).map(|(m, front)| {
+        let recall_low = m.recall_interval.as_ref().map_or(m.recall_at_k, |i| i.low);
+        let broken = bounds.broken(recall_low, m.search_latency_p95_us, m.memory_bytes);
+        Verdict {
+            feasible: broken.is_none(),
+            front,
+            score: formula.score(m.recall_at_k, m.search_latency_p95_us, m.memory_bytes),
+            reason: broken,
+        }
+    });
+    Ok(verdicts.collect())
+}

@@ -1,0 +1,49 @@
+"""P1 and P2's peer: hnswlib, compiled for this processor by its own set-up."""
+
+import importlib.metadata
+import time
+
+import hnswlib
+import numpy
+
+import lines
+
+# Rows handed over at a time, so that the whole data set is not held twice.
+CHUNK = 10_000
+
+state = {}
+
+
+def memory(field):
+    with open("/proc/self/status", encoding="ascii") as status:
+        (line,) = [line for line in status if line.startswith(field + ":")]
+    return int(line.split()[1]) * 1024
+
+
+def build(base, rows, dimension, m, ef_construction, threads):
+    before = memory("VmRSS")
+    start = time.perf_counter()
+    index = hnswlib.Index(space="cosine", dim=dimension)
+    index.init_index(max_elements=rows, M=m, ef_construction=ef_construction, random_seed=1)
+    with open(base, "rb") as file:
+        for first in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - first)
+            chunk = numpy.fromfile(file, dtype="<f4", count=count * dimension)
+            ids = numpy.arange(first, first + count)
+            index.add_items(chunk.reshape(count, dimension), ids, num_threads=threads)
+    seconds = time.perf_counter() - start
+    state["index"] = index
+    return {"seconds": seconds, "peak_bytes": memory("VmHWM") - before}
+
+
+def search(queries, k, ef, answers):
+    index = state["index"]
+    asked = numpy.fromfile(queries, dtype="<f4").reshape(-1, index.dim)
+    index.set_ef(ef)
+    start = time.perf_counter()
+    rows, _ = index.knn_query(asked, k=k, num_threads=1)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "answers": rows.tolist() if answers else None}
+
+
+lines.serve(f"hnswlib {importlib.metadata.version('hnswlib')}", {"build": build, "search": search})

@@ -1,0 +1,27 @@
+"""The peers' half of the bench's protocol: one JSON object a line, a question in, an answer out.
+
+The first line out is a greeting with the peer's name and version. A question names its operation in
+`op`; a failure is answered with `error` and the process goes on.
+"""
+
+import json
+import os
+import sys
+
+
+def serve(name, operations):
+    # Whatever a library prints goes to stderr; the lines have stdout to themselves.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(answer):
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+    say({"name": name})
+    for line in sys.stdin:
+        question = json.loads(line)
+        try:
+            say(operations[question.pop("op")](**question))
+        except Exception as error:
+            say({"error": f"{type(error).__name__}: {error}"})
