@@ -8,11 +8,21 @@ use crate::support::{Host, check_failed, check_problem, sentences};
 async fn check_refused(host: &Host, csv: impl Into<reqwest::Body>, code: &str, words: &[&str]) {
     let ended = host.upload("dataset=bad&format=csv", csv).await;
     check_failed(&ended, code, words);
-    check_problem(host.get("/datasets/bad").await, 404, "unknown_dataset", &["bad"]);
-    let left = std::fs::read_dir(host.data.join("spool")).expect("spool").count();
+    check_problem(
+        host.get("/datasets/bad").await,
+        404,
+        "unknown_dataset",
+        &["bad"],
+    );
+    let left = std::fs::read_dir(host.data.join("spool"))
+        .expect("spool")
+        .count();
     assert_eq!(left, 0, "an upload is left over");
     let data = host.data.join("primary/datasets/bad/data");
-    assert!(!data.exists() || std::fs::read_dir(data).expect("data").count() == 0, "objects are left over");
+    assert!(
+        !data.exists() || std::fs::read_dir(data).expect("data").count() == 0,
+        "objects are left over"
+    );
 }
 
 #[tokio::test]
@@ -22,15 +32,28 @@ async fn malformed_files_name_line_and_column() {
     check_refused(&host, "a,b\n1,2\n3\n", "bad_file", &["line 3"]).await;
     check_refused(&host, "a,b\n1,2\n3,4,5\n", "bad_file", &["line 3"]).await;
     check_refused(&host, "a,a\n1,2\n", "bad_file", &["`a`", "line 1"]).await;
-    check_refused(&host, b"a,b\n1,x\n2,caf\xe9\n".to_vec(), "bad_file", &["line 3", "UTF-8", "column 2"]).await;
+    check_refused(
+        &host,
+        b"a,b\n1,x\n2,caf\xe9\n".to_vec(),
+        "bad_file",
+        &["line 3", "UTF-8", "column 2"],
+    )
+    .await;
     check_refused(&host, "a,b\n1,\"x\n", "bad_file", &["quote"]).await;
-    let ended = host.upload("dataset=bad&format=jsonl", "{\"a\": 1}\n{\"a\": }\n").await;
+    let ended = host
+        .upload("dataset=bad&format=jsonl", "{\"a\": 1}\n{\"a\": }\n")
+        .await;
     check_failed(&ended, "bad_file", &["line 2", "column"]);
-    let ended = host.upload("dataset=bad&format=parquet", "PAR1 and then nothing").await;
+    let ended = host
+        .upload("dataset=bad&format=parquet", "PAR1 and then nothing")
+        .await;
     check_failed(&ended, "bad_file", &["Parquet"]);
     assert_eq!(host.read("/datasets").await["datasets"], json!([]));
     let lineage = host.read("/lineage/bad").await;
-    let last = lineage["events"].as_array().and_then(|events| events.last()).expect("events");
+    let last = lineage["events"]
+        .as_array()
+        .and_then(|events| events.last())
+        .expect("events");
     assert_eq!(last["eventType"], "FAIL");
 }
 
@@ -39,13 +62,20 @@ async fn a_bad_ingest_leaves_the_dataset_as_it_was() {
     let host = Host::fresh();
     host.ingest("notes", "a,b\n1,x\n").await;
     for mode in ["replace", "append"] {
-        let ended = host.upload(&format!("dataset=notes&format=csv&mode={mode}"), "a,b\n1\n").await;
+        let ended = host
+            .upload(&format!("dataset=notes&format=csv&mode={mode}"), "a,b\n1\n")
+            .await;
         check_failed(&ended, "bad_file", &["line 2"]);
     }
-    let ended = host.upload("dataset=notes&format=csv&mode=append", "a,c\n1,2\n").await;
+    let ended = host
+        .upload("dataset=notes&format=csv&mode=append", "a,c\n1,2\n")
+        .await;
     check_failed(&ended, "schema_differs", &["replace"]);
     let dataset = host.read("/datasets/notes").await;
-    assert_eq!((&dataset["version"], &dataset["rows"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&dataset["version"], &dataset["rows"]),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -59,9 +89,20 @@ async fn wrong_ingest_requests_are_refused_before_anything_is_read() {
         ("format=csv", "bad_query", "dataset"),
     ];
     for (query, code, word) in parameters {
-        check_problem(host.post_raw(&format!("/ingest/file?{query}"), "a\n1\n").await, 422, code, &[word]);
+        check_problem(
+            host.post_raw(&format!("/ingest/file?{query}"), "a\n1\n")
+                .await,
+            422,
+            code,
+            &[word],
+        );
     }
-    check_problem(host.get("/datasets/..%2Fx").await, 422, "bad_name", &["../x"]);
+    check_problem(
+        host.get("/datasets/..%2Fx").await,
+        422,
+        "bad_name",
+        &["../x"],
+    );
 }
 
 #[tokio::test]
@@ -76,20 +117,56 @@ async fn wrong_indexes_are_refused_with_the_field_named() {
         body[key] = value;
         body
     };
-    check_problem(create(with("text_column", json!("txt"))).await, 422, "unknown_column", &["txt", "id, text"]);
-    check_problem(create(with("id_column", json!("nr"))).await, 422, "unknown_column", &["nr"]);
-    check_problem(create(with("dataset", json!("nowhere"))).await, 404, "unknown_dataset", &["nowhere"]);
-    check_problem(create(with("name", json!("../x"))).await, 422, "bad_body", &["../x"]);
-    check_problem(create(with("bucket", json!("nowhere"))).await, 404, "unknown_bucket", &["nowhere"]);
-    check_problem(create(with("embedder", json!("gpt"))).await, 422, "unknown_embedder", &["gpt", "static"]);
-    check_problem(create(with("metrik", json!("l2"))).await, 422, "bad_body", &["metrik"]);
-    check_problem(create(json!({"name": "x", "dataset": "empty", "text_column": "n"})).await, 422, "not_text", &["n"]);
-    let task = host.start("/vectors/indexes", &json!({"name": "x", "dataset": "empty", "text_column": "text"})).await;
-    check_failed(&host.ended(&task).await, "empty_text_column", &["text", "2 rows"]);
-    check_problem(host.get("/vectors/indexes/x").await, 404, "unknown_index", &["x"]);
+    for (key, value, status, code, words) in [
+        (
+            "text_column",
+            "txt",
+            422,
+            "unknown_column",
+            &["txt", "id, text"][..],
+        ),
+        ("id_column", "nr", 422, "unknown_column", &["nr"]),
+        ("dataset", "nowhere", 404, "unknown_dataset", &["nowhere"]),
+        ("name", "../x", 422, "bad_body", &["../x"]),
+        ("bucket", "nowhere", 404, "unknown_bucket", &["nowhere"]),
+        (
+            "embedder",
+            "gpt",
+            422,
+            "unknown_embedder",
+            &["gpt", "static"],
+        ),
+        ("metrik", "l2", 422, "bad_body", &["metrik"]),
+    ] {
+        check_problem(create(with(key, json!(value))).await, status, code, words);
+    }
+    let number = json!({"name": "x", "dataset": "empty", "text_column": "n"});
+    check_problem(create(number).await, 422, "not_text", &["n"]);
+    let task = host
+        .start(
+            "/vectors/indexes",
+            &json!({"name": "x", "dataset": "empty", "text_column": "text"}),
+        )
+        .await;
+    check_failed(
+        &host.ended(&task).await,
+        "empty_text_column",
+        &["text", "2 rows"],
+    );
+    check_problem(
+        host.get("/vectors/indexes/x").await,
+        404,
+        "unknown_index",
+        &["x"],
+    );
     host.index("x", "notes", "text").await;
     check_problem(create(good).await, 409, "index_exists", &["x"]);
-    check_problem(host.delete("/datasets/notes").await, 409, "dataset_in_use", &["x"]);
+    check_problem(
+        host.delete("/datasets/notes").await,
+        409,
+        "dataset_in_use",
+        &["x"],
+    );
 }
 
 #[tokio::test]
@@ -97,28 +174,72 @@ async fn wrong_searches_are_refused() {
     let host = Host::fresh();
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
-    let search = async |body: &str| host.post("/vectors/indexes/notes/search", &serde_json::from_str(body).expect("json")).await;
-    check_problem(search(r#"{"text": "x", "k": 0}"#).await, 422, "k_out_of_range", &["k", "1 to 30"]);
-    check_problem(search(r#"{"text": "x", "k": 31}"#).await, 422, "k_out_of_range", &["31", "1 to 30"]);
-    check_problem(search(r#"{"vector": [1, 2, 3]}"#).await, 422, "wrong_dimension", &["3", "256"]);
-    check_problem(search(r#"{"k": 3}"#).await, 422, "text_or_vector", &["text", "vector"]);
-    check_problem(search(r#"{"text": "x", "kk": 3}"#).await, 422, "bad_body", &["kk"]);
-    check_problem(search(r#"{"text": "bread", "with": ["nope"]}"#).await, 422, "unknown_column", &["nope"]);
-    check_problem(search(r#"{"text": ""}"#).await, 422, "no_known_word", &["text"]);
+    let search = async |body: &str| {
+        let body = serde_json::from_str(body).expect("json");
+        host.post("/vectors/indexes/notes/search", &body).await
+    };
+    for (body, code, words) in [
+        (
+            r#"{"text": "x", "k": 0}"#,
+            "k_out_of_range",
+            &["k", "1 to 30"][..],
+        ),
+        (
+            r#"{"text": "x", "k": 31}"#,
+            "k_out_of_range",
+            &["31", "1 to 30"],
+        ),
+        (r#"{"vector": [1, 2, 3]}"#, "wrong_dimension", &["3", "256"]),
+        (r#"{"k": 3}"#, "text_or_vector", &["text", "vector"]),
+        (r#"{"text": "x", "kk": 3}"#, "bad_body", &["kk"]),
+        (
+            r#"{"text": "bread", "with": ["nope"]}"#,
+            "unknown_column",
+            &["nope"],
+        ),
+        (r#"{"text": ""}"#, "no_known_word", &["text"]),
+    ] {
+        check_problem(search(body).await, 422, code, words);
+    }
     let zeros = json!({"vector": vec![0.0; 256]}).to_string();
     check_problem(search(&zeros).await, 422, "bad_vector", &["zero"]);
     // JSON has no NaN; the nearest a client can come to one is refused by the parser or at the door.
     let huge = zeros.replacen("0.0", "1e39", 1);
     let (status, body) = search(&huge).await;
-    assert!(status == 422 && ["bad_vector", "bad_body"].iter().any(|code| body["code"] == *code), "{body}");
+    assert!(
+        status == 422
+            && ["bad_vector", "bad_body"]
+                .iter()
+                .any(|code| body["code"] == *code),
+        "{body}"
+    );
     let nan = format!("{{\"vector\": [NaN, {}]}}", ["0"; 255].join(","));
     let client = reqwest::Client::new();
-    let request = client.post(format!("{}/vectors/indexes/notes/search", host.url)).header("content-type", "application/json");
+    let request = client
+        .post(format!("{}/vectors/indexes/notes/search", host.url))
+        .header("content-type", "application/json");
     let refused = request.body(nan).send().await.expect("answer");
     assert_eq!(refused.status().as_u16(), 400);
-    check_problem(host.post("/vectors/indexes/nowhere/search", &json!({"text": "x"})).await, 404, "unknown_index", &["nowhere"]);
-    check_problem(host.post("/vectors/indexes/..%2Fx/search", &json!({"text": "x"})).await, 422, "bad_name", &["../x"]);
-    check_problem(host.get("/nowhere").await, 404, "unknown_route", &["/nowhere"]);
+    check_problem(
+        host.post("/vectors/indexes/nowhere/search", &json!({"text": "x"}))
+            .await,
+        404,
+        "unknown_index",
+        &["nowhere"],
+    );
+    check_problem(
+        host.post("/vectors/indexes/..%2Fx/search", &json!({"text": "x"}))
+            .await,
+        422,
+        "bad_name",
+        &["../x"],
+    );
+    check_problem(
+        host.get("/nowhere").await,
+        404,
+        "unknown_route",
+        &["/nowhere"],
+    );
 }
 
 #[tokio::test]
@@ -126,10 +247,42 @@ async fn wrong_trials_and_promotions_are_refused() {
     let host = Host::fresh();
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
-    check_problem(host.get("/vectors/trials/notes/best").await, 404, "no_trials", &["notes"]);
-    check_problem(host.post("/vectors/trials/notes", &json!({"m": 1})).await, 422, "invalid_input", &["m"]);
-    check_problem(host.post("/vectors/trials/notes", &json!({"ef": 1})).await, 422, "bad_body", &["ef"]);
-    check_problem(host.post("/vectors/autotune/notes", &json!({"max_trials": 0})).await, 422, "out_of_bounds", &["max_trials"]);
-    check_problem(host.post("/vectors/promote/notes", &json!({"trial": "t9"})).await, 404, "unknown_trial", &["t9"]);
-    check_problem(host.post("/vectors/rollback/notes", &json!({})).await, 409, "nothing_to_roll_back", &["notes"]);
+    check_problem(
+        host.get("/vectors/trials/notes/best").await,
+        404,
+        "no_trials",
+        &["notes"],
+    );
+    check_problem(
+        host.post("/vectors/trials/notes", &json!({"m": 1})).await,
+        422,
+        "invalid_input",
+        &["m"],
+    );
+    check_problem(
+        host.post("/vectors/trials/notes", &json!({"ef": 1})).await,
+        422,
+        "bad_body",
+        &["ef"],
+    );
+    check_problem(
+        host.post("/vectors/autotune/notes", &json!({"max_trials": 0}))
+            .await,
+        422,
+        "out_of_bounds",
+        &["max_trials"],
+    );
+    check_problem(
+        host.post("/vectors/promote/notes", &json!({"trial": "t9"}))
+            .await,
+        404,
+        "unknown_trial",
+        &["t9"],
+    );
+    check_problem(
+        host.post("/vectors/rollback/notes", &json!({})).await,
+        409,
+        "nothing_to_roll_back",
+        &["notes"],
+    );
 }

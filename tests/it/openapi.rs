@@ -12,5 +12,8 @@ async fn the_snapshot_is_what_the_host_serves() {
     expect_file!["../../docs/openapi.json"].assert_eq(&text);
     let host = Host::fresh();
     let served = host.read("/openapi.json").await;
-    assert_eq!(served, serde_json::from_str::<serde_json::Value>(&text).expect("json"));
+    assert_eq!(
+        served,
+        serde_json::from_str::<serde_json::Value>(&text).expect("json")
+    );
 }

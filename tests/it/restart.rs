@@ -9,11 +9,20 @@ async fn everything_is_there_after_a_kill_and_serves_without_building() {
     let host = Host::fresh();
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
-    let (_, report) = host.post("/vectors/autotune/notes", &json!({"max_trials": 3})).await;
+    let (_, report) = host
+        .post("/vectors/autotune/notes", &json!({"max_trials": 3}))
+        .await;
     let trial = report["trials"][1].clone();
-    let (status, body) = host.post("/vectors/promote/notes", &json!({"trial": trial["id"]})).await;
+    let (status, body) = host
+        .post("/vectors/promote/notes", &json!({"trial": trial["id"]}))
+        .await;
     assert_eq!(status, 200, "{body}");
-    let paths = ["/datasets", "/vectors/trials/notes", "/vectors/promotions/notes", "/vectors/evalsets?index=notes"];
+    let paths = [
+        "/datasets",
+        "/vectors/trials/notes",
+        "/vectors/promotions/notes",
+        "/vectors/evalsets?index=notes",
+    ];
     let mut before = Vec::new();
     for path in paths {
         before.push(host.read(path).await);
@@ -31,14 +40,24 @@ async fn everything_is_there_after_a_kill_and_serves_without_building() {
     assert_eq!(index["serving"]["graph_origin"], "stored", "{index}");
     assert_eq!(index["serving"]["config"], trial["config"]);
     let again = host.search("notes", &query).await;
-    assert_eq!((ids(&again), &again["config"]), (ids(&answer), &answer["config"]));
+    assert_eq!(
+        (ids(&again), &again["config"]),
+        (ids(&answer), &answer["config"])
+    );
     let (status, back) = host.post("/vectors/rollback/notes", &json!({})).await;
-    assert_eq!((status, &back["serving"]["trial"]), (200, &Value::Null), "{back}");
+    assert_eq!(
+        (status, &back["serving"]["trial"]),
+        (200, &Value::Null),
+        "{back}"
+    );
 }
 
 fn names(plugins: &Value) -> Vec<String> {
     let plugins = plugins["plugins"].as_array().expect("plugins");
-    plugins.iter().map(|plugin| format!("{} {}", plugin["name"], plugin["digest"])).collect()
+    plugins
+        .iter()
+        .map(|plugin| format!("{} {}", plugin["name"], plugin["digest"]))
+        .collect()
 }
 
 #[tokio::test]
@@ -48,14 +67,24 @@ async fn a_kill_during_ingest_leaves_nothing_visible() {
     for row in 0..400_000 {
         csv += &format!("{row},row number {row} of a long table\n");
     }
-    let (status, task) = host.post_raw("/ingest/file?dataset=long&format=csv", csv.clone()).await;
+    let (status, task) = host
+        .post_raw("/ingest/file?dataset=long&format=csv", csv.clone())
+        .await;
     assert_eq!(status, 202, "{task}");
     let path = format!("/tasks/{}", task["id"].as_str().expect("id"));
-    host.until(&path, |task| task["progress"]["done"].as_u64() > Some(0) || task["state"] != "running").await;
+    host.until(&path, |task| {
+        task["progress"]["done"].as_u64() > Some(0) || task["state"] != "running"
+    })
+    .await;
     let host = host.kill_and_restart();
     let (status, found) = host.get("/datasets/long").await;
-    assert!(status == 404 || found["rows"] == 400_000, "half a dataset: {found}");
-    let left: Vec<_> = std::fs::read_dir(host.data.join("spool")).expect("spool").collect();
+    assert!(
+        status == 404 || found["rows"] == 400_000,
+        "half a dataset: {found}"
+    );
+    let left: Vec<_> = std::fs::read_dir(host.data.join("spool"))
+        .expect("spool")
+        .collect();
     assert!(left.is_empty(), "uploads left over: {left:?}");
     let report = host.ingest("long", csv).await;
     assert_eq!(report["rows"], 400_000);
@@ -68,7 +97,10 @@ async fn killed_while(stage: &str) -> Host {
     let body = json!({"name": "passages", "dataset": "requests", "text_column": "passage"});
     let task = host.start("/vectors/indexes", &body).await;
     let path = format!("/tasks/{}", task["id"].as_str().expect("id"));
-    host.until(&path, |task| task["progress"]["stage"] == stage || task["state"] != "running").await;
+    host.until(&path, |task| {
+        task["progress"]["stage"] == stage || task["state"] != "running"
+    })
+    .await;
     host.kill_and_restart()
 }
 
@@ -108,19 +140,45 @@ async fn a_kill_during_trials_keeps_those_that_ended() {
     let host = Host::fresh();
     host.ingest("requests", passages()).await;
     host.index("passages", "requests", "passage").await;
-    host.done("/vectors/evalsets", &json!({"index": "passages", "queries": 100})).await;
+    host.done(
+        "/vectors/evalsets",
+        &json!({"index": "passages", "queries": 100}),
+    )
+    .await;
     let client = reqwest::Client::new();
-    let request = client.post(format!("{}/vectors/autotune/passages", host.url)).header("prefer", "respond-async");
-    let started = request.json(&json!({"max_trials": 50})).send().await.expect("answer");
+    let request = client
+        .post(format!("{}/vectors/autotune/passages", host.url))
+        .header("prefer", "respond-async");
+    let started = request
+        .json(&json!({"max_trials": 50}))
+        .send()
+        .await
+        .expect("answer");
     assert_eq!(started.status().as_u16(), 202);
-    let journal = host.until("/vectors/trials/passages", |journal| journal["total"].as_u64() > Some(1)).await;
+    let journal = host
+        .until("/vectors/trials/passages", |journal| {
+            journal["total"].as_u64() > Some(1)
+        })
+        .await;
 
     let host = host.kill_and_restart();
     let after = host.read("/vectors/trials/passages").await;
-    let (known, found) = (journal["trials"].as_array().expect("trials"), after["trials"].as_array().expect("trials"));
-    assert_eq!(&found[..known.len()], &known[..], "acknowledged trials are gone");
+    let (known, found) = (
+        journal["trials"].as_array().expect("trials"),
+        after["trials"].as_array().expect("trials"),
+    );
+    assert_eq!(
+        &found[..known.len()],
+        &known[..],
+        "acknowledged trials are gone"
+    );
     assert_eq!(after["malformed"], 0);
-    let report = host.done("/vectors/trials/passages", &json!({"ef_search": 77})).await;
+    let report = host
+        .done("/vectors/trials/passages", &json!({"ef_search": 77}))
+        .await;
     assert_eq!(report["trial"]["config"]["ef_search"], 77);
-    assert_eq!(host.read("/vectors/trials/passages").await["total"].as_u64(), Some(found.len() as u64 + 1));
+    assert_eq!(
+        host.read("/vectors/trials/passages").await["total"].as_u64(),
+        Some(found.len() as u64 + 1)
+    );
 }

@@ -38,7 +38,10 @@ pub(crate) fn skip(what: &str, why: &str) {
 
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    Command::new(program()).args(arguments).output().expect("the program runs")
+    Command::new(program())
+        .args(arguments)
+        .output()
+        .expect("the program runs")
 }
 
 /// A running host; killed when dropped.
@@ -60,18 +63,25 @@ impl Host {
         host
     }
 
-    /// A host on a folder that may hold data.
+    /// A host on a folder that may hold data; its configuration is `boathouse.toml` there, if any.
     pub(crate) fn on(data: &Path) -> Self {
+        let config = data.join("boathouse.toml");
         let mut child = Command::new(program())
             .args(["serve", "--port", "0", "--data"])
             .arg(data)
+            .args(config.exists().then_some("--config"))
+            .args(config.exists().then_some(&config))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let mut line = String::new();
         let out = child.stdout.take().expect("standard output");
         BufReader::new(out).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected {line:?}")).to_owned();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("unexpected {line:?}"))
+            .to_owned();
         Self {
             child,
             url,
@@ -95,24 +105,36 @@ impl Host {
         let response = request.timeout(PATIENCE).send().await.expect("an answer");
         let status = response.status().as_u16();
         let text = response.text().await.expect("a body");
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
         (status, body)
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.send(self.http.get(format!("{}{path}", self.url))).await
+        self.send(self.http.get(format!("{}{path}", self.url)))
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body))
+            .await
     }
 
-    pub(crate) async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        self.send(self.http.post(format!("{}{path}", self.url)).body(body)).await
+    pub(crate) async fn post_raw(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, Value) {
+        self.send(self.http.post(format!("{}{path}", self.url)).body(body))
+            .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
-        self.send(self.http.delete(format!("{}{path}", self.url))).await
+        self.send(self.http.delete(format!("{}{path}", self.url)))
+            .await
     }
 
     /// `GET` that must succeed.
@@ -158,14 +180,18 @@ impl Host {
 
     /// Sends a file's bytes and returns the ended task.
     pub(crate) async fn upload(&self, parameters: &str, bytes: impl Into<reqwest::Body>) -> Value {
-        let (status, task) = self.post_raw(&format!("/ingest/file?{parameters}"), bytes).await;
+        let (status, task) = self
+            .post_raw(&format!("/ingest/file?{parameters}"), bytes)
+            .await;
         assert_eq!(status, 202, "{task}");
         self.ended(&task).await
     }
 
     /// Ingests a CSV that must be good.
     pub(crate) async fn ingest(&self, dataset: &str, csv: impl Into<reqwest::Body>) -> Value {
-        let ended = self.upload(&format!("dataset={dataset}&format=csv&mode=replace"), csv).await;
+        let ended = self
+            .upload(&format!("dataset={dataset}&format=csv&mode=replace"), csv)
+            .await;
         assert_eq!(ended["state"], "succeeded", "{ended}");
         ended["result"].clone()
     }
@@ -194,15 +220,28 @@ impl Drop for Host {
 
 /// Checks that an answer is a problem document with a status, a code and words in its detail.
 #[track_caller]
-pub(crate) fn check_problem((status, body): (u16, Value), expected: u16, code: &str, words: &[&str]) {
-    assert_eq!((status, body["code"].as_str()), (expected, Some(code)), "{body}");
+pub(crate) fn check_problem(
+    (status, body): (u16, Value),
+    expected: u16,
+    code: &str,
+    words: &[&str],
+) {
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (expected, Some(code)),
+        "{body}"
+    );
     check_words(&body, words);
 }
 
 /// Checks that a task failed with a code and words in its detail.
 #[track_caller]
 pub(crate) fn check_failed(task: &Value, code: &str, words: &[&str]) {
-    assert_eq!((&task["state"], task["error"]["code"].as_str()), (&json!("failed"), Some(code)), "{task}");
+    assert_eq!(
+        (&task["state"], task["error"]["code"].as_str()),
+        (&json!("failed"), Some(code)),
+        "{task}"
+    );
     check_words(&task["error"], words);
 }
 
@@ -217,7 +256,9 @@ fn check_words(problem: &Value, words: &[&str]) {
 /// Ids of the hits of an answer.
 pub(crate) fn ids(answer: &Value) -> Vec<String> {
     let hits = answer["hits"].as_array().expect("hits");
-    hits.iter().map(|hit| hit["id"].as_str().expect("id").to_owned()).collect()
+    hits.iter()
+        .map(|hit| hit["id"].as_str().expect("id").to_owned())
+        .collect()
 }
 
 /// A CSV field in quotes.
@@ -232,8 +273,21 @@ pub(crate) fn passages() -> &'static str {
 
 /// A small table of sentences about a few subjects: `id,text`.
 pub(crate) fn sentences() -> String {
-    let subjects = ["the harbour and its ships", "baking bread at home", "repairing an old bicycle", "growing tomatoes in a garden", "writing software that lasts"];
-    let verbs = ["We talked about", "A short note on", "Everything you need for", "My uncle knows all of", "They wrote a long book on", "Nobody likes"];
+    let subjects = [
+        "the harbour and its ships",
+        "baking bread at home",
+        "repairing an old bicycle",
+        "growing tomatoes in a garden",
+        "writing software that lasts",
+    ];
+    let verbs = [
+        "We talked about",
+        "A short note on",
+        "Everything you need for",
+        "My uncle knows all of",
+        "They wrote a long book on",
+        "Nobody likes",
+    ];
     let mut csv = "id,text\n".to_owned();
     for (at, verb) in verbs.iter().enumerate() {
         for (subject_at, subject) in subjects.iter().enumerate() {

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
 const ARROWS: [(&str, &[&str]); 12] = [
@@ -36,48 +37,91 @@ const FIREWALLS: [(&str, &str); 4] = [
 const ONCE: [&str; 4] = ["arrow-array", "parquet", "object_store", "wasmtime"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("workspace")
+        .to_owned()
 }
 
-fn metadata() -> &'static Metadata {
-    static METADATA: OnceLock<Metadata> = OnceLock::new();
+/// What `cargo metadata` says. Read as plain JSON: a typed reader would switch on features of serde_json
+/// for the tests alone, and everything above it would be compiled twice.
+fn metadata() -> &'static Value {
+    static METADATA: OnceLock<Value> = OnceLock::new();
     METADATA.get_or_init(|| {
-        MetadataCommand::new()
-            .manifest_path(root().join("Cargo.toml"))
-            .other_options(["--offline".to_owned(), "--locked".to_owned()])
-            .exec()
-            .expect("cargo metadata")
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+            .current_dir(root())
+            .output()
+            .expect("cargo runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("json")
     })
+}
+
+fn packages() -> &'static [Value] {
+    metadata()["packages"].as_array().expect("packages")
+}
+
+fn name_of(value: &Value) -> String {
+    value["name"].as_str().expect("name").to_owned()
 }
 
 /// Names of the crates that each crate of ours uses, development-only ones left out.
 fn uses() -> BTreeMap<String, BTreeSet<String>> {
-    let of = |package: &cargo_metadata::Package| {
-        let names = package.dependencies.iter().filter(|used| used.kind != DependencyKind::Development);
-        names.map(|used| used.name.clone()).collect()
+    let of = |package: &Value| {
+        let used = package["dependencies"].as_array().expect("dependencies");
+        used.iter()
+            .filter(|used| used["kind"] != "dev")
+            .map(name_of)
+            .collect()
     };
-    metadata().workspace_packages().into_iter().map(|package| (package.name.to_string(), of(package))).collect()
+    let ours = packages()
+        .iter()
+        .filter(|package| package["source"].is_null());
+    ours.map(|package| (name_of(package), of(package)))
+        .collect()
 }
 
 #[test]
 fn arrows_between_rooms_are_those_of_the_architecture() {
     let uses = uses();
     for (room, allowed) in ARROWS {
-        let allowed: BTreeSet<String> = allowed.iter().map(|name| format!("boathouse-{name}")).collect();
-        let ours: BTreeSet<String> = uses[room].iter().filter(|name| name.starts_with("boathouse-")).cloned().collect();
-        assert!(ours.is_subset(&allowed), "{room} may use {allowed:?} and uses {ours:?}");
+        let allowed: BTreeSet<String> = allowed
+            .iter()
+            .map(|name| format!("boathouse-{name}"))
+            .collect();
+        let ours: BTreeSet<String> = uses[room]
+            .iter()
+            .filter(|name| name.starts_with("boathouse-"))
+            .cloned()
+            .collect();
+        assert!(
+            ours.is_subset(&allowed),
+            "{room} may use {allowed:?} and uses {ours:?}"
+        );
     }
     let known: BTreeSet<&str> = ARROWS.iter().map(|(room, _)| *room).collect();
     let free = ["boathouse-server", "boathouse-tests", "boathouse-bench"];
     for room in uses.keys() {
-        assert!(known.contains(room.as_str()) || free.contains(&room.as_str()), "{room} has no place in the architecture");
+        assert!(
+            known.contains(room.as_str()) || free.contains(&room.as_str()),
+            "{room} has no place in the architecture"
+        );
     }
 }
 
 #[test]
 fn what_stands_behind_a_firewall_is_named_by_one_room() {
     for (name, room) in FIREWALLS {
-        let naming: Vec<_> = uses().into_iter().filter(|(_, used)| used.contains(name)).map(|(room, _)| room).collect();
+        let naming: Vec<_> = uses()
+            .into_iter()
+            .filter(|(_, used)| used.contains(name))
+            .map(|(room, _)| room)
+            .collect();
         assert_eq!(naming, [room], "{name}");
     }
 }
@@ -85,7 +129,11 @@ fn what_stands_behind_a_firewall_is_named_by_one_room() {
 #[test]
 fn one_arrow_one_object_store_one_wasmtime() {
     for name in ONCE {
-        let versions: Vec<_> = metadata().packages.iter().filter(|package| package.name.as_str() == name).map(|package| package.version.to_string()).collect();
+        let versions: Vec<_> = packages()
+            .iter()
+            .filter(|package| package["name"] == name)
+            .map(|package| &package["version"])
+            .collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }
@@ -93,7 +141,17 @@ fn one_arrow_one_object_store_one_wasmtime() {
 /// Every Rust file of the workspace with its text.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    let mut folders = ["host", "plugins", "sdk", "tests", "bench", "lance-host", "examples"].map(|name| root().join(name)).to_vec();
+    let mut folders = [
+        "host",
+        "plugins",
+        "sdk",
+        "tests",
+        "bench",
+        "lance-host",
+        "examples",
+    ]
+    .map(|name| root().join(name))
+    .to_vec();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -101,7 +159,11 @@ fn sources() -> Vec<(String, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).expect("source");
-                let name = path.strip_prefix(root()).expect("inside").display().to_string();
+                let name = path
+                    .strip_prefix(root())
+                    .expect("inside")
+                    .display()
+                    .to_string();
                 files.push((name, text));
             }
         }
@@ -114,9 +176,18 @@ fn sources() -> Vec<(String, String)> {
 fn every_file_opens_with_an_essay_and_ends_in_time() {
     for (name, text) in sources() {
         assert!(text.starts_with("//!"), "{name} does not open with //!");
-        assert!(text.lines().count() <= 1_000, "{name} is longer than 1,000 lines: split it by meaning");
-        assert!(!name.ends_with("/mod.rs"), "{name}: write foo.rs and foo/ instead of mod.rs");
-        assert!(!text.contains(concat!("#[", "ignore")), "{name} has an ignored test");
+        assert!(
+            text.lines().count() <= 1_000,
+            "{name} is longer than 1,000 lines: split it by meaning"
+        );
+        assert!(
+            !name.ends_with("/mod.rs"),
+            "{name}: write foo.rs and foo/ instead of mod.rs"
+        );
+        assert!(
+            !text.contains(concat!("#[", "ignore")),
+            "{name} has an ignored test"
+        );
     }
 }
 
@@ -132,17 +203,31 @@ fn the_feature_list_is_whole_and_its_tests_exist() {
             Some((*cells.first()?, cells))
         })
         .collect();
-    let ids = (1..=25).map(|n| format!("S{n}")).chain((1..=7).map(|n| format!("G{n}"))).chain((1..=6).map(|n| format!("+{n}")));
+    let ids = (1..=25)
+        .map(|n| format!("S{n}"))
+        .chain((1..=7).map(|n| format!("G{n}")))
+        .chain((1..=6).map(|n| format!("+{n}")));
     let sources = sources();
     for id in ids {
-        let row = rows.get(id.as_str()).unwrap_or_else(|| panic!("{id} is missing in docs/features.md"));
+        let row = rows
+            .get(id.as_str())
+            .unwrap_or_else(|| panic!("{id} is missing in docs/features.md"));
         let state = row[2];
-        assert!(["done", "part", "not yet"].contains(&state), "{id}: state `{state}`");
+        assert!(
+            ["done", "part", "not yet"].contains(&state),
+            "{id}: state `{state}`"
+        );
         let tests: Vec<&str> = row[3].split('`').skip(1).step_by(2).collect();
-        assert!(state == "not yet" || !tests.is_empty(), "{id} is {state} and names no test");
+        assert!(
+            state == "not yet" || !tests.is_empty(),
+            "{id} is {state} and names no test"
+        );
         for test in tests {
             let function = format!("fn {}(", test.rsplit("::").next().unwrap_or(test));
-            assert!(sources.iter().any(|(_, text)| text.contains(&function)), "{id}: there is no test `{test}`");
+            assert!(
+                sources.iter().any(|(_, text)| text.contains(&function)),
+                "{id}: there is no test `{test}`"
+            );
         }
     }
 }

@@ -38,7 +38,9 @@ use crate::{
     ColumnInfo, DatasetVersion, Datasets, Detection, IngestError, IngestMode, IngestProgress,
     Lineage, OnDetectorFailure, Phase, PiiDetector, SourceInfo,
     catalog::Home,
-    detect, redact_dsn,
+    detect,
+    error::Place,
+    redact_dsn,
     spool::{Spool, SpooledTable},
 };
 
@@ -213,9 +215,19 @@ async fn convert(
         )?;
         Ok((table, kind))
     });
-    worker
-        .await
-        .map_err(|error| IngestError::Worker(error.to_string()))?
+    worker.await.unwrap_or_else(|error| Err(gave_up(&error)))
+}
+
+/// A reader that panics has met bytes that its author did not think of: a matter of the file first.
+fn gave_up(error: &tokio::task::JoinError) -> IngestError {
+    match error.is_panic() {
+        true => IngestError::bad(
+            Place::default(),
+            "the reader of this format gave up on the file",
+            "write the file again; if that does not help, report it",
+        ),
+        false => IngestError::Worker(error.to_string()),
+    }
 }
 
 fn open_source(

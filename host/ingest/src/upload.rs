@@ -107,3 +107,45 @@ fn unavailable(bucket: &Bucket, path: &str, error: object_store::Error) -> Inges
         source: Arc::new(error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::testing::World;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn a_large_file_goes_in_parts_and_arrives_whole() {
+        let world = World::new();
+        let bytes: Vec<u8> = (0..2 * PART_BYTES + 5).map(|at| (at % 251) as u8).collect();
+        for length in [0, 1, PART_BYTES - 1, PART_BYTES, bytes.len()] {
+            let path = format!("datasets/d/data/{length}.parquet");
+            let sent = upload(&world.bucket, &path, &file(&bytes[..length]), &|| false).await;
+            assert_eq!(sent.unwrap(), length as u64);
+            assert_eq!(world.bucket.get(&path).await.unwrap(), bytes[..length]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_or_failed_upload_leaves_nothing() {
+        let world = World::new();
+        let large = file(&vec![7; 2 * PART_BYTES]);
+        let cancelled = upload(&world.bucket, "x/a", &large, &|| true).await;
+        assert!(matches!(cancelled, Err(IngestError::Cancelled)));
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let later = || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 1;
+        let cancelled = upload(&world.bucket, "x/b", &large, &later).await;
+        assert!(matches!(cancelled, Err(IngestError::Cancelled)));
+        world.faults.allow_writes(0);
+        let failed = upload(&world.bucket, "x/c", &large, &|| false).await;
+        assert!(matches!(failed, Err(IngestError::Storage(_))));
+        assert_eq!(world.paths("x").await, [""; 0]);
+    }
+}

@@ -191,7 +191,8 @@ mod tests {
     fn quotient_bits(engine: &Engine, a: f64, b: f64) -> i64 {
         let text = r#"(module (func (export "quotient") (param f64 f64) (result i64)
             (i64.reinterpret_f64 (f64.div (local.get 0) (local.get 1)))))"#;
-        let module = Module::new(engine, text).expect("module");
+        let bytes = wat::parse_str(text).expect("text");
+        let module = Module::new(engine, bytes).expect("module");
         let mut store = Store::new(engine, ());
         store.set_epoch_deadline(1_000);
         let instance = Instance::new(&mut store, &module, &[]).expect("instance");

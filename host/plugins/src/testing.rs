@@ -92,7 +92,7 @@ impl TestGuest {
         ComponentEncoder::default()
             .validate(true)
             .module(&module)
-            .and_then(|mut encoder| encoder.encode())
+            .and_then(|encoder| encoder.encode())
             .expect("the test's module fits the world")
     }
 

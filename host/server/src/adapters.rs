@@ -29,7 +29,10 @@ impl Proposer for Judge {
     }
 
     async fn propose(&self, context: ProposalContext) -> Result<Proposal, JudgementError> {
-        self.0.propose(&context).await.map_err(|error| self.failed(&error))
+        self.0
+            .propose(&context)
+            .await
+            .map_err(|error| self.failed(&error))
     }
 }
 
@@ -39,8 +42,15 @@ impl Scorer for Judge {
         self.0.identity().clone()
     }
 
-    async fn evaluate(&self, trials: &[Trial], objective: &Objective) -> Result<Vec<Verdict>, JudgementError> {
-        self.0.evaluate(trials, objective).await.map_err(|error| self.failed(&error))
+    async fn evaluate(
+        &self,
+        trials: &[Trial],
+        objective: &Objective,
+    ) -> Result<Vec<Verdict>, JudgementError> {
+        self.0
+            .evaluate(trials, objective)
+            .await
+            .map_err(|error| self.failed(&error))
     }
 }
 
@@ -51,6 +61,9 @@ impl PiiDetector for Judge {
     }
 
     async fn detect(&self, table: &TableSample) -> Result<Vec<Finding>, JudgementError> {
-        self.0.detect(table).await.map_err(|error| self.failed(&error))
+        self.0
+            .detect(table)
+            .await
+            .map_err(|error| self.failed(&error))
     }
 }

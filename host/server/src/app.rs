@@ -20,6 +20,9 @@ use crate::{
     tasks::Tasks,
 };
 
+/// Buckets without which a host does not start.
+const ESSENTIAL: [&str; 2] = ["primary", "rescue"];
+
 /// The parts of a host.
 pub struct App {
     /// What is configured.
@@ -28,6 +31,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Buckets by name.
     pub buckets: Arc<BucketRegistry>,
+    /// Configured buckets that cannot be used, with the reason.
+    pub unhealthy: Vec<(BucketName, String)>,
     /// Tables.
     pub datasets: Datasets,
     /// Indexes.
@@ -81,15 +86,30 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let spool = empty_spool(&config)?;
         let buckets = Arc::new(BucketRegistry::new());
+        let mut unhealthy = Vec::new();
         for bucket in config.all_buckets() {
-            buckets.add(&bucket, &|name| environment.get(name).cloned())?;
+            let added = buckets.add(&bucket, &|name| environment.get(name).cloned());
+            match added {
+                Ok(_) => {}
+                Err(error) if ESSENTIAL.contains(&bucket.name.as_str()) => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(bucket = %bucket.name, %error, "the bucket cannot be used");
+                    unhealthy.push((bucket.name, error.to_string()));
+                }
+            }
         }
         let primary = buckets.get(&BucketName::primary())?;
         primary.probe().await?;
         buckets.get(&BucketName::rescue())?.probe().await?;
         let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
         let host = PluginHost::new(config.plugins.sandbox.clone())?;
-        let plugins = Plugins::open(&host, &primary, &boathouse_bundle::ALL, &config.plugins.settings).await?;
+        let plugins = Plugins::open(
+            &host,
+            &primary,
+            &boathouse_bundle::ALL,
+            &config.plugins.settings,
+        )
+        .await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);
         let indexes = Indexes::open(&buckets, &options).await;
@@ -103,6 +123,7 @@ impl App {
             clock,
             buckets,
             plugins,
+            unhealthy,
             spool,
             lane,
         }))
@@ -113,7 +134,8 @@ impl App {
     /// # Errors
     /// 503 when no detector is active.
     pub fn ingest_context(&self) -> Result<IngestContext, Problem> {
-        let detector: Arc<dyn PiiDetector> = Arc::new(Judge(self.plugins.of(PluginKind::Pii)?.clone()));
+        let detector: Arc<dyn PiiDetector> =
+            Arc::new(Judge(self.plugins.of(PluginKind::Pii)?.clone()));
         Ok(IngestContext {
             datasets: self.datasets.clone(),
             detectors: vec![detector],

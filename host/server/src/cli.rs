@@ -126,6 +126,12 @@ pub fn main(environment: &Environment) -> ExitCode {
 }
 
 fn run(cli: Cli, environment: &Environment) -> Result<(), CliError> {
+    let starts_a_host = matches!(cli.command, Command::Serve { .. } | Command::Demo(_));
+    if cli.url.is_some() && starts_a_host {
+        return Err(CliError::Usage(
+            "`serve` and `demo` start a host; leave out --url".to_owned(),
+        ));
+    }
     let mut flags = Overrides {
         data: cli.data.clone(),
         ..Overrides::default()
@@ -150,7 +156,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     let output = Output::new(cli.json);
     match cli.command {
         Command::Serve { .. } => return serve::run(config, environment).await,
-        Command::Demo(arguments) => return crate::demo::run(arguments, config, environment, cli.data.is_some()).await,
+        Command::Demo(arguments) => return crate::demo::run(arguments, config, environment).await,
         Command::Config(ConfigCommand::Check) => {
             println!("the configuration is fine");
             return Ok(());
@@ -174,7 +180,8 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
 }
 
 fn show(config: &Config) -> Result<(), CliError> {
-    let text = toml::to_string_pretty(config).map_err(|error| CliError::Usage(error.to_string()))?;
+    let text =
+        toml::to_string_pretty(config).map_err(|error| CliError::Usage(error.to_string()))?;
     print!("{text}");
     Ok(())
 }
@@ -183,7 +190,9 @@ fn show(config: &Config) -> Result<(), CliError> {
 fn start_logging(config: &Config) -> Result<(), CliError> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log)
         .map_err(|error| CliError::Usage(format!("telemetry.log: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let _already_set = match config.telemetry.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -6,7 +6,10 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{problem::Problem, tasks::{TaskState, TaskView}};
+use crate::{
+    problem::Problem,
+    tasks::{TaskState, TaskView},
+};
 
 /// How often a waiting client looks at a task.
 const POLL: Duration = Duration::from_millis(60);
@@ -79,14 +82,20 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.send(self.request(Method::DELETE, path)).await.map(drop)
+        self.send(self.request(Method::DELETE, path))
+            .await
+            .map(drop)
     }
 
     /// `POST` of a JSON body.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
@@ -94,8 +103,14 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn post_async(&self, path: &str, body: &impl Serialize) -> Result<TaskView, ClientError> {
-        let request = self.request(Method::POST, path).header("prefer", "respond-async");
+    pub async fn post_async(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<TaskView, ClientError> {
+        let request = self
+            .request(Method::POST, path)
+            .header("prefer", "respond-async");
         self.json(request.json(body)).await
     }
 
@@ -125,15 +140,24 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn post_bytes(&self, path: &str, bytes: &'static [u8]) -> Result<TaskView, ClientError> {
-        self.json(self.request(Method::POST, path).body(bytes)).await
+    pub async fn post_bytes(
+        &self,
+        path: &str,
+        bytes: &'static [u8],
+    ) -> Result<TaskView, ClientError> {
+        self.json(self.request(Method::POST, path).body(bytes))
+            .await
     }
 
     /// Waits for the end of a task, showing each look at it to `watch`.
     ///
     /// # Errors
     /// The task's own problem, or [`ClientError`].
-    pub async fn wait(&self, task: &TaskView, mut watch: impl FnMut(&TaskView)) -> Result<Value, ClientError> {
+    pub async fn wait(
+        &self,
+        task: &TaskView,
+        mut watch: impl FnMut(&TaskView),
+    ) -> Result<Value, ClientError> {
         loop {
             let view: TaskView = self.get(&format!("/tasks/{}", task.id)).await?;
             watch(&view);
@@ -174,9 +198,12 @@ impl Client {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let response = self.send(request).await?;
-        response.json().await.map_err(|error| ClientError::Unexpected {
-            url: self.base.clone(),
-            what: error.without_url().to_string(),
-        })
+        response
+            .json()
+            .await
+            .map_err(|error| ClientError::Unexpected {
+                url: self.base.clone(),
+                what: error.without_url().to_string(),
+            })
     }
 }

@@ -119,7 +119,7 @@ pub struct VectorsConfig {
     pub default_config: IndexConfig,
     /// Queries of an evaluation set that says nothing.
     pub eval_queries: usize,
-    /// Threads for building graphs and exact search; 0 takes all cores.
+    /// Threads for building graphs; 0 takes all cores.
     pub threads: usize,
     /// Most hits that a search may ask for.
     pub max_k: usize,
@@ -201,11 +201,17 @@ impl Config {
             Some(path) => read_file(path)?,
             None => toml::Table::new(),
         };
-        for (name, text) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        let variables: Vec<_> = environment
+            .iter()
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
+        for (name, text) in &variables {
             overlay(&mut table, name, text)?;
         }
+        // The file is sound by itself, so what is wrong now stems from a variable.
         let mut config: Self = table.try_into().map_err(|error: toml::de::Error| {
-            invalid("configuration", error.message())
+            let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+            invalid(&names.join(", "), error.message())
         })?;
         let server = &mut config.server;
         server.data = flags.data.clone().unwrap_or_else(|| server.data.clone());
@@ -248,6 +254,12 @@ impl Config {
                 ),
             ));
         }
+        self.plugins
+            .sandbox
+            .check()
+            .map_err(|error| invalid("plugins.sandbox", &error.to_string()))?;
+        boathouse_tuning::check_config(&self.vectors.default_config)
+            .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
         if self.vectors.eval_queries == 0 {
             return Err(invalid("vectors.eval_queries", "must be at least 1"));
         }
@@ -257,7 +269,10 @@ impl Config {
         let mut names: Vec<_> = self.all_buckets().into_iter().map(|b| b.name).collect();
         names.sort();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(invalid("buckets", &format!("two buckets are named `{}`", pair[0])));
+            return Err(invalid(
+                "buckets",
+                &format!("two buckets are named `{}`", pair[0]),
+            ));
         }
         Ok(())
     }
@@ -280,7 +295,7 @@ fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
     let at = |error: toml::de::Error| {
         let line = error
             .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         invalid(&format!("{}:{line}", path.display()), error.message())
     };
     let _: Config = toml::from_str(&text).map_err(at)?;
@@ -306,23 +321,7 @@ fn overlay(table: &mut toml::Table, name: &str, text: &str) -> Result<(), Config
         place = inner;
     }
     place.insert(last.to_owned(), value_of(text));
-    let candidate: Result<Config, _> = table_of(name, text).try_into();
-    candidate
-        .map(|_| ())
-        .map_err(|error: toml::de::Error| invalid(name, error.message()))
-}
-
-/// The table that holds just this variable, so that an error can be blamed on it.
-fn table_of(name: &str, text: &str) -> toml::Table {
-    let path = name[PREFIX.len()..].to_lowercase();
-    let mut value = value_of(text);
-    for key in path.split("__").collect::<Vec<_>>().into_iter().rev() {
-        value = toml::Value::Table(toml::Table::from_iter([(key.to_owned(), value)]));
-    }
-    match value {
-        toml::Value::Table(table) => table,
-        _ => toml::Table::new(),
-    }
+    Ok(())
 }
 
 /// A TOML literal when the text is one (`8`, `true`, `[1]`), else the text itself.
@@ -352,26 +351,59 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_with_file_line_and_key() {
         let error = load("[server]\nport = 1\n\nprot = 2\n", &[]).expect_err("unknown key");
-        assert!(error.contains("boathouse.toml:4") && error.contains("prot"), "{error}");
+        assert!(
+            error.contains("boathouse.toml:4") && error.contains("prot"),
+            "{error}"
+        );
         let error = load("[sevrer]\n", &[]).expect_err("unknown section");
-        assert!(error.contains("boathouse.toml:1") && error.contains("sevrer"), "{error}");
+        assert!(
+            error.contains("boathouse.toml:1") && error.contains("sevrer"),
+            "{error}"
+        );
         let error = load("", &[("BOATHOUSE__SERVER__PROT", "2")]).expect_err("unknown key");
-        assert!(error.contains("BOATHOUSE__SERVER__PROT") && error.contains("prot"), "{error}");
+        assert!(
+            error.contains("BOATHOUSE__SERVER__PROT") && error.contains("prot"),
+            "{error}"
+        );
     }
 
     #[test]
     fn flags_win_over_variables_over_file_over_default() {
         let config = load("[server]\nport = 1\n", &[]).expect("file");
         assert_eq!(config.server.port, 1);
-        let config = load("[server]\nport = 1\n", &[("BOATHOUSE__SERVER__PORT", "2")]).expect("variable");
+        let config =
+            load("[server]\nport = 1\n", &[("BOATHOUSE__SERVER__PORT", "2")]).expect("variable");
         assert_eq!(config.server.port, 2);
-        let environment = Environment::from([("BOATHOUSE__SERVER__PORT".to_owned(), "2".to_owned())]);
+        let environment =
+            Environment::from([("BOATHOUSE__SERVER__PORT".to_owned(), "2".to_owned())]);
         let flags = Overrides {
             port: Some(3),
             ..Overrides::default()
         };
         let config = Config::load(None, &environment, &flags).expect("flag");
         assert_eq!(config.server.port, 3);
+    }
+
+    #[test]
+    fn variables_may_name_a_whole_structure_together() {
+        let variables = [
+            ("BOATHOUSE__VECTORS__DEFAULT_CONFIG__M", "8"),
+            ("BOATHOUSE__VECTORS__DEFAULT_CONFIG__EF_CONSTRUCTION", "40"),
+            ("BOATHOUSE__VECTORS__DEFAULT_CONFIG__EF_SEARCH", "20"),
+        ];
+        assert_eq!(
+            load("", &variables)
+                .expect("together")
+                .vectors
+                .default_config
+                .m,
+            8
+        );
+        let error = load(
+            "[vectors.default_config]\nm = 1\nef_construction = 40\nef_search = 20\n",
+            &[],
+        );
+        assert!(error.expect_err("m").contains("vectors.default_config"));
     }
 
     #[test]
@@ -382,7 +414,11 @@ mod tests {
 
     #[test]
     fn buckets_are_unique() {
-        let error = load("[[buckets]]\nname = \"primary\"\nbackend = \"memory\"\n", &[]).expect_err("twice");
+        let error = load(
+            "[[buckets]]\nname = \"primary\"\nbackend = \"memory\"\n",
+            &[],
+        )
+        .expect_err("twice");
         assert!(error.contains("primary"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{CliError, serve},
     client::{Client, ClientError},
-    config::{Config, Environment},
+    config::{Config, Environment, ServerConfig},
     host::Host,
     url::query,
 };
@@ -41,14 +41,13 @@ pub(crate) struct Arguments {
     port: u16,
 }
 
-/// Runs the demo in the configured data folder, or in `boathouse-demo` when none was named.
+/// Runs the demo in the configured data folder, or in `boathouse-demo` when none is.
 pub(crate) async fn run(
     arguments: Arguments,
     mut config: Config,
     environment: &Environment,
-    folder_named: bool,
 ) -> Result<(), CliError> {
-    if !folder_named {
+    if config.server.data == ServerConfig::default().data {
         config.server.data = PathBuf::from(FOLDER);
     }
     config.server.port = arguments.port;
@@ -56,7 +55,11 @@ pub(crate) async fn run(
     let host = Host::start(config, environment).await?;
     let client = Client::new(&host.url());
     let started = Instant::now();
-    println!("Boathouse demo in {}, host at {}\n", folder.display(), host.url());
+    println!(
+        "Boathouse demo in {}, host at {}\n",
+        folder.display(),
+        host.url()
+    );
     let outcome = chain(&client).await;
     if outcome.is_ok() {
         println!("\nDone in {:.1} s.", started.elapsed().as_secs_f64());
@@ -81,10 +84,18 @@ async fn chain(client: &Client) -> Result<(), ClientError> {
 
 /// Steps 1 and 2: the table goes in, its personal data is flagged.
 async fn ingest(client: &Client) -> Result<(), ClientError> {
-    print::step(1, "Ingest a table of passages asked for by readers (CSV to Parquet)");
+    print::step(
+        1,
+        "Ingest a table of passages asked for by readers (CSV to Parquet)",
+    );
     let path = format!(
         "/ingest/file?{}",
-        query(&[("dataset", DATASET), ("format", "csv"), ("mode", "replace"), ("label", "requests.csv")])
+        query(&[
+            ("dataset", DATASET),
+            ("format", "csv"),
+            ("mode", "replace"),
+            ("label", "requests.csv")
+        ])
     );
     let started = Instant::now();
     let task = client.post_bytes(&path, TABLE).await?;
@@ -97,7 +108,10 @@ async fn ingest(client: &Client) -> Result<(), ClientError> {
 
 /// Step 3: the passages become vectors, the vectors a graph.
 async fn index(client: &Client) -> Result<(), ClientError> {
-    print::step(3, "Embed the column `passage` and build an index on it; its owner wants recall of at least 0.99");
+    print::step(
+        3,
+        "Embed the column `passage` and build an index on it; its owner wants recall of at least 0.99",
+    );
     match client.delete(&format!("/vectors/indexes/{INDEX}")).await {
         Ok(()) => println!("   (an index of an earlier demo was deleted)"),
         Err(ClientError::Refused(problem)) if problem.code == "unknown_index" => {}
@@ -116,9 +130,14 @@ async fn index(client: &Client) -> Result<(), ClientError> {
 
 /// Step 4: queries with exact answers.
 async fn evaluate(client: &Client) -> Result<(), ClientError> {
-    print::step(4, "Make an evaluation set: queries with their exact neighbours");
+    print::step(
+        4,
+        "Make an evaluation set: queries with their exact neighbours",
+    );
     let started = Instant::now();
-    let task = client.post("/vectors/evalsets", &json!({"index": INDEX})).await?;
+    let task = client
+        .post("/vectors/evalsets", &json!({"index": INDEX}))
+        .await?;
     let set = client.wait(&task, |_| {}).await?;
     print::evaluated(&set, started.elapsed());
     Ok(())
@@ -126,7 +145,10 @@ async fn evaluate(client: &Client) -> Result<(), ClientError> {
 
 /// Step 5: trials, shown as they end. Gives the trial of the default configuration.
 async fn tune(client: &Client) -> Result<Value, ClientError> {
-    print::step(5, "Tune: boathouse/epsilon-greedy proposes, boathouse/pareto scores (both WebAssembly)");
+    print::step(
+        5,
+        "Tune: boathouse/epsilon-greedy proposes, boathouse/pareto scores (both WebAssembly)",
+    );
     let path = format!("/vectors/autotune/{INDEX}");
     let body = json!({"max_trials": TRIALS, "note": "demo"});
     let task = client.post_async(&path, &body).await?;
@@ -134,7 +156,9 @@ async fn tune(client: &Client) -> Result<Value, ClientError> {
     let mut shown = 0;
     loop {
         let view: crate::tasks::TaskView = client.get(&format!("/tasks/{}", task.id)).await?;
-        let page: Value = client.get(&format!("/vectors/trials/{INDEX}?cursor={shown}")).await?;
+        let page: Value = client
+            .get(&format!("/vectors/trials/{INDEX}?cursor={shown}"))
+            .await?;
         let trials = page["trials"].as_array().cloned().unwrap_or_default();
         trials.iter().for_each(print::trial);
         shown += trials.len();
@@ -144,21 +168,31 @@ async fn tune(client: &Client) -> Result<Value, ClientError> {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let report = client.wait(&task, |_| {}).await?;
-    println!("   {}", report.pointer("/recommendation/reason").and_then(Value::as_str).unwrap_or_default());
+    println!(
+        "   {}",
+        report
+            .pointer("/recommendation/reason")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    );
     Ok(report.pointer("/trials/0").cloned().unwrap_or_default())
 }
 
 /// Step 6: the best trial's configuration serves.
 async fn promote(client: &Client, baseline: &Value) -> Result<(), ClientError> {
     print::step(6, "Promote the champion");
-    let best: Value = client.get(&format!("/vectors/trials/{INDEX}/best?metric=pareto")).await?;
+    let best: Value = client
+        .get(&format!("/vectors/trials/{INDEX}/best?metric=pareto"))
+        .await?;
     let champion = &best["trial"];
     if champion["id"] == baseline["id"] {
         println!("   no trial scores better than the default, which serves on");
         return Ok(());
     }
     let body = json!({"trial": champion["id"], "reason": "demo"});
-    let _: Value = client.post(&format!("/vectors/promote/{INDEX}"), &body).await?;
+    let _: Value = client
+        .post(&format!("/vectors/promote/{INDEX}"), &body)
+        .await?;
     print::comparison(baseline, champion);
     Ok(())
 }
@@ -169,7 +203,9 @@ async fn search(client: &Client) -> Result<(), ClientError> {
     for text in QUERIES {
         let body = json!({"text": text, "k": 3, "with": ["year", "president", "passage"]});
         let started = Instant::now();
-        let answer: Value = client.post(&format!("/vectors/indexes/{INDEX}/search"), &body).await?;
+        let answer: Value = client
+            .post(&format!("/vectors/indexes/{INDEX}/search"), &body)
+            .await?;
         print::answer(text, &answer, started.elapsed());
     }
     Ok(())

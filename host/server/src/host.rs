@@ -33,7 +33,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// Another process holds the data folder.
-    #[error("data folder {folder} is in use by another boathouse{holder}; stop it or choose another folder with --data")]
+    #[error(
+        "data folder {folder} is in use by another boathouse{holder}; stop it or choose another folder with --data"
+    )]
     InUse {
         /// The folder.
         folder: PathBuf,
@@ -84,7 +86,10 @@ impl Host {
         let stopped = stop.clone().cancelled_owned();
         let routes = http::router(Arc::clone(&app));
         server.spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+            if let Err(error) = axum::serve(listener, routes)
+                .with_graceful_shutdown(stopped)
+                .await
+            {
                 tracing::error!(%error, "the server ended");
             }
         });
@@ -138,10 +143,15 @@ impl FolderLock {
             .open(folder.join("host.lock"))
             .map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                _file: file,
-                address: folder.join("host.address"),
-            }),
+            Ok(()) => {
+                let address = folder.join("host.address");
+                // Left by a holder that was killed; it must not send anybody to a dead address.
+                let _none_left = std::fs::remove_file(&address);
+                Ok(Self {
+                    _file: file,
+                    address,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(StartError::InUse {
                 folder: folder.to_owned(),
                 holder: holder(folder).map_or_else(String::new, |url| format!(" at {url}")),
@@ -166,7 +176,10 @@ impl Drop for FolderLock {
 /// URL of the host that holds a data folder, when one does.
 #[must_use]
 pub fn holder(folder: &Path) -> Option<String> {
-    let file = File::options().write(true).open(folder.join("host.lock")).ok()?;
+    let file = File::options()
+        .write(true)
+        .open(folder.join("host.lock"))
+        .ok()?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => std::fs::read_to_string(folder.join("host.address")).ok(),
         _ => None,

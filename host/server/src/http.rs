@@ -7,9 +7,10 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::{Method, StatusCode},
     middleware,
+    response::{IntoResponse as _, Response},
     routing::get,
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -54,9 +55,14 @@ pub fn router(app: Arc<App>) -> Router {
     api.merge(upload_api);
     let document = Arc::new(api);
     let bounded = bounded
-        .route("/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+        .route(
+            "/openapi.json",
+            get(move || async move { Json(document.as_ref().clone()) }),
+        )
         .layer(DefaultBodyLimit::max(max_body))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout));
+        .layer(middleware::from_fn(move |request, next| {
+            timed(timeout, request, next)
+        }));
     bounded
         .merge(uploads.layer(DefaultBodyLimit::disable()))
         .fallback(unknown_route)
@@ -70,7 +76,11 @@ pub fn router(app: Arc<App>) -> Router {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = bounded_routes().into_openapi();
-    api.merge(OpenApiRouter::<Arc<App>>::new().routes(routes!(ingest::file)).into_openapi());
+    api.merge(
+        OpenApiRouter::<Arc<App>>::new()
+            .routes(routes!(ingest::file))
+            .into_openapi(),
+    );
     api
 }
 
@@ -103,9 +113,25 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::events))
 }
 
+/// Ends a request that takes too long; the work behind it is dropped.
+async fn timed(limit: Duration, request: Request, next: middleware::Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "too_slow",
+            "the request took longer than server.request_timeout_secs; ask for less, or for a task",
+        )
+        .into_response(),
+    }
+}
+
 async fn unknown_route(request: Request) -> Problem {
     let path: String = request.uri().path().chars().take(200).collect();
-    Problem::not_found("unknown_route", format!("there is no route `{path}`; `GET /openapi.json` lists them"))
+    Problem::not_found(
+        "unknown_route",
+        format!("there is no route `{path}`; `GET /openapi.json` lists them"),
+    )
 }
 
 async fn wrong_method(method: Method, request: Request) -> Problem {
@@ -117,8 +143,7 @@ async fn wrong_method(method: Method, request: Request) -> Problem {
     )
 }
 
-fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
-    use axum::response::IntoResponse as _;
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!(request_id = %request_id::current(), "a handler panicked");
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,

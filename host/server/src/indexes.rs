@@ -5,11 +5,11 @@
 //! finishes on what it began with.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use boathouse_storage::{BucketRegistry, StorageError};
+use boathouse_storage::{Bucket, BucketRegistry};
 use boathouse_tuning::TunerOptions;
 use boathouse_types::{DatasetName, IndexName};
 
@@ -20,6 +20,7 @@ mod live;
 mod meta;
 mod search;
 
+use live::erase;
 pub use live::{LiveIndex, Serving};
 pub use meta::{IndexMeta, IndexSpec, IndexView, ServingView};
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
@@ -28,10 +29,16 @@ pub use search::{Hit, SearchAnswer, SearchRequest, search};
 #[derive(Default)]
 pub struct Indexes {
     live: Mutex<BTreeMap<IndexName, Arc<LiveIndex>>>,
-    /// Indexes that are stored and cannot be opened, with the reason.
-    broken: Mutex<BTreeMap<IndexName, String>>,
-    /// Names that are being built.
-    reserved: Mutex<BTreeSet<IndexName>>,
+    /// Indexes that are stored and cannot be opened.
+    broken: Mutex<BTreeMap<IndexName, Broken>>,
+    /// Indexes that are being built, with their dataset.
+    reserved: Mutex<BTreeMap<IndexName, DatasetName>>,
+}
+
+/// An index that cannot be opened.
+struct Broken {
+    bucket: Bucket,
+    why: String,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,13 +59,16 @@ impl Indexes {
                 }
             };
             for name in names {
-                let Ok(name) = IndexName::new(name.as_str()) else { continue };
+                let Ok(name) = IndexName::new(name.as_str()) else {
+                    continue;
+                };
                 match LiveIndex::open(&bucket, &name, options.clone()).await {
                     Ok(Some(index)) => indexes.insert(index),
                     Ok(None) => {}
                     Err(problem) => {
                         tracing::error!(index = %name, %problem, "the index cannot be opened");
-                        locked(&indexes.broken).insert(name, problem.detail);
+                        let (bucket, why) = (bucket.clone(), problem.detail);
+                        locked(&indexes.broken).insert(name, Broken { bucket, why });
                     }
                 }
             }
@@ -75,7 +85,10 @@ impl Indexes {
     /// Indexes that could not be opened, with the reason.
     #[must_use]
     pub fn broken(&self) -> Vec<(IndexName, String)> {
-        locked(&self.broken).iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+        locked(&self.broken)
+            .iter()
+            .map(|(name, broken)| (name.clone(), broken.why.clone()))
+            .collect()
     }
 
     /// An index by name.
@@ -85,60 +98,94 @@ impl Indexes {
     pub fn get(&self, name: &str) -> Result<Arc<LiveIndex>, Problem> {
         let name = IndexName::new(name)?;
         locked(&self.live).get(&name).cloned().ok_or_else(|| {
-            let broken = locked(&self.broken).get(&name).cloned();
+            let broken = locked(&self.broken)
+                .get(&name)
+                .map(|broken| broken.why.clone());
             Problem::not_found(
                 "unknown_index",
                 match broken {
-                    Some(why) => format!("index `{name}` cannot be opened: {why}"),
-                    None => format!("there is no index `{name}`; `GET /vectors/indexes` lists them"),
+                    Some(why) => {
+                        format!("index `{name}` cannot be opened and may be deleted: {why}")
+                    }
+                    None => {
+                        format!("there is no index `{name}`; `GET /vectors/indexes` lists them")
+                    }
                 },
             )
         })
     }
 
-    /// Names of the indexes on a dataset.
+    /// Names of the indexes on a dataset, those that are being built among them.
     #[must_use]
     pub fn on(&self, dataset: &DatasetName) -> Vec<IndexName> {
-        let live = locked(&self.live);
-        live.values().filter(|index| index.meta.dataset == *dataset).map(|index| index.meta.name.clone()).collect()
+        let live = self.list();
+        let live = live
+            .iter()
+            .filter(|index| index.meta.dataset == *dataset)
+            .map(|index| index.meta.name.clone());
+        let reserved = locked(&self.reserved);
+        let building = reserved
+            .iter()
+            .filter(|(_, on)| *on == dataset)
+            .map(|(name, _)| name.clone());
+        live.chain(building).collect()
     }
 
     /// Sets a name aside for an index that is to be built.
     ///
     /// # Errors
     /// 409 when it is taken or being built.
-    pub fn reserve(self: &Arc<Self>, name: &IndexName) -> Result<Reservation, Problem> {
-        let taken = locked(&self.live).contains_key(name) || locked(&self.broken).contains_key(name);
+    pub fn reserve(
+        self: &Arc<Self>,
+        name: &IndexName,
+        dataset: &DatasetName,
+    ) -> Result<Reservation, Problem> {
+        let mut reserved = locked(&self.reserved);
+        let taken =
+            locked(&self.live).contains_key(name) || locked(&self.broken).contains_key(name);
         if taken {
             return Err(Problem::conflict(
                 "index_exists",
                 format!("there is an index `{name}` already; delete it or choose another name"),
             ));
         }
-        if !locked(&self.reserved).insert(name.clone()) {
+        if reserved.contains_key(name) {
             return Err(Problem::conflict(
                 "index_building",
                 format!("index `{name}` is being built; `GET /tasks` shows how far it is"),
             ));
         }
+        reserved.insert(name.clone(), dataset.clone());
         Ok(Reservation {
             indexes: Arc::clone(self),
             name: name.clone(),
         })
     }
 
-    /// Takes an index out of service and deletes what is stored of it.
+    /// Takes an index out of service and deletes what is stored of it. Its name is free when this returns.
     ///
     /// # Errors
-    /// 404, or the bucket fails; then the index is gone from the list and its objects are left over.
+    /// 404, or the bucket fails; what is left over then is taken away at the next start.
     pub async fn delete(&self, name: &str) -> Result<(), Problem> {
+        let broken = locked(&self.broken)
+            .get(name)
+            .map(|broken| broken.bucket.clone());
+        if let (Some(bucket), Ok(name)) = (broken, IndexName::new(name)) {
+            erase(&bucket, &name).await?;
+            locked(&self.broken).remove(&name);
+            return Ok(());
+        }
         let index = self.get(name)?;
         let _turn = index.turn.try_lock().map_err(|_| {
-            Problem::conflict("index_busy", format!("index `{name}` is being tuned; cancel that task first"))
+            Problem::conflict(
+                "index_busy",
+                format!("index `{name}` is being tuned; cancel that task first"),
+            )
         })?;
         index.bury().await?;
+        let swept = index.sweep().await;
         locked(&self.live).remove(&index.meta.name);
-        index.sweep().await.map_err(|error: StorageError| error.into())
+        Ok(swept?)
     }
 
     fn insert(&self, index: LiveIndex) {

@@ -82,10 +82,15 @@ impl Plugins {
             let ready = loaded.iter().find(|plugin| plugin.digest() == entry.digest);
             let plugin = match ready {
                 Some(plugin) => plugin.clone(),
-                None => host.load(entry.kind, &primary.get(&blob(&entry.digest)).await?).await?,
+                None => {
+                    host.load(entry.kind, &primary.get(&blob(&entry.digest)).await?)
+                        .await?
+                }
             };
             let given = settings.get(&entry.name).into_iter().flatten();
-            let given = given.map(|(key, value)| (key.clone(), value.clone())).collect();
+            let given = given
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
             active.push(plugin.with_settings(given));
         }
         Ok(Self { active })
@@ -96,13 +101,16 @@ impl Plugins {
     /// # Errors
     /// 503 when none does.
     pub fn of(&self, kind: PluginKind) -> Result<&Plugin, Problem> {
-        self.active.iter().find(|plugin| plugin.kind() == kind).ok_or_else(|| {
-            Problem::new(
-                axum::http::StatusCode::SERVICE_UNAVAILABLE,
-                "no_plugin",
-                format!("no {kind} plugin is active"),
-            )
-        })
+        self.active
+            .iter()
+            .find(|plugin| plugin.kind() == kind)
+            .ok_or_else(|| {
+                Problem::new(
+                    axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                    "no_plugin",
+                    format!("no {kind} plugin is active"),
+                )
+            })
     }
 
     /// All of them.
@@ -139,17 +147,27 @@ fn blob(digest: &str) -> String {
 
 /// Puts bytes that are not there yet and enters versions that are not listed yet. A bundled plugin
 /// takes over from an older bundled version of itself, and serves where nothing else does.
-async fn record(primary: &Bucket, loaded: &[Plugin], bundled: &[Bundled]) -> Result<Catalogue, StorageError> {
+async fn record(
+    primary: &Bucket,
+    loaded: &[Plugin],
+    bundled: &[Bundled],
+) -> Result<Catalogue, StorageError> {
     let manifest: Manifest<Catalogue> = Manifest::new(primary.clone(), "plugins/manifest");
     for (plugin, component) in loaded.iter().zip(bundled) {
-        match primary.put_new(&blob(plugin.digest()), Bytes::from_static(component.bytes)).await {
+        match primary
+            .put_new(&blob(plugin.digest()), Bytes::from_static(component.bytes))
+            .await
+        {
             Ok(()) | Err(StorageError::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     loop {
         let found = manifest.load().await?;
-        let (version, before) = found.map_or_else(|| (0, Catalogue::default()), |found| (found.version, found.value));
+        let (version, before) = found.map_or_else(
+            || (0, Catalogue::default()),
+            |found| (found.version, found.value),
+        );
         let after = with_bundled(before.clone(), loaded);
         if after == before {
             return Ok(after);
@@ -164,12 +182,18 @@ async fn record(primary: &Bucket, loaded: &[Plugin], bundled: &[Bundled]) -> Res
 
 fn with_bundled(mut catalogue: Catalogue, loaded: &[Plugin]) -> Catalogue {
     for plugin in loaded {
-        let known = catalogue.plugins.iter().any(|entry| entry.digest == plugin.digest());
+        let known = catalogue
+            .plugins
+            .iter()
+            .any(|entry| entry.digest == plugin.digest());
         if known {
             continue;
         }
         let name = &plugin.identity().name;
-        let serving = catalogue.plugins.iter_mut().find(|entry| entry.kind == plugin.kind() && entry.active);
+        let serving = catalogue
+            .plugins
+            .iter_mut()
+            .find(|entry| entry.kind == plugin.kind() && entry.active);
         let takes_over = match serving {
             Some(entry) if entry.name == *name => {
                 entry.active = false;

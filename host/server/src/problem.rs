@@ -94,7 +94,10 @@ impl Problem {
     /// 409: somebody asked the work to stop.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self::conflict("cancelled", "the work was cancelled; nothing of it is visible")
+        Self::conflict(
+            "cancelled",
+            "the work was cancelled; nothing of it is visible",
+        )
     }
 
     /// 500: the cause goes to the log, its presence to the client.
@@ -193,7 +196,11 @@ impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         let text = rejection.body_text();
         let text = text.trim_start_matches("Failed to deserialize query string: ");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_query", format!("query string: {text}"))
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_query",
+            format!("query string: {text}"),
+        )
     }
 }
 
@@ -201,6 +208,10 @@ impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
         let text = rejection.body_text();
         let text = text.trim_start_matches("Invalid URL: ");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_path", format!("path: {text}"))
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_path",
+            format!("path: {text}"),
+        )
     }
 }

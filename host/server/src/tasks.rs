@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use boathouse_types::{Clock, Timestamp};
@@ -16,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::problem::Problem;
+use crate::{problem::Problem, request_id};
 
 /// Finished tasks that are remembered.
 const KEPT: usize = 500;
@@ -94,6 +97,8 @@ struct Entry {
     /// Number of events so far; listeners wait on it.
     count: watch::Sender<u64>,
     cancel: CancellationToken,
+    /// The work stopped before its end on request, and has a result nevertheless.
+    stopped_early: AtomicBool,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -118,7 +123,11 @@ impl Entry {
         change(&mut guard.0);
         let data = serde_json::to_value(&guard.0).unwrap_or_default();
         let id = *self.count.borrow() + 1;
-        guard.1.push(TaskEvent { id, name: "end", data });
+        guard.1.push(TaskEvent {
+            id,
+            name: "end",
+            data,
+        });
         drop(guard);
         self.count.send_replace(id);
     }
@@ -154,6 +163,11 @@ impl TaskContext {
             unit: unit.to_owned(),
         };
         self.entry.update(|view| view.progress = progress);
+    }
+
+    /// Says that the work stopped on request with part of its result: the task ends as cancelled.
+    pub fn stopped_early(&self) {
+        self.entry.stopped_early.store(true, Ordering::Relaxed);
     }
 
     /// Tells listeners of something that happened.
@@ -206,6 +220,7 @@ impl Tasks {
             )),
             count: watch::Sender::new(0),
             cancel: self.stop.child_token(),
+            stopped_early: AtomicBool::new(false),
         });
         self.remember(id, &entry);
         let future = work(TaskContext {
@@ -213,10 +228,15 @@ impl Tasks {
         });
         let clock = Arc::clone(&self.clock);
         let view = entry.view();
-        self.tracker.spawn(async move {
+        // Problems inside carry the id of the request that asked for the work.
+        self.tracker.spawn(request_id::carried(async move {
             let outcome = std::panic::AssertUnwindSafe(future).catch_unwind().await;
-            finish(&entry, outcome.unwrap_or_else(|_| Err(panicked())), clock.now());
-        });
+            finish(
+                &entry,
+                outcome.unwrap_or_else(|_| Err(panicked())),
+                clock.now(),
+            );
+        }));
         view
     }
 
@@ -248,7 +268,11 @@ impl Tasks {
     /// All tasks, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<TaskView> {
-        locked(&self.entries).values().rev().map(|entry| entry.view()).collect()
+        locked(&self.entries)
+            .values()
+            .rev()
+            .map(|entry| entry.view())
+            .collect()
     }
 
     /// Asks a task to stop; it ends as cancelled unless it was done first.
@@ -288,7 +312,12 @@ impl Tasks {
             count.mark_unchanged();
             let (state, fresh) = {
                 let guard = locked(&entry.view);
-                let fresh: Vec<_> = guard.1.iter().filter(|event| event.id > last).cloned().collect();
+                let fresh: Vec<_> = guard
+                    .1
+                    .iter()
+                    .filter(|event| event.id > last)
+                    .cloned()
+                    .collect();
                 (guard.0.state, fresh)
             };
             if !fresh.is_empty() || state != TaskState::Running || count.changed().await.is_err() {
@@ -308,7 +337,10 @@ impl Tasks {
         locked(&self.entries).get(id).cloned().ok_or_else(|| {
             Problem::not_found(
                 "unknown_task",
-                format!("there is no task `{}`; tasks are forgotten when the host restarts", id.escape_debug()),
+                format!(
+                    "there is no task `{}`; tasks are forgotten when the host restarts",
+                    id.escape_debug()
+                ),
             )
         })
     }
@@ -333,11 +365,20 @@ fn finish(entry: &Entry, outcome: Result<Value, Problem>, now: Timestamp) {
         view.finished_at = Some(now);
         match outcome {
             Ok(result) => {
-                view.state = TaskState::Succeeded;
+                let early = entry.stopped_early.load(Ordering::Relaxed);
+                view.state = if early {
+                    TaskState::Cancelled
+                } else {
+                    TaskState::Succeeded
+                };
                 view.result = result;
             }
             Err(problem) => {
-                view.state = if cancelled { TaskState::Cancelled } else { TaskState::Failed };
+                view.state = if cancelled {
+                    TaskState::Cancelled
+                } else {
+                    TaskState::Failed
+                };
                 view.error = Some(problem);
             }
         }
@@ -373,7 +414,13 @@ mod tests {
             .id;
         let view = tasks.wait(&id).await.expect("known");
         assert_eq!((view.state, view.result), (TaskState::Succeeded, 7.into()));
-        let names: Vec<_> = tasks.events_after(&id, 0).await.expect("known").iter().map(|e| e.name).collect();
+        let names: Vec<_> = tasks
+            .events_after(&id, 0)
+            .await
+            .expect("known")
+            .iter()
+            .map(|e| e.name)
+            .collect();
         assert_eq!(names, ["step", "end"]);
         assert!(tasks.events_after(&id, 2).await.expect("known").is_empty());
     }
@@ -388,9 +435,15 @@ mod tests {
             })
             .id;
         tasks.cancel(&id).expect("known");
-        assert_eq!(tasks.wait(&id).await.expect("known").state, TaskState::Cancelled);
+        assert_eq!(
+            tasks.wait(&id).await.expect("known").state,
+            TaskState::Cancelled
+        );
         let id = tasks.start("test", "x", |_| async { panic!("boom") }).id;
-        assert_eq!(tasks.wait(&id).await.expect("known").state, TaskState::Failed);
+        assert_eq!(
+            tasks.wait(&id).await.expect("known").state,
+            TaskState::Failed
+        );
         assert!(tasks.get("nobody").is_err());
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use boathouse_tuning::{
-    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, EvalSet, EvalSetName, EvalSource,
-    EvalSpec, Evaluation, Promote, Promotion, Served, Strategy, TrialReport, TrialRequest,
-    TuneBounds, TuningError, best, check_config,
+    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSet, EvalSetName,
+    EvalSource, EvalSpec, Evaluation, Promote, Promotion, Served, Strategy, TrialReport,
+    TrialRequest, TuneBounds, TuningError, best, check_config,
 };
 use boathouse_types::{IndexConfig, IndexName, PluginKind};
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,10 @@ pub fn take_turn(index: &LiveIndex) -> Result<Turn, Problem> {
     Arc::clone(&index.turn).try_lock_owned().map_err(|_| {
         Problem::conflict(
             "index_busy",
-            format!("index `{}` is being tuned; wait for that task or cancel it (`GET /tasks`)", index.meta.name),
+            format!(
+                "index `{}` is being tuned; wait for that task or cancel it (`GET /tasks`)",
+                index.meta.name
+            ),
         )
     })
 }
@@ -194,9 +197,16 @@ async fn source(app: &App, spec: &EvalSetSpec) -> Result<EvalSource, Problem> {
         (None, Some(texts), None) => {
             let (embedder, texts) = (Arc::clone(&app.embedder), texts.clone());
             let embedded = tokio::task::spawn_blocking(move || embedder.embed(&texts));
-            Ok(EvalSource::Given(embedded.await.map_err(|error| Problem::internal(&error))??))
+            Ok(EvalSource::Given(
+                embedded
+                    .await
+                    .map_err(|error| Problem::internal(&error))??,
+            ))
         }
-        _ => Err(Problem::unprocessable("one_source", "give one of `queries`, `texts` and `vectors`")),
+        _ => Err(Problem::unprocessable(
+            "one_source",
+            "give one of `queries`, `texts` and `vectors`",
+        )),
     }
 }
 
@@ -214,7 +224,11 @@ pub async fn evalsets(index: &LiveIndex) -> Result<Vec<EvalSetView>, Problem> {
 }
 
 /// The default set, made when there is none or when the vectors have changed.
-async fn evaluation(app: &App, index: &LiveIndex, task: &TaskContext) -> Result<Arc<Evaluation>, Problem> {
+async fn evaluation(
+    app: &App,
+    index: &LiveIndex,
+    task: &TaskContext,
+) -> Result<Arc<Evaluation>, Problem> {
     let name = EvalSetName::new(DEFAULT_SET)?;
     let sets = index.tuner.eval_sets();
     let cancel = task.cancellation();
@@ -276,7 +290,10 @@ pub async fn run_trial(
         note,
         ..TrialRequest::default()
     };
-    let report = index.tuner.trial(&evaluation, request, &task.cancellation()).await?;
+    let report = index
+        .tuner
+        .trial(&evaluation, request, &task.cancellation())
+        .await?;
     task.progress("done", 1, Some(1), "trials");
     Ok(report)
 }
@@ -285,17 +302,27 @@ pub async fn run_trial(
 ///
 /// # Errors
 /// 422 for impossible bounds or budgets; 503 when a plugin is missing.
-pub fn autotune_request(app: &App, index: &LiveIndex, spec: AutotuneSpec) -> Result<AutotuneRequest, Problem> {
+pub fn autotune_request(
+    app: &App,
+    index: &LiveIndex,
+    spec: AutotuneSpec,
+) -> Result<AutotuneRequest, Problem> {
     let max_trials = spec.max_trials.unwrap_or(DEFAULT_TRIALS);
     if max_trials == 0 || max_trials > MAX_TRIALS {
-        return Err(Problem::field("max_trials", "out_of_bounds", format!("must be 1 to {MAX_TRIALS}")));
+        return Err(Problem::field(
+            "max_trials",
+            "out_of_bounds",
+            format!("must be 1 to {MAX_TRIALS}"),
+        ));
     }
     let bounds = spec.bounds.unwrap_or_default();
     bounds.validate()?;
     Ok(AutotuneRequest {
         strategy: match spec.strategy {
             StrategyName::Grid => Strategy::Grid,
-            StrategyName::Proposer => Strategy::Proposer(Arc::new(judge(app, PluginKind::Proposer)?)),
+            StrategyName::Proposer => {
+                Strategy::Proposer(Arc::new(judge(app, PluginKind::Proposer)?))
+            }
         },
         scorer: Arc::new(judge(app, PluginKind::Scoring)?),
         objective: index.meta.objective.clone(),
@@ -322,7 +349,10 @@ pub async fn autotune(
     task: &TaskContext,
 ) -> Result<AutotuneReport, Problem> {
     let evaluation = evaluation(app, index, task).await?;
-    let (total, done) = (u64::from(request.max_trials), std::sync::atomic::AtomicU64::new(0));
+    let (total, done) = (
+        u64::from(request.max_trials),
+        std::sync::atomic::AtomicU64::new(0),
+    );
     task.progress("trials", 0, Some(total), "trials");
     let tell = |event: AutotuneEvent| {
         let name = match &event {
@@ -339,7 +369,14 @@ pub async fn autotune(
         }
         task.emit(name, serde_json::to_value(&event).unwrap_or_default());
     };
-    Ok(index.tuner.autotune(&evaluation, request, &task.cancellation(), &tell).await?)
+    let report = index
+        .tuner
+        .autotune(&evaluation, request, &task.cancellation(), &tell)
+        .await?;
+    if report.ended == Ended::Cancelled {
+        task.stopped_early();
+    }
+    Ok(report)
 }
 
 /// The best trial of the journal.
@@ -349,7 +386,14 @@ pub async fn autotune(
 pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best, Problem> {
     let journal = index.tuner.journal().read().await?;
     let scorer = judge(app, PluginKind::Scoring)?;
-    Ok(best(&index.meta.name, &journal.trials, by, &index.meta.objective, &scorer).await?)
+    Ok(best(
+        &index.meta.name,
+        &journal.trials,
+        by,
+        &index.meta.objective,
+        &scorer,
+    )
+    .await?)
 }
 
 /// Serves the configuration of a trial.
@@ -380,8 +424,10 @@ pub async fn promote(index: &LiveIndex, spec: PromoteSpec) -> Result<Promoted, P
 /// 409 when there is nothing to go back to or the index is busy.
 pub async fn rollback(index: &LiveIndex) -> Result<Promoted, Problem> {
     let _turn = take_turn(index)?;
+    let serving = index
+        .ready(index.tuner.promotions().previous().await?)
+        .await?;
     let promotion = index.tuner.promotions().rollback(None, None).await?;
-    let serving = index.ready(promotion.served.clone()).await?;
     index.serve(serving, &promotion);
     Ok(Promoted {
         promotion,

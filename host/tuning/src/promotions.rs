@@ -149,6 +149,18 @@ impl Promotions {
         Ok(stack(&self.history().await?).pop())
     }
 
+    /// What a rollback would put back.
+    ///
+    /// # Errors
+    /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails.
+    pub async fn previous(&self) -> Result<Served, TuningError> {
+        let mut stack = stack(&self.history().await?);
+        stack.pop();
+        stack
+            .pop()
+            .ok_or_else(|| TuningError::NoPrevious(self.index.clone()))
+    }
+
     /// Records that a trial's configuration serves from now on.
     ///
     /// # Errors

@@ -261,6 +261,47 @@ async fn versions_follow_each_other() {
 }
 
 #[tokio::test]
+async fn appends_at_once_all_arrive() {
+    let world = World::new();
+    world
+        .ingest("n\n0\n", "0.csv", IngestMode::Replace)
+        .await
+        .unwrap();
+    let appends = (1..=6).map(|n| {
+        let world = &world;
+        async move {
+            world
+                .ingest(format!("n\n{n}\n"), "n.csv", IngestMode::Append)
+                .await
+        }
+    });
+    let reports = futures::future::join_all(appends).await;
+    assert!(reports.iter().all(Result::is_ok), "{reports:?}");
+    let open = world.context.datasets.open(&dataset(), None).await.unwrap();
+    let rows = open.rows(0, 10).await.unwrap().rows;
+    let mut numbers: Vec<_> = rows.iter().filter_map(|row| row["n"].as_i64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!((open.version().version, open.version().rows), (7, 7));
+}
+
+#[tokio::test]
+async fn of_two_replacements_at_once_the_second_is_told() {
+    let world = World::new();
+    let (a, b) = tokio::join!(
+        world.ingest("n\n1\n", "1.csv", IngestMode::Replace),
+        world.ingest("n\n2\n", "2.csv", IngestMode::Replace),
+    );
+    let lost = [&a, &b]
+        .into_iter()
+        .filter(|r| matches!(r, Err(IngestError::Conflict(_))))
+        .count();
+    let files = world.paths("datasets/people/data").await.len();
+    // They may also have come one after the other.
+    assert_eq!(lost + files, 2, "{a:?} {b:?}");
+}
+
+#[tokio::test]
 async fn an_append_with_another_schema_shows_the_difference() {
     let world = World::new();
     world

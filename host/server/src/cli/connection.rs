@@ -15,8 +15,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// The host at `url`, else the one that holds the data folder, else one in this process.
-    pub(crate) async fn open(url: Option<&str>, mut config: Config, environment: &Environment) -> Result<Self, CliError> {
-        let running = url.map(str::to_owned).or_else(|| holder(&config.server.data));
+    pub(crate) async fn open(
+        url: Option<&str>,
+        mut config: Config,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let running = url
+            .map(str::to_owned)
+            .or_else(|| holder(&config.server.data));
         if let Some(url) = running {
             return Ok(Self {
                 client: Client::new(&url),

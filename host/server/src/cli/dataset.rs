@@ -33,26 +33,47 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    command: Command,
+) -> Result<(), CliError> {
     match command {
         Command::List => {
             let list: Value = client.get("/datasets").await?;
             output.result(&list, |list| {
-                let columns = [("name", "/name"), ("version", "/version"), ("rows", "/rows"), ("bytes", "/bytes"), ("bucket", "/bucket")];
+                let columns = [
+                    ("name", "/name"),
+                    ("version", "/version"),
+                    ("rows", "/rows"),
+                    ("bytes", "/bytes"),
+                    ("bucket", "/bucket"),
+                ];
                 println!("{}", table(&list["datasets"], &columns));
             });
         }
         Command::Show { name } => {
             let dataset: Value = client.get(&format!("/datasets/{name}")).await?;
             output.result(&dataset, |dataset| {
-                let columns = [("column", "/name"), ("type", "/data_type"), ("nullable", "/nullable")];
+                let columns = [
+                    ("column", "/name"),
+                    ("type", "/data_type"),
+                    ("nullable", "/nullable"),
+                ];
                 println!("{}", table(&dataset["columns"], &columns));
-                let columns = [("personal data", "/column"), ("kind", "/kind"), ("confidence", "/confidence"), ("scope", "/scope")];
+                let columns = [
+                    ("personal data", "/column"),
+                    ("kind", "/kind"),
+                    ("confidence", "/confidence"),
+                    ("scope", "/scope"),
+                ];
                 println!("\n{}", table(&dataset["findings"], &columns));
             });
         }
         Command::Rows { name, limit } => {
-            let page: Value = client.get(&format!("/datasets/{name}/rows?limit={limit}")).await?;
+            let page: Value = client
+                .get(&format!("/datasets/{name}/rows?limit={limit}"))
+                .await?;
             output.result(&page, |page| {
                 for row in page["rows"].as_array().into_iter().flatten() {
                     println!("{row}");

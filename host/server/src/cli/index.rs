@@ -4,7 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{CliError, Output, output::{cell, table}},
+    cli::{
+        CliError, Output,
+        output::{cell, table},
+    },
     client::Client,
 };
 
@@ -45,10 +48,22 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    command: Command,
+) -> Result<(), CliError> {
     match command {
-        Command::Create { name, dataset, text, id, metric, bucket } => {
-            let mut body = json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
+        Command::Create {
+            name,
+            dataset,
+            text,
+            id,
+            metric,
+            bucket,
+        } => {
+            let mut body =
+                json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
             for (key, value) in [("id_column", id), ("bucket", bucket)] {
                 if let Some(value) = value {
                     body[key] = value.into();
@@ -64,8 +79,13 @@ pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> R
             let list: Value = client.get("/vectors/indexes").await?;
             output.result(&list, |list| {
                 let columns = [
-                    ("name", "/name"), ("dataset", "/dataset"), ("text", "/text_column"), ("vectors", "/vectors"),
-                    ("bucket", "/bucket"), ("m", "/serving/config/m"), ("ef_construction", "/serving/config/ef_construction"),
+                    ("name", "/name"),
+                    ("dataset", "/dataset"),
+                    ("text", "/text_column"),
+                    ("vectors", "/vectors"),
+                    ("bucket", "/bucket"),
+                    ("m", "/serving/config/m"),
+                    ("ef_construction", "/serving/config/ef_construction"),
                     ("ef_search", "/serving/config/ef_search"),
                 ];
                 println!("{}", table(&list["indexes"], &columns));
@@ -85,10 +105,19 @@ pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> R
 
 fn summary(index: &Value) {
     let rows = [
-        ("index", "/name"), ("dataset", "/dataset"), ("text column", "/text_column"), ("embedder", "/embedder"),
-        ("dimension", "/dimension"), ("metric", "/metric"), ("vectors", "/vectors"), ("rows without text", "/skipped_rows"),
-        ("bucket", "/bucket"), ("m", "/serving/config/m"), ("ef_construction", "/serving/config/ef_construction"),
-        ("ef_search", "/serving/config/ef_search"), ("serves since trial", "/serving/trial"),
+        ("index", "/name"),
+        ("dataset", "/dataset"),
+        ("text column", "/text_column"),
+        ("embedder", "/embedder"),
+        ("dimension", "/dimension"),
+        ("metric", "/metric"),
+        ("vectors", "/vectors"),
+        ("rows without text", "/skipped_rows"),
+        ("bucket", "/bucket"),
+        ("m", "/serving/config/m"),
+        ("ef_construction", "/serving/config/ef_construction"),
+        ("ef_search", "/serving/config/ef_search"),
+        ("serves since trial", "/serving/trial"),
     ];
     for (title, pointer) in rows {
         println!("{title:>20}  {}", cell(index.pointer(pointer)));

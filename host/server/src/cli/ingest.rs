@@ -26,8 +26,17 @@ pub(crate) struct Arguments {
     mode: String,
 }
 
-pub(crate) async fn run(client: &Client, output: &Output, arguments: Arguments) -> Result<(), CliError> {
-    let label = arguments.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    arguments: Arguments,
+) -> Result<(), CliError> {
+    let label = arguments
+        .file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut parameters = vec![
         ("dataset", arguments.dataset.as_str()),
         ("mode", &arguments.mode),

@@ -28,7 +28,11 @@ impl Output {
 
     /// A bar for long work, on standard error; hidden with `--json` and when nobody looks.
     pub(crate) fn bar(self) -> Bar {
-        let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        let bar = if self.json {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new_spinner()
+        };
         Bar(bar)
     }
 }
@@ -43,12 +47,17 @@ impl Bar {
         match progress.total {
             Some(total) => {
                 self.0.set_length(total);
-                self.0.set_style(style("{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta}"));
+                self.0.set_style(style(
+                    "{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta}",
+                ));
             }
-            None => self.0.set_style(style("{spinner} {msg} {human_pos} {per_sec}")),
+            None => self
+                .0
+                .set_style(style("{spinner} {msg} {human_pos} {per_sec}")),
         }
         self.0.set_position(progress.done);
-        self.0.set_message(format!("{} ({})", progress.stage, progress.unit));
+        self.0
+            .set_message(format!("{} ({})", progress.stage, progress.unit));
         self.0.tick();
     }
 
@@ -68,7 +77,11 @@ pub(crate) fn table(rows: &Value, columns: &[(&str, &str)]) -> Table {
     table.load_preset(presets::NOTHING);
     table.set_header(columns.iter().map(|(title, _)| *title));
     for row in rows.as_array().into_iter().flatten() {
-        table.add_row(columns.iter().map(|(_, pointer)| cell(row.pointer(pointer))));
+        table.add_row(
+            columns
+                .iter()
+                .map(|(_, pointer)| cell(row.pointer(pointer))),
+        );
     }
     table
 }

@@ -15,14 +15,24 @@ pub(crate) enum Command {
     List,
 }
 
-pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    command: Command,
+) -> Result<(), CliError> {
     match command {
         Command::List => {
             let list: Value = client.get("/plugins").await?;
             output.result(&list, |list| {
                 let columns = [
-                    ("kind", "/kind"), ("name", "/name"), ("version", "/version"), ("state", "/state"),
-                    ("calls", "/stats/calls"), ("failed", "/stats/failures"), ("digest", "/short_digest"), ("summary", "/summary"),
+                    ("kind", "/kind"),
+                    ("name", "/name"),
+                    ("version", "/version"),
+                    ("state", "/state"),
+                    ("calls", "/stats/calls"),
+                    ("failed", "/stats/failures"),
+                    ("digest", "/short_digest"),
+                    ("summary", "/summary"),
                 ];
                 println!("{}", table(&list["plugins"], &columns));
             });

@@ -25,7 +25,11 @@ pub(crate) struct Arguments {
     with: Option<Vec<String>>,
 }
 
-pub(crate) async fn run(client: &Client, output: &Output, arguments: Arguments) -> Result<(), CliError> {
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    arguments: Arguments,
+) -> Result<(), CliError> {
     let mut body = json!({"text": arguments.text, "k": arguments.k});
     if let Some(ef) = arguments.ef_search {
         body["ef_search"] = ef.into();
@@ -42,7 +46,11 @@ pub(crate) async fn run(client: &Client, output: &Output, arguments: Arguments) 
 /// Prints hits with their columns.
 pub(crate) fn hits(answer: &Value) {
     for hit in answer["hits"].as_array().into_iter().flatten() {
-        println!("{:>7}  {}", cell(hit.pointer("/score")), cell(hit.pointer("/id")));
+        println!(
+            "{:>7}  {}",
+            cell(hit.pointer("/score")),
+            cell(hit.pointer("/id"))
+        );
         for (name, value) in hit["columns"].as_object().into_iter().flatten() {
             println!("         {name}: {}", shortened(&cell(Some(value)), 160));
         }
@@ -51,7 +59,10 @@ pub(crate) fn hits(answer: &Value) {
 
 /// At most `most` characters on one line.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -4,7 +4,11 @@ use std::io::Write as _;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{cli::CliError, config::{Config, Environment}, host::Host};
+use crate::{
+    cli::CliError,
+    config::{Config, Environment},
+    host::Host,
+};
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) async fn run(config: Config, environment: &Environment) -> Result<(), CliError> {

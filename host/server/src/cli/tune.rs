@@ -4,7 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{CliError, Output, output::{cell, table}},
+    cli::{
+        CliError, Output,
+        output::{cell, table},
+    },
     client::Client,
 };
 
@@ -98,62 +101,150 @@ const TRIAL: [(&str, &str); 9] = [
     ("note", "/note"),
 ];
 
-pub(crate) async fn run(client: &Client, output: &Output, command: Command) -> Result<(), CliError> {
+pub(crate) async fn run(
+    client: &Client,
+    output: &Output,
+    command: Command,
+) -> Result<(), CliError> {
     match command {
-        Command::Evalset { index, queries, k } => {
-            let mut body = json!({"index": index, "k": k});
-            if let Some(queries) = queries {
-                body["queries"] = queries.into();
-            }
-            let task = client.post("/vectors/evalsets", &body).await?;
-            finish(client, output, &task, |set| {
-                println!("evaluation set {}: {} queries, k = {}", cell(set.pointer("/name")), cell(set.pointer("/queries")), cell(set.pointer("/k")));
-            })
-            .await
-        }
-        Command::Trial { index, m, ef_construction, ef_search, note } => {
+        Command::Evalset { index, queries, k } => evalset(client, output, &index, queries, k).await,
+        Command::Trial {
+            index,
+            m,
+            ef_construction,
+            ef_search,
+            note,
+        } => {
             let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "note": note});
-            let task = client.post(&format!("/vectors/trials/{index}"), &body).await?;
-            finish(client, output, &task, |report| println!("{}", table(&json!([report["trial"]]), &TRIAL))).await
+            trial(client, output, &index, &body).await
         }
-        Command::Run { index, strategy, max_trials, max_seconds } => {
-            let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds});
-            let task = client.post_async(&format!("/vectors/autotune/{index}"), &body).await?;
-            finish(client, output, &task, |report| {
-                println!("{}", table(&report["trials"], &TRIAL));
-                println!("{}", cell(report.pointer("/recommendation/reason")));
-            })
-            .await
+        Command::Run {
+            index,
+            strategy,
+            max_trials,
+            max_seconds,
+        } => {
+            let body =
+                json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds});
+            autotune(client, output, &index, &body).await
         }
         Command::Journal { index } => {
-            let journal: Value = client.get(&format!("/vectors/trials/{index}?limit=1000")).await?;
-            output.result(&journal, |journal| println!("{}", table(&journal["trials"], &TRIAL)));
-            Ok(())
-        }
-        Command::Best { index, metric } => {
-            let best: Value = client.get(&format!("/vectors/trials/{index}/best?metric={metric}")).await?;
-            output.result(&best, |best| {
-                println!("{}", table(&json!([best["trial"]]), &TRIAL));
-                println!("{}", cell(best.pointer("/reason")));
+            let journal = whole_journal(client, &index).await?;
+            output.result(&journal, |journal| {
+                println!("{}", table(&journal["trials"], &TRIAL))
             });
             Ok(())
         }
+        Command::Best { index, metric } => best(client, output, &index, &metric).await,
         Command::Promote { index, trial } => {
-            let served: Value = client.post(&format!("/vectors/promote/{index}"), &json!({"trial": trial})).await?;
+            let served: Value = client
+                .post(
+                    &format!("/vectors/promote/{index}"),
+                    &json!({"trial": trial}),
+                )
+                .await?;
             output.result(&served, serves);
             Ok(())
         }
         Command::Rollback { index } => {
-            let served: Value = client.post(&format!("/vectors/rollback/{index}"), &json!({})).await?;
+            let served: Value = client
+                .post(&format!("/vectors/rollback/{index}"), &json!({}))
+                .await?;
             output.result(&served, serves);
             Ok(())
         }
         Command::History { index } => {
             let history: Value = client.get(&format!("/vectors/promotions/{index}")).await?;
-            output.result(&history, |history| println!("{}", table(&history["promotions"], &PROMOTION)));
+            output.result(&history, |history| {
+                println!("{}", table(&history["promotions"], &PROMOTION))
+            });
             Ok(())
         }
     }
+}
+
+async fn evalset(
+    client: &Client,
+    output: &Output,
+    index: &str,
+    queries: Option<usize>,
+    k: usize,
+) -> Result<(), CliError> {
+    let mut body = json!({"index": index, "k": k});
+    if let Some(queries) = queries {
+        body["queries"] = queries.into();
+    }
+    let task = client.post("/vectors/evalsets", &body).await?;
+    finish(client, output, &task, |set| {
+        println!(
+            "evaluation set {}: {} queries, k = {}",
+            cell(set.pointer("/name")),
+            cell(set.pointer("/queries")),
+            cell(set.pointer("/k"))
+        );
+    })
+    .await
+}
+
+async fn best(client: &Client, output: &Output, index: &str, metric: &str) -> Result<(), CliError> {
+    let path = format!("/vectors/trials/{index}/best?metric={metric}");
+    let best: Value = client.get(&path).await?;
+    output.result(&best, |best| {
+        println!("{}", table(&json!([best["trial"]]), &TRIAL));
+        println!("{}", cell(best.pointer("/reason")));
+    });
+    Ok(())
+}
+
+async fn trial(
+    client: &Client,
+    output: &Output,
+    index: &str,
+    body: &Value,
+) -> Result<(), CliError> {
+    let task = client
+        .post(&format!("/vectors/trials/{index}"), body)
+        .await?;
+    finish(client, output, &task, |report| {
+        println!("{}", table(&json!([report["trial"]]), &TRIAL))
+    })
+    .await
+}
+
+async fn autotune(
+    client: &Client,
+    output: &Output,
+    index: &str,
+    body: &Value,
+) -> Result<(), CliError> {
+    let path = format!("/vectors/autotune/{index}");
+    let task = client.post_async(&path, body).await?;
+    finish(client, output, &task, |report| {
+        println!("{}", table(&report["trials"], &TRIAL));
+        println!("{}", cell(report.pointer("/recommendation/reason")));
+    })
+    .await
+}
+
+/// All pages of a journal as one.
+async fn whole_journal(client: &Client, index: &str) -> Result<Value, CliError> {
+    let mut journal: Value = client
+        .get(&format!("/vectors/trials/{index}?limit=1000"))
+        .await?;
+    while let Some(next) = journal["next"].as_u64() {
+        let mut page: Value = client
+            .get(&format!("/vectors/trials/{index}?limit=1000&cursor={next}"))
+            .await?;
+        let more = page["trials"]
+            .as_array_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        if let Some(trials) = journal["trials"].as_array_mut() {
+            trials.extend(more);
+        }
+        journal["next"] = page["next"].take();
+    }
+    Ok(journal)
 }
 
 /// Columns of a table of promotions.

@@ -12,7 +12,10 @@ pub(super) fn step(number: usize, text: &str) {
 }
 
 fn number(value: &Value, pointer: &str) -> f64 {
-    value.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or(f64::NAN)
 }
 
 /// A count per second.
@@ -34,7 +37,10 @@ pub(super) fn ingested(report: &Value, bytes: usize, took: Duration) {
 
 pub(super) fn findings(report: &Value) {
     let findings = report.pointer("/findings").and_then(Value::as_array);
-    println!("   {:<16} {:<16} {:>10}  {:<12} evidence", "column", "kind", "confidence", "scope");
+    println!(
+        "   {:<16} {:<16} {:>10}  {:<12} evidence",
+        "column", "kind", "confidence", "scope"
+    );
     for finding in findings.into_iter().flatten() {
         println!(
             "   {:<16} {:<16} {:>10.2}  {:<12} {} of {} sampled values match",
@@ -71,7 +77,16 @@ pub(super) fn evaluated(set: &Value, took: Duration) {
 pub(super) fn trial_header() {
     println!(
         "   {:>3} {:>3} {:>7} {:>6}  {:>7} {:>15}  {:>6} {:>6} {:>7} {:>7}  why",
-        "#", "m", "ef_cons", "ef", "recall", "95 % interval", "p50 µs", "p95 µs", "dist/q", "build s"
+        "#",
+        "m",
+        "ef_cons",
+        "ef",
+        "recall",
+        "95 % interval",
+        "p50 µs",
+        "p95 µs",
+        "dist/q",
+        "build s"
     );
 }
 
@@ -101,7 +116,10 @@ fn number_of(trial: &Value) -> String {
 }
 
 pub(super) fn comparison(default: &Value, champion: &Value) {
-    println!("   {:<10} {:>3} {:>7} {:>4}  {:>7}  {:>6} {:>6}  {:>9}", "", "m", "ef_cons", "ef", "recall", "p50 µs", "p95 µs", "memory MB");
+    println!(
+        "   {:<10} {:>3} {:>7} {:>4}  {:>7}  {:>6} {:>6}  {:>9}",
+        "", "m", "ef_cons", "ef", "recall", "p50 µs", "p95 µs", "memory MB"
+    );
     for (name, trial) in [("default", default), ("champion", champion)] {
         println!(
             "   {name:<10} {:>3} {:>7} {:>4}  {:>7.4}  {:>6.0} {:>6.0}  {:>9.2}",
@@ -143,7 +161,9 @@ pub(super) fn next(folder: &Path, index: &str, url: Option<String>) {
             "  curl -s {url}/vectors/indexes/{index}/search -H 'content-type: application/json' \\\n    -d '{{\"text\": \"women at work\", \"k\": 3}}'"
         ),
         None => {
-            println!("  boathouse search {index} \"women at work\" -k 3 --with year,president,passage --data {folder}");
+            println!(
+                "  boathouse search {index} \"women at work\" -k 3 --with year,president,passage --data {folder}"
+            );
             println!("  boathouse tune journal {index} --data {folder}");
             println!("  boathouse plugin list --data {folder}");
             println!("  boathouse serve --data {folder}");

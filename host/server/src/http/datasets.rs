@@ -1,7 +1,9 @@
 //! `/datasets`.
 
 use axum::{Json, extract::State, http::StatusCode};
-use boathouse_ingest::{ColumnInfo, DatasetManifest, Detection, IngestError, IngestMode, RowsPage, SourceInfo};
+use boathouse_ingest::{
+    ColumnInfo, DatasetManifest, Detection, IngestError, IngestMode, RowsPage, SourceInfo,
+};
 use boathouse_types::{BucketName, DatasetName, Evidence, PluginRef, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +108,10 @@ pub(crate) async fn list(State(app): AppState) -> Result<Json<DatasetList>, Prob
 
 /// Show a dataset: columns, findings, versions.
 #[utoipa::path(get, path = "/datasets/{name}", params(("name" = String, Path)), responses((status = 200, body = DatasetView), (status = 404, body = Problem)))]
-pub(crate) async fn show(State(app): AppState, Path(name): Path<String>) -> Result<Json<DatasetView>, Problem> {
+pub(crate) async fn show(
+    State(app): AppState,
+    Path(name): Path<String>,
+) -> Result<Json<DatasetView>, Problem> {
     let name = DatasetName::new(name)?;
     let dataset = app.datasets.get(&name).await?;
     let (Some(summary), Some(latest)) = (summary(&dataset), dataset.latest()) else {
@@ -157,20 +162,29 @@ pub(crate) async fn rows(
     Path(name): Path<String>,
     Query(query): Query<RowsQuery>,
 ) -> Result<Json<RowsPage>, Problem> {
-    let dataset = app.datasets.open(&DatasetName::new(name)?, query.version).await?;
+    let dataset = app
+        .datasets
+        .open(&DatasetName::new(name)?, query.version)
+        .await?;
     Ok(Json(dataset.rows(query.offset, query.limit).await?))
 }
 
 /// Delete a dataset that no index uses.
 #[utoipa::path(delete, path = "/datasets/{name}", params(("name" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn delete(State(app): AppState, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(
+    State(app): AppState,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
     let name = DatasetName::new(name)?;
     let users = app.indexes.on(&name);
     if !users.is_empty() {
         let users: Vec<_> = users.iter().map(|index| format!("`{index}`")).collect();
         return Err(Problem::conflict(
             "dataset_in_use",
-            format!("dataset `{name}` is used by index {}; delete that first", users.join(", ")),
+            format!(
+                "dataset `{name}` is used by index {}; delete that first",
+                users.join(", ")
+            ),
         ));
     }
     app.datasets.delete(&name).await?;

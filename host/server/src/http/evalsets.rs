@@ -43,14 +43,21 @@ pub(crate) async fn list(
     post, path = "/vectors/evalsets", request_body = EvalSetSpec,
     responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
-pub(crate) async fn create(State(app): AppState, Json(spec): Json<EvalSetSpec>) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): AppState,
+    Json(spec): Json<EvalSetSpec>,
+) -> Result<Response, Problem> {
     let index = app.indexes.get(spec.index.as_str())?;
     let turn = tune::take_turn(&index)?;
     let worker = Arc::clone(&app);
-    let task = app.tasks.start("evalset", index.meta.name.clone().as_str(), |task| async move {
-        let _turn = turn;
-        let view = tune::make_evalset(&worker, &index, spec, &task).await?;
-        serde_json::to_value(view).map_err(|error| Problem::internal(&error))
-    });
+    let task = app.tasks.start(
+        "evalset",
+        index.meta.name.clone().as_str(),
+        |task| async move {
+            let _turn = turn;
+            let view = tune::make_evalset(&worker, &index, spec, &task).await?;
+            serde_json::to_value(view).map_err(|error| Problem::internal(&error))
+        },
+    );
     Ok(accepted(task))
 }

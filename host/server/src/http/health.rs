@@ -43,6 +43,13 @@ pub(crate) async fn ready(State(app): AppState) -> (StatusCode, Json<Readiness>)
             detail: health.map_or_else(|error| error.to_string(), |_| "reachable".to_owned()),
         });
     }
+    for (bucket, why) in &app.unhealthy {
+        components.push(Component {
+            name: format!("bucket {bucket}"),
+            ready: false,
+            detail: why.clone(),
+        });
+    }
     for (index, why) in app.indexes.broken() {
         components.push(Component {
             name: format!("index {index}"),
@@ -56,6 +63,17 @@ pub(crate) async fn ready(State(app): AppState) -> (StatusCode, Json<Readiness>)
         detail: format!("{} active", app.plugins.list().len()),
     });
     let ready = components.iter().all(|component| component.ready);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, version: env!("CARGO_PKG_VERSION"), components }))
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(Readiness {
+            ready,
+            version: env!("CARGO_PKG_VERSION"),
+            components,
+        }),
+    )
 }

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 
 use crate::{
@@ -27,7 +23,12 @@ pub(crate) struct IndexList {
 #[utoipa::path(get, path = "/vectors/indexes", responses((status = 200, body = IndexList)))]
 pub(crate) async fn list(State(app): AppState) -> axum::Json<IndexList> {
     axum::Json(IndexList {
-        indexes: app.indexes.list().iter().map(|index| index.view()).collect(),
+        indexes: app
+            .indexes
+            .list()
+            .iter()
+            .map(|index| index.view())
+            .collect(),
     })
 }
 
@@ -36,9 +37,12 @@ pub(crate) async fn list(State(app): AppState) -> axum::Json<IndexList> {
     post, path = "/vectors/indexes", request_body = IndexSpec,
     responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
-pub(crate) async fn create(State(app): AppState, Json(spec): Json<IndexSpec>) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): AppState,
+    Json(spec): Json<IndexSpec>,
+) -> Result<Response, Problem> {
     let name = spec.name.clone();
-    let reservation = app.indexes.reserve(&name)?;
+    let reservation = app.indexes.reserve(&name, &spec.dataset)?;
     let plan = creation::plan(&app, spec).await?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("index", name.as_str(), |task| async move {
@@ -52,13 +56,19 @@ pub(crate) async fn create(State(app): AppState, Json(spec): Json<IndexSpec>) ->
 
 /// Show an index and what serves it.
 #[utoipa::path(get, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), responses((status = 200, body = IndexView), (status = 404, body = Problem)))]
-pub(crate) async fn show(State(app): AppState, Path(name): Path<String>) -> Result<axum::Json<IndexView>, Problem> {
+pub(crate) async fn show(
+    State(app): AppState,
+    Path(name): Path<String>,
+) -> Result<axum::Json<IndexView>, Problem> {
     Ok(axum::Json(app.indexes.get(&name)?.view()))
 }
 
 /// Delete an index with its journal, promotions and evaluation sets.
 #[utoipa::path(delete, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn delete(State(app): AppState, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn delete(
+    State(app): AppState,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
     app.indexes.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -83,7 +83,9 @@ impl IngestView {
             format: report.format,
             delimiter: report.delimiter,
             findings: findings(&report.version.detection),
-            detector_failures: failures.map(|failure| format!("{}: {}", failure.detector, failure.message)).collect(),
+            detector_failures: failures
+                .map(|failure| format!("{}: {}", failure.detector, failure.message))
+                .collect(),
             dataset: report.dataset,
             bucket: report.bucket,
         }
@@ -113,13 +115,22 @@ pub(crate) async fn file(
         format: query.format,
         mode: query.mode,
     };
-    let task = app.tasks.start("ingest", request.dataset.clone().as_str(), |task| async move {
-        let _spooled = path;
-        let progress = Arc::new(IngestProgress::default());
-        let work = ingest_file(&context, request, Arc::clone(&progress), task.cancellation());
-        let report = told(work, &progress, &task).await?;
-        serde_json::to_value(IngestView::of(report)).map_err(|error| Problem::internal(&error))
-    });
+    let task = app.tasks.start(
+        "ingest",
+        request.dataset.clone().as_str(),
+        |task| async move {
+            let _spooled = path;
+            let progress = Arc::new(IngestProgress::default());
+            let work = ingest_file(
+                &context,
+                request,
+                Arc::clone(&progress),
+                task.cancellation(),
+            );
+            let report = told(work, &progress, &task).await?;
+            serde_json::to_value(IngestView::of(report)).map_err(|error| Problem::internal(&error))
+        },
+    );
     Ok(accepted(task))
 }
 
@@ -161,20 +172,36 @@ async fn spool(app: &App, request: Request) -> Result<(TempPath, Option<String>)
         .is_some_and(|kind| kind.starts_with("multipart/form-data"));
     if !is_form {
         let body = Body::into_data_stream(request.into_body());
-        return Ok((write(app, body.map_err(|error| broken_off(&error))).await?, None));
+        return Ok((
+            write(app, body.map_err(|error| broken_off(&error))).await?,
+            None,
+        ));
     }
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_form", error.body_text()))?;
-    while let Some(field) = form.next_field().await.map_err(|error| broken_off(&error))? {
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| broken_off(&error))?
+    {
         if let Some(name) = field.file_name().map(str::to_owned) {
-            return Ok((write(app, field.map_err(|error| broken_off(&error))).await?, Some(name)));
+            return Ok((
+                write(app, field.map_err(|error| broken_off(&error))).await?,
+                Some(name),
+            ));
         }
     }
-    Err(Problem::unprocessable("no_file", "the form holds no file; add one field with a file name"))
+    Err(Problem::unprocessable(
+        "no_file",
+        "the form holds no file; add one field with a file name",
+    ))
 }
 
-async fn write(app: &App, body: impl Stream<Item = Result<Bytes, Problem>>) -> Result<TempPath, Problem> {
+async fn write(
+    app: &App,
+    body: impl Stream<Item = Result<Bytes, Problem>>,
+) -> Result<TempPath, Problem> {
     let most = app.config.server.max_upload_bytes;
     let full = |source: std::io::Error| {
         tracing::error!(%source, "the spool folder cannot be written");
@@ -184,7 +211,9 @@ async fn write(app: &App, body: impl Stream<Item = Result<Bytes, Problem>>) -> R
             "the upload cannot be kept on this host's disk; make room in its data folder",
         )
     };
-    let (file, path) = NamedTempFile::new_in(&app.spool).map_err(full)?.into_parts();
+    let (file, path) = NamedTempFile::new_in(&app.spool)
+        .map_err(full)?
+        .into_parts();
     let mut file = tokio::fs::File::from_std(file);
     let mut body = std::pin::pin!(body);
     let mut written = 0;
@@ -200,7 +229,12 @@ async fn write(app: &App, body: impl Stream<Item = Result<Bytes, Problem>>) -> R
 }
 
 fn declared(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn too_large(most: u64) -> Problem {
@@ -212,5 +246,9 @@ fn too_large(most: u64) -> Problem {
 }
 
 fn broken_off(error: &dyn std::error::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "upload_broken_off", format!("the upload ended early: {error}"))
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "upload_broken_off",
+        format!("the upload ended early: {error}"),
+    )
 }

@@ -34,8 +34,15 @@ pub(crate) async fn show(
     Path((kind, team, name)): Path<(PluginKind, String, String)>,
 ) -> Result<Json<PluginView>, Problem> {
     let name = format!("{team}/{name}");
-    let found = app.plugins.list().into_iter().find(|view| view.kind == kind && view.name == name);
-    found
-        .map(Json)
-        .ok_or_else(|| Problem::not_found("unknown_plugin", format!("there is no {kind} plugin `{}`", name.escape_debug())))
+    let found = app
+        .plugins
+        .list()
+        .into_iter()
+        .find(|view| view.kind == kind && view.name == name);
+    found.map(Json).ok_or_else(|| {
+        Problem::not_found(
+            "unknown_plugin",
+            format!("there is no {kind} plugin `{}`", name.escape_debug()),
+        )
+    })
 }

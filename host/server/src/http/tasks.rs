@@ -41,18 +41,26 @@ pub(crate) fn accepted(view: TaskView) -> Response {
 /// List tasks.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
 pub(crate) async fn list(State(app): AppState) -> Json<TaskList> {
-    Json(TaskList { tasks: app.tasks.list() })
+    Json(TaskList {
+        tasks: app.tasks.list(),
+    })
 }
 
 /// Show a task.
 #[utoipa::path(get, path = "/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
-pub(crate) async fn show(State(app): AppState, Path(id): Path<String>) -> Result<Json<TaskView>, Problem> {
+pub(crate) async fn show(
+    State(app): AppState,
+    Path(id): Path<String>,
+) -> Result<Json<TaskView>, Problem> {
     app.tasks.get(&id).map(Json)
 }
 
 /// Ask a task to stop.
 #[utoipa::path(post, path = "/tasks/{id}/cancel", params(("id" = String, Path)), responses((status = 202, body = TaskView), (status = 404, body = Problem)))]
-pub(crate) async fn cancel(State(app): AppState, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn cancel(
+    State(app): AppState,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     app.tasks.cancel(&id).map(accepted)
 }
 
@@ -78,9 +86,14 @@ fn stream(app: Arc<App>, id: String, last: u64) -> impl Stream<Item = Result<Eve
         let next = events.last()?.id;
         Some((events, (app, id, next)))
     });
-    futures::StreamExt::flat_map(batches, |events| futures::stream::iter(events.into_iter().map(|event| Ok(sse(event)))))
+    futures::StreamExt::flat_map(batches, |events| {
+        futures::stream::iter(events.into_iter().map(|event| Ok(sse(event))))
+    })
 }
 
 fn sse(event: TaskEvent) -> Event {
-    Event::default().id(event.id.to_string()).event(event.name).data(event.data.to_string())
+    Event::default()
+        .id(event.id.to_string())
+        .event(event.name)
+        .data(event.data.to_string())
 }

@@ -78,10 +78,21 @@ pub(crate) async fn journal(
             }
             return Ok(([(header::CONTENT_TYPE, "application/jsonl")], text).into_response());
         }
-        Some(_) => return Err(Problem::field("format", "unknown_format", "must be `json` or `jsonl`")),
+        Some(_) => {
+            return Err(Problem::field(
+                "format",
+                "unknown_format",
+                "must be `json` or `jsonl`",
+            ));
+        }
     }
     let (total, from) = (journal.trials.len(), query.cursor.unwrap_or(0));
-    let trials: Vec<Trial> = journal.trials.into_iter().skip(from).take(query.limit.clamp(1, 1_000)).collect();
+    let trials: Vec<Trial> = journal
+        .trials
+        .into_iter()
+        .skip(from)
+        .take(query.limit.clamp(1, 1_000))
+        .collect();
     let end = from + trials.len();
     let page = JournalPage {
         trials,
@@ -125,7 +136,9 @@ pub(crate) async fn best(
     Query(query): Query<BestQuery>,
 ) -> Result<axum::Json<Best>, Problem> {
     let index = app.indexes.get(&name)?;
-    tune::best_trial(&app, &index, query.metric).await.map(axum::Json)
+    tune::best_trial(&app, &index, query.metric)
+        .await
+        .map(axum::Json)
 }
 
 /// Try configurations until a budget ends. Answers with the report, or, with `Prefer: respond-async`,
@@ -161,6 +174,11 @@ pub(crate) async fn autotune(
 
 /// `Prefer: respond-async` (RFC 7240).
 fn wants_task(headers: &HeaderMap) -> bool {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    preferences.flat_map(|value| value.split(',')).any(|part| part.trim() == "respond-async")
+    let preferences = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    preferences
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim() == "respond-async")
 }

@@ -13,7 +13,7 @@ use arrow::{
 use boathouse_ingest::Dataset;
 use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
-use boathouse_types::{BucketName, Metric, VectorBackend};
+use boathouse_types::{BucketName, IndexName, Metric, VectorBackend};
 use boathouse_vector::{
     VectorSet,
     table::{self, VectorTable},
@@ -22,7 +22,10 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{IndexMeta, IndexSpec, LiveIndex, live::manifest};
+use super::{
+    IndexMeta, IndexSpec, LiveIndex,
+    live::{manifest, sweep},
+};
 use crate::{app::App, problem::Problem, tasks::TaskContext};
 
 /// A wish that was checked against what there is.
@@ -38,46 +41,85 @@ pub(crate) struct Plan {
 /// 404 or 422, naming what does not fit.
 pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
     if spec.vector_backend == VectorBackend::Lance {
-        return Err(Problem::field("vector_backend", "no_such_backend", "this host serves `parquet` only"));
+        return Err(Problem::field(
+            "vector_backend",
+            "no_such_backend",
+            "this host serves `parquet` only",
+        ));
     }
     let embedder = spec.embedder.as_deref().unwrap_or("static");
     if embedder != app.embedder.name() {
         return Err(Problem::field(
             "embedder",
             "unknown_embedder",
-            format!("`{}` is not known; this host has `{}`", embedder.escape_debug(), app.embedder.name()),
+            format!(
+                "`{}` is not known; this host has `{}`",
+                embedder.escape_debug(),
+                app.embedder.name()
+            ),
         ));
     }
     let objective = &spec.objective;
     if !(0.0..=1.0).contains(&objective.recall_floor) {
-        return Err(Problem::field("objective", "out_of_bounds", "recall_floor must be 0 to 1"));
+        return Err(Problem::field(
+            "objective",
+            "out_of_bounds",
+            "recall_floor must be 0 to 1",
+        ));
     }
     if let Some(config) = &spec.config {
         boathouse_tuning::check_config(config)?;
     }
-    let bucket = app.buckets.get(spec.bucket.as_ref().unwrap_or(&BucketName::primary()))?;
+    let bucket = app
+        .buckets
+        .get(spec.bucket.as_ref().unwrap_or(&BucketName::primary()))?;
     let dataset = app.datasets.open(&spec.dataset, None).await?;
+    check_columns(&spec, &dataset)?;
+    Ok(Plan {
+        spec,
+        dataset,
+        bucket,
+    })
+}
+
+/// The columns are there, and the text column holds text.
+fn check_columns(spec: &IndexSpec, dataset: &Dataset) -> Result<(), Problem> {
     let version = dataset.version();
-    for (field, column) in [("text_column", Some(&spec.text_column)), ("id_column", spec.id_column.as_ref())] {
+    for (field, column) in [
+        ("text_column", Some(&spec.text_column)),
+        ("id_column", spec.id_column.as_ref()),
+    ] {
         let Some(column) = column else { continue };
         let found = version.columns.iter().find(|known| known.name == *column);
         let Some(found) = found else {
-            let known: Vec<_> = version.columns.iter().map(|known| known.name.as_str()).collect();
+            let known: Vec<_> = version
+                .columns
+                .iter()
+                .map(|known| known.name.as_str())
+                .collect();
             return Err(Problem::field(
                 field,
                 "unknown_column",
-                format!("dataset `{}` has no column `{}`; it has {}", spec.dataset, column.escape_debug(), known.join(", ")),
+                format!(
+                    "dataset `{}` has no column `{}`; it has {}",
+                    spec.dataset,
+                    column.escape_debug(),
+                    known.join(", ")
+                ),
             ));
         };
-        if field == "text_column" && !found.data_type.contains("Utf8") {
+        if field == "text_column" && !is_text(&found.data_type) {
             return Err(Problem::field(
                 field,
                 "not_text",
-                format!("column `{column}` is {}, not text; choose a text column", found.data_type),
+                format!(
+                    "column `{column}` is {}, not text; choose a text column",
+                    found.data_type
+                ),
             ));
         }
     }
-    Ok(Plan { spec, dataset, bucket })
+    Ok(())
 }
 
 /// Builds what was planned, up to the commit.
@@ -87,10 +129,19 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
 pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<LiveIndex, Problem> {
     let Embedded { table, skipped } = embed(app, &plan, task).await?;
     task.progress("storing vectors", 0, Some(table.len() as u64), "vectors");
-    let Encoded { table, vectors, bytes } = encode(table, plan.spec.metric).await?;
-    let digest = format!("{:x}", Sha256::digest(&bytes));
+    let Encoded {
+        table,
+        vectors,
+        bytes,
+        digest,
+    } = encode(table, plan.spec.metric).await?;
     let name = &plan.spec.name;
-    let path = format!("indexes/{name}/vectors/{}.parquet", uuid::Uuid::now_v7().simple());
+    let path = format!(
+        "indexes/{name}/vectors/{}.parquet",
+        uuid::Uuid::now_v7().simple()
+    );
+    // What an index of this name may have left when it was deleted must not become part of this one.
+    sweep(&plan.bucket, name).await?;
     plan.bucket.put(&path, bytes).await?;
     let meta = IndexMeta {
         name: name.clone(),
@@ -104,7 +155,10 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         metric: plan.spec.metric,
         bucket: plan.bucket.name().clone(),
         vector_backend: plan.spec.vector_backend,
-        config: plan.spec.config.unwrap_or(app.config.vectors.default_config),
+        config: plan
+            .spec
+            .config
+            .unwrap_or(app.config.vectors.default_config),
         objective: plan.spec.objective.clone(),
         vectors_path: path.clone(),
         data_version: digest.chars().take(16).collect(),
@@ -115,9 +169,23 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     };
     let finished = finish(app, &plan, meta, vectors, &table, task).await;
     if finished.is_err() {
-        let _left_over = plan.bucket.delete(&path).await;
+        forget(&plan.bucket, name, &path).await;
     }
     finished
+}
+
+/// Takes away what a failed build has stored, unless its commit happened after all or that is unknown.
+async fn forget(bucket: &Bucket, name: &IndexName, vectors_path: &str) {
+    let found = manifest(bucket, name).load().await;
+    let committed = match &found {
+        Ok(found) => found
+            .as_ref()
+            .is_some_and(|found| found.value.vectors_path == vectors_path),
+        Err(_) => true,
+    };
+    if !committed && let Err(error) = sweep(bucket, name).await {
+        tracing::warn!(index = %name, %error, "objects of a build that failed are left over");
+    }
 }
 
 /// Builds the graph, then commits the manifest, which makes the index visible.
@@ -131,8 +199,10 @@ async fn finish(
 ) -> Result<LiveIndex, Problem> {
     task.progress("building the graph", 0, Some(meta.vectors), "vectors");
     let options = app.tuner_options();
-    let live = LiveIndex::assemble(&plan.bucket, meta.clone(), vectors, table, options).await?;
-    if task.cancellation().is_cancelled() {
+    let cancel = task.cancellation();
+    let live =
+        LiveIndex::assemble(&plan.bucket, meta.clone(), vectors, table, options, &cancel).await?;
+    if cancel.is_cancelled() {
         return Err(Problem::cancelled());
     }
     let manifest = manifest(&plan.bucket, &meta.name);
@@ -152,7 +222,11 @@ struct Embedded {
 async fn embed(app: &App, plan: &Plan, task: &TaskContext) -> Result<Embedded, Problem> {
     let spec = &plan.spec;
     let mut columns = vec![spec.text_column.as_str()];
-    columns.extend(spec.id_column.as_deref().filter(|id| *id != spec.text_column));
+    columns.extend(
+        spec.id_column
+            .as_deref()
+            .filter(|id| *id != spec.text_column),
+    );
     let id_column = columns.len() - 1;
     let mut batches = plan.dataset.scan(&columns)?;
     let mut work = Embedding::new(&app.embedder, spec.id_column.is_some());
@@ -161,9 +235,16 @@ async fn embed(app: &App, plan: &Plan, task: &TaskContext) -> Result<Embedded, P
             return Err(Problem::cancelled());
         }
         let embedder = Arc::clone(&app.embedder);
-        let worked = tokio::task::spawn_blocking(move || work.add(&embedder, &batch, id_column).map(|()| work));
+        let worked = tokio::task::spawn_blocking(move || {
+            work.add(&embedder, &batch, id_column).map(|()| work)
+        });
         work = worked.await.map_err(|error| Problem::internal(&error))??;
-        task.progress("embedding", work.row, Some(plan.dataset.version().rows), "texts");
+        task.progress(
+            "embedding",
+            work.row,
+            Some(plan.dataset.version().rows),
+            "texts",
+        );
     }
     work.finish(&spec.text_column)
 }
@@ -189,7 +270,12 @@ impl Embedding {
     }
 
     /// Embeds the rows of a batch that have text.
-    fn add(&mut self, embedder: &StaticEmbedder, batch: &RecordBatch, id_column: usize) -> Result<(), Problem> {
+    fn add(
+        &mut self,
+        embedder: &StaticEmbedder,
+        batch: &RecordBatch,
+        id_column: usize,
+    ) -> Result<(), Problem> {
         let texts = as_text(batch, 0)?;
         let ids = as_text(batch, id_column)?;
         let given: Vec<&str> = texts.iter().map(Option::unwrap_or_default).collect();
@@ -211,14 +297,20 @@ impl Embedding {
             return Ok(row.to_string());
         };
         if ids.is_null(at) {
-            return Err(Problem::field("id_column", "null_id", format!("row {row} has no id; choose a column without nulls")));
+            return Err(Problem::field(
+                "id_column",
+                "null_id",
+                format!("row {row} has no id; choose a column without nulls"),
+            ));
         }
         let id = ids.value(at).to_owned();
         if !seen.insert(id.clone()) {
             return Err(Problem::field(
                 "id_column",
                 "duplicate_id",
-                format!("two rows have the same id, the second is row {row}; choose a column that identifies a row"),
+                format!(
+                    "two rows have the same id, the second is row {row}; choose a column that identifies a row"
+                ),
             ));
         }
         Ok(id)
@@ -229,7 +321,10 @@ impl Embedding {
             return Err(Problem::field(
                 "text_column",
                 "empty_text_column",
-                format!("column `{column}` holds no text to embed in any of {} rows; choose another", self.row),
+                format!(
+                    "column `{column}` holds no text to embed in any of {} rows; choose another",
+                    self.row
+                ),
             ));
         }
         Ok(Embedded {
@@ -239,9 +334,21 @@ impl Embedding {
     }
 }
 
+/// Whether Arrow's name of a type is one of text.
+fn is_text(data_type: &str) -> bool {
+    matches!(data_type, "Utf8" | "LargeUtf8" | "Utf8View")
+        || (data_type.starts_with("Dictionary(") && data_type.ends_with("Utf8)"))
+}
+
 /// A column as text, whatever its type.
 fn as_text(batch: &RecordBatch, column: usize) -> Result<StringArray, Problem> {
-    let text = cast(batch.column(column), &DataType::Utf8).map_err(|error| Problem::internal(&error))?;
+    let text = cast(batch.column(column), &DataType::Utf8).map_err(|error| {
+        Problem::field(
+            "id_column",
+            "no_id",
+            format!("cannot identify rows ({error}); choose a number or text"),
+        )
+    })?;
     Ok(text.as_string::<i32>().clone())
 }
 
@@ -250,13 +357,21 @@ struct Encoded {
     table: VectorTable,
     vectors: Arc<VectorSet>,
     bytes: Bytes,
+    /// SHA-256 of the bytes, in hex.
+    digest: String,
 }
 
 async fn encode(table: VectorTable, metric: Metric) -> Result<Encoded, Problem> {
     let encoded = tokio::task::spawn_blocking(move || {
         let vectors = Arc::new(table.to_set(metric)?);
         let bytes = Bytes::from(table::write(&table)?);
-        Ok::<_, Problem>(Encoded { table, vectors, bytes })
+        let digest = format!("{:x}", Sha256::digest(&bytes));
+        Ok::<_, Problem>(Encoded {
+            table,
+            vectors,
+            bytes,
+            digest,
+        })
     });
     encoded.await.map_err(|error| Problem::internal(&error))?
 }

@@ -56,6 +56,8 @@ impl LiveIndex {
             return Ok(None);
         };
         if meta.deleted {
+            // The process that deleted it may have been killed before it was done.
+            sweep(bucket, name).await?;
             return Ok(None);
         }
         let bytes = bucket.get(&meta.vectors_path).await?;
@@ -66,7 +68,10 @@ impl LiveIndex {
             Ok::<_, Problem>((table, set))
         });
         let (table, set) = loaded.await.map_err(|error| Problem::internal(&error))??;
-        Self::assemble(bucket, meta, Arc::new(set), &table, options).await.map(Some)
+        let uncancelled = CancellationToken::new();
+        Self::assemble(bucket, meta, Arc::new(set), &table, options, &uncancelled)
+            .await
+            .map(Some)
     }
 
     /// Puts an index together from its parts and obtains the graph that is to serve.
@@ -79,6 +84,7 @@ impl LiveIndex {
         vectors: Arc<VectorSet>,
         table: &table::VectorTable,
         options: TunerOptions,
+        cancel: &CancellationToken,
     ) -> Result<Self, Problem> {
         let data = IndexData {
             index: meta.name.clone(),
@@ -87,8 +93,12 @@ impl LiveIndex {
             vectors,
         };
         let tuner = Tuner::open(bucket, &meta.name, options);
-        let served = tuner.promotions().current().await?.unwrap_or_else(|| meta.first());
-        let serving = obtain(&tuner, &data, served).await?;
+        let served = tuner
+            .promotions()
+            .current()
+            .await?
+            .unwrap_or_else(|| meta.first());
+        let serving = obtain(&tuner, &data, served, cancel).await?;
         Ok(Self {
             doc_ids: table.doc_ids().to_vec(),
             rows: table.rows().to_vec(),
@@ -112,7 +122,7 @@ impl LiveIndex {
     /// # Errors
     /// When the graph cannot be obtained.
     pub async fn ready(&self, served: Served) -> Result<Serving, Problem> {
-        obtain(&self.tuner, &self.data, served).await
+        obtain(&self.tuner, &self.data, served, &CancellationToken::new()).await
     }
 
     /// Serves from now on; searches under way finish on what they began with.
@@ -150,20 +160,32 @@ impl LiveIndex {
 
     /// Deletes everything but the mark.
     pub(crate) async fn sweep(&self) -> Result<(), StorageError> {
-        let name = &self.meta.name;
-        for prefix in [
-            format!("indexes/{name}/vectors"),
-            format!("indexes/{name}/graphs"),
-            format!("_hnsw_trials/{name}"),
-            format!("_promotions/{name}"),
-            format!("_evalsets/{name}"),
-        ] {
-            for object in self.bucket.list(&prefix).await? {
-                self.bucket.delete(&object.path).await?;
-            }
-        }
-        Ok(())
+        sweep(&self.bucket, &self.meta.name).await
     }
+}
+
+/// Deletes every object of an index but its manifest.
+pub(crate) async fn sweep(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
+    for folder in [
+        format!("indexes/{name}/vectors"),
+        format!("indexes/{name}/graphs"),
+        format!("_hnsw_trials/{name}"),
+        format!("_promotions/{name}"),
+        format!("_evalsets/{name}"),
+    ] {
+        for object in bucket.list(&folder).await? {
+            bucket.delete(&object.path).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes an index that cannot be opened, manifest and all.
+pub(crate) async fn erase(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
+    for object in bucket.list(&format!("indexes/{name}/manifest")).await? {
+        bucket.delete(&object.path).await?;
+    }
+    sweep(bucket, name).await
 }
 
 /// The manifest of an index.
@@ -171,8 +193,13 @@ pub(crate) fn manifest(bucket: &Bucket, name: &IndexName) -> Manifest<IndexMeta>
     Manifest::new(bucket.clone(), format!("indexes/{name}/manifest"))
 }
 
-async fn obtain(tuner: &Tuner, data: &IndexData, served: Served) -> Result<Serving, Problem> {
-    let built = tuner.builds().obtain(data, &served.config, &CancellationToken::new()).await?;
+async fn obtain(
+    tuner: &Tuner,
+    data: &IndexData,
+    served: Served,
+    cancel: &CancellationToken,
+) -> Result<Serving, Problem> {
+    let built = tuner.builds().obtain(data, &served.config, cancel).await?;
     Ok(Serving {
         graph: built.graph,
         build_id: built.build_id,

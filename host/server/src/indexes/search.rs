@@ -74,7 +74,11 @@ pub struct Hit {
 ///
 /// # Errors
 /// 422 for a request that cannot be answered; the bucket's failure when columns cannot be read.
-pub async fn search(app: &App, index: &Arc<LiveIndex>, request: SearchRequest) -> Result<SearchAnswer, Problem> {
+pub async fn search(
+    app: &App,
+    index: &Arc<LiveIndex>,
+    request: SearchRequest,
+) -> Result<SearchAnswer, Problem> {
     check(app, index, &request)?;
     let serving = index.serving();
     let columns = request.with.clone();
@@ -85,7 +89,9 @@ pub async fn search(app: &App, index: &Arc<LiveIndex>, request: SearchRequest) -
     let started = std::time::Instant::now();
     let outcome = {
         let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
-        let found = tokio::task::spawn_blocking(move || find(&index, &serving, &embedder, &request, config.ef_search));
+        let found = tokio::task::spawn_blocking(move || {
+            find(&index, &serving, &embedder, &request, config.ef_search)
+        });
         found.await.map_err(|error| Problem::internal(&error))??
     };
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -105,15 +111,27 @@ fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Pr
         return Err(Problem::field(
             "k",
             "k_out_of_range",
-            format!("is {} and must be 1 to {most}, index `{}` has {} vectors", request.k, index.meta.name, index.data.len()),
+            format!(
+                "is {} and must be 1 to {most}, index `{}` has {} vectors",
+                request.k,
+                index.meta.name,
+                index.data.len()
+            ),
         ));
     }
     if request.ef_search.is_some_and(|ef| ef == 0 || ef > 100_000) {
-        return Err(Problem::field("ef_search", "out_of_bounds", "must be 1 to 100000"));
+        return Err(Problem::field(
+            "ef_search",
+            "out_of_bounds",
+            "must be 1 to 100000",
+        ));
     }
     match (&request.text, &request.vector) {
         (Some(_), None) | (None, Some(_)) => Ok(()),
-        _ => Err(Problem::unprocessable("text_or_vector", "give either `text` or `vector`")),
+        _ => Err(Problem::unprocessable(
+            "text_or_vector",
+            "give either `text` or `vector`",
+        )),
     }
 }
 
@@ -130,18 +148,28 @@ fn find(
     };
     let query = index.data.vectors.prepare_query(&vector)?;
     SCRATCH.with_borrow_mut(|scratch| {
-        Ok(serving.graph.search(&index.data.vectors, &query, request.k, ef as usize, scratch))
+        Ok(serving
+            .graph
+            .search(&index.data.vectors, &query, request.k, ef as usize, scratch))
     })
 }
 
 /// The vector of a text.
 fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Problem> {
     let mut vectors = embedder.embed(&[text]).map_err(|_| {
-        Problem::field("text", "no_known_word", "holds no word that the embedder knows; write it in other words")
+        Problem::field(
+            "text",
+            "no_known_word",
+            "holds no word that the embedder knows; write it in other words",
+        )
     })?;
-    vectors
-        .pop()
-        .ok_or_else(|| Problem::field("text", "no_known_word", "holds no word that the embedder knows"))
+    vectors.pop().ok_or_else(|| {
+        Problem::field(
+            "text",
+            "no_known_word",
+            "holds no word that the embedder knows",
+        )
+    })
 }
 
 async fn hits(
@@ -150,9 +178,15 @@ async fn hits(
     neighbors: &[Neighbor],
     columns: Option<Vec<String>>,
 ) -> Result<Vec<Hit>, Problem> {
-    let rows: Vec<u64> = neighbors.iter().map(|neighbor| index.rows[neighbor.row as usize]).collect();
+    let rows: Vec<u64> = neighbors
+        .iter()
+        .map(|neighbor| index.rows[neighbor.row as usize])
+        .collect();
     let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
-    let dataset = app.datasets.open(&index.meta.dataset, Some(index.meta.dataset_version)).await?;
+    let dataset = app
+        .datasets
+        .open(&index.meta.dataset, Some(index.meta.dataset_version))
+        .await?;
     let values = dataset.take(&rows, &columns).await?;
     let hit = |(neighbor, columns): (&Neighbor, Value)| Hit {
         id: index.doc_ids[neighbor.row as usize].clone(),

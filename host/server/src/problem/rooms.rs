@@ -13,17 +13,25 @@ use super::{Problem, chain};
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match &error {
-            StorageError::UnknownBucket { .. } => Self::not_found("unknown_bucket", error.to_string()),
+            StorageError::UnknownBucket { .. } => {
+                Self::not_found("unknown_bucket", error.to_string())
+            }
             StorageError::BucketExists { .. } => Self::conflict("bucket_exists", error.to_string()),
-            StorageError::Exists { .. } | StorageError::Conflict { .. } | StorageError::Contended { .. } => {
+            StorageError::Exists { .. }
+            | StorageError::Conflict { .. }
+            | StorageError::Contended { .. } => {
                 Self::conflict("changed_meanwhile", error.to_string())
             }
-            StorageError::NewerFormat { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "newer_format", error.to_string())
-            }
-            StorageError::Damaged { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_object", error.to_string())
-            }
+            StorageError::NewerFormat { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "newer_format",
+                error.to_string(),
+            ),
+            StorageError::Damaged { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged_object",
+                error.to_string(),
+            ),
             _ => Self::storage(&error),
         }
     }
@@ -32,16 +40,26 @@ impl From<StorageError> for Problem {
 impl From<VectorError> for Problem {
     fn from(error: VectorError) -> Self {
         match &error {
-            VectorError::WrongDimension { .. } => Self::unprocessable("wrong_dimension", error.to_string()),
-            VectorError::NotFinite { .. } | VectorError::ZeroVector { .. } | VectorError::TooLong { .. } => {
-                Self::unprocessable("bad_vector", error.to_string())
+            VectorError::WrongDimension { .. } => {
+                Self::unprocessable("wrong_dimension", error.to_string())
             }
-            VectorError::OptionOutOfBounds { .. } => Self::unprocessable("out_of_bounds", error.to_string()),
-            VectorError::SetFull { .. } => Self::unprocessable("too_many_vectors", error.to_string()),
+            VectorError::NotFinite { .. }
+            | VectorError::ZeroVector { .. }
+            | VectorError::TooLong { .. } => Self::unprocessable("bad_vector", error.to_string()),
+            VectorError::OptionOutOfBounds { .. } => {
+                Self::unprocessable("out_of_bounds", error.to_string())
+            }
+            VectorError::SetFull { .. } => {
+                Self::unprocessable("too_many_vectors", error.to_string())
+            }
             VectorError::Cancelled => Self::cancelled(),
-            VectorError::BrokenGraph { .. } | VectorError::BrokenTable { .. } | VectorError::ForeignGraph { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_object", error.to_string())
-            }
+            VectorError::BrokenGraph { .. }
+            | VectorError::BrokenTable { .. }
+            | VectorError::ForeignGraph { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged_object",
+                error.to_string(),
+            ),
             _ => Self::internal(&error),
         }
     }
@@ -55,16 +73,25 @@ impl From<TuningError> for Problem {
             TuningError::Judgement(inner) => inner.into(),
             TuningError::Cancelled => Self::cancelled(),
             TuningError::InvalidInput(detail) => Self::unprocessable("invalid_input", detail),
-            TuningError::NotFound { what, .. } => {
-                Self::not_found(if what == "trial" { "unknown_trial" } else { "not_found" }, error.to_string())
-            }
+            TuningError::NotFound { what, .. } => Self::not_found(
+                if what == "trial" {
+                    "unknown_trial"
+                } else {
+                    "not_found"
+                },
+                error.to_string(),
+            ),
             TuningError::EmptyJournal(_) => Self::not_found("no_trials", error.to_string()),
             TuningError::NoPrevious(_) => Self::conflict("nothing_to_roll_back", error.to_string()),
-            TuningError::AlreadyServes { .. } => Self::conflict("already_serves", error.to_string()),
-            TuningError::Stale { .. } => Self::conflict("stale_evaluation_set", error.to_string()),
-            TuningError::Damaged { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_object", error.to_string())
+            TuningError::AlreadyServes { .. } => {
+                Self::conflict("already_serves", error.to_string())
             }
+            TuningError::Stale { .. } => Self::conflict("stale_evaluation_set", error.to_string()),
+            TuningError::Damaged { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged_object",
+                error.to_string(),
+            ),
             TuningError::Worker(_) => Self::internal(&error),
         }
     }
@@ -75,23 +102,43 @@ impl From<IngestError> for Problem {
         match error {
             IngestError::Storage(inner) => inner.into(),
             IngestError::Cancelled => Self::cancelled(),
-            IngestError::MissingFile { .. } => Self::unprocessable("missing_file", error.to_string()),
+            IngestError::MissingFile { .. } => {
+                Self::unprocessable("missing_file", error.to_string())
+            }
             IngestError::BadFile(_) => Self::unprocessable("bad_file", error.to_string()),
-            IngestError::SchemaDiffers { .. } => Self::conflict("schema_differs", error.to_string()),
-            IngestError::DatasetNotFound(_) => Self::not_found("unknown_dataset", error.to_string()),
-            IngestError::VersionNotFound { .. } => Self::not_found("unknown_version", error.to_string()),
-            IngestError::ColumnNotFound { .. } => Self::unprocessable("unknown_column", error.to_string()),
+            IngestError::SchemaDiffers { .. } => {
+                Self::conflict("schema_differs", error.to_string())
+            }
+            IngestError::DatasetNotFound(_) => {
+                Self::not_found("unknown_dataset", error.to_string())
+            }
+            IngestError::VersionNotFound { .. } => {
+                Self::not_found("unknown_version", error.to_string())
+            }
+            IngestError::ColumnNotFound { .. } => {
+                Self::unprocessable("unknown_column", error.to_string())
+            }
             IngestError::NotText { .. } => Self::unprocessable("not_text", error.to_string()),
-            IngestError::RowOutOfRange { .. } => Self::unprocessable("row_out_of_range", error.to_string()),
-            IngestError::LivesElsewhere { .. } => Self::conflict("lives_elsewhere", error.to_string()),
+            IngestError::RowOutOfRange { .. } => {
+                Self::unprocessable("row_out_of_range", error.to_string())
+            }
+            IngestError::LivesElsewhere { .. } => {
+                Self::conflict("lives_elsewhere", error.to_string())
+            }
             IngestError::DetectorFailed(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string())
             }
             IngestError::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
-            IngestError::Damaged { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_object", error.to_string())
-            }
-            IngestError::Spool(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "spool_failed", chain(&error)),
+            IngestError::Damaged { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged_object",
+                error.to_string(),
+            ),
+            IngestError::Spool(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "spool_failed",
+                chain(&error),
+            ),
             _ => Self::internal(&error),
         }
     }
@@ -100,9 +147,11 @@ impl From<IngestError> for Problem {
 impl From<PluginError> for Problem {
     fn from(error: PluginError) -> Self {
         match error {
-            PluginError::Overloaded { .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string())
-            }
+            PluginError::Overloaded { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                error.to_string(),
+            ),
             PluginError::Refused { .. } => Self::unprocessable("plugin_refused", error.to_string()),
             PluginError::Config { .. } | PluginError::Host { .. } => Self::internal(&error),
             _ => Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string()),
