@@ -48,8 +48,10 @@ fn root() -> PathBuf {
 fn metadata() -> &'static Value {
     static METADATA: OnceLock<Value> = OnceLock::new();
     METADATA.get_or_init(|| {
+        // Without the filter cargo wants the sources of crates for other systems, which nothing fetched.
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+            .args(["--filter-platform", &host_triple()])
             .current_dir(root())
             .output()
             .expect("cargo runs");
@@ -60,6 +62,17 @@ fn metadata() -> &'static Value {
         );
         serde_json::from_slice(&output.stdout).expect("json")
     })
+}
+
+/// The platform that the compiler runs on, as it says itself.
+fn host_triple() -> String {
+    let output = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .expect("rustc runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc tells its host").to_owned()
 }
 
 fn packages() -> &'static [Value] {
