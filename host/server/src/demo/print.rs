@@ -108,11 +108,11 @@ pub(super) fn trial(trial: &Value) {
     );
 }
 
-/// The place of a trial in the journal, from its id (`t000007-...`).
+/// The place of a trial in the journal, from its id (`t0007-...`).
 fn number_of(trial: &Value) -> String {
     let id = cell(trial.pointer("/id"));
-    let digits: String = id.chars().filter(char::is_ascii_digit).take(6).collect();
-    digits.trim_start_matches('0').to_owned()
+    let number = id.split('-').next().unwrap_or_default();
+    number.trim_start_matches(['t', '0']).to_owned()
 }
 
 pub(super) fn comparison(default: &Value, champion: &Value) {
