@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),
@@ -22,7 +22,11 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("boathouse-proposer", &["sdk"]),
     ("boathouse-pii", &["sdk"]),
     ("boathouse-scoring", &["sdk"]),
-    ("boathouse-bundle", &[]),
+    ("boathouse-bundle", &["guest-build"]),
+    ("boathouse-guest-build", &[]),
+    ("boathouse-test-evil", &["sdk"]),
+    ("boathouse-test-floats", &["sdk"]),
+    ("boathouse-test-marked", &["sdk"]),
 ];
 
 /// Crates that exactly one room may name.
@@ -160,6 +164,7 @@ fn sources() -> Vec<(String, String)> {
         "sdk",
         "tests",
         "bench",
+        "tools",
         "lance-host",
         "examples",
     ]

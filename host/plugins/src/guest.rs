@@ -40,6 +40,7 @@ pub(crate) struct GuestState {
     table: ResourceTable,
     entropy: Entropy,
     settings: Settings,
+    deadline_ms: u32,
     /// Bounds and counts the instance's memory.
     pub(crate) limiter: Limiter,
     /// What the guest says on the side.
@@ -69,6 +70,7 @@ pub(crate) fn store(
         table,
         entropy: Entropy::new(seed),
         settings: Arc::clone(settings),
+        deadline_ms: limits.deadline_ms,
         limiter: Limiter::new(limits),
         log,
     };
@@ -181,6 +183,10 @@ impl host::Host for GuestState {
 
     fn settings(&mut self) -> Vec<(String, String)> {
         self.settings.to_vec()
+    }
+
+    fn deadline_ms(&mut self) -> u32 {
+        self.deadline_ms
     }
 }
 

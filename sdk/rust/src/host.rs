@@ -1,10 +1,12 @@
-//! What the host offers to every plugin: a log and the operator's settings. There is nothing else.
+//! What the host offers to every plugin: a log, the operator's settings and the deadline. There is
+//! nothing else.
 //!
-//! Natively both are served by [`testing`](crate::testing): settings are empty until a test gives
-//! some, and log lines are kept for the test to read.
+//! Natively all are served by [`testing`](crate::testing): settings are empty until a test gives some,
+//! the deadline is two seconds until a test sets another, and log lines are kept for the test to read.
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::Error;
 
@@ -30,6 +32,16 @@ pub fn log(level: Level, message: &str) {
 #[must_use]
 pub fn settings() -> Settings {
     Settings(backend::settings())
+}
+
+/// Wall-clock time that a call may take; a call that takes longer is stopped and gives no answer.
+///
+/// The same in every call until the operator changes it. Time stands still inside a plugin, so this is
+/// no countdown: a plugin that searches decides by it how much to search. Part of the contract since
+/// version 1.1.
+#[must_use]
+pub fn deadline() -> Duration {
+    backend::deadline()
 }
 
 /// Settings by name, in the order of the configuration file.
@@ -85,7 +97,7 @@ use crate::wasm as backend;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{take_log, with_settings};
+    use crate::testing::{take_log, with_deadline, with_settings};
 
     #[test]
     fn settings_are_parsed_and_the_last_one_wins() {
@@ -106,6 +118,14 @@ mod tests {
             let text = refused.to_string();
             assert!(text.contains("`epsilon` is `often`"), "{text}");
         });
+    }
+
+    #[test]
+    fn a_test_sets_the_deadline_for_its_body_only() {
+        let usual = deadline();
+        let short = Duration::from_millis(7);
+        assert_eq!(with_deadline(short, deadline), short);
+        assert_eq!(deadline(), usual);
     }
 
     #[test]

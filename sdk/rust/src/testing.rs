@@ -3,12 +3,14 @@
 //! State is per thread, so tests that run side by side do not see each other. It exists on native
 //! targets only: inside a component the real host answers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use crate::Level;
 
 thread_local! {
     static SETTINGS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    static DEADLINE: Cell<Duration> = const { Cell::new(Duration::from_secs(2)) };
     static LOG: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -30,6 +32,19 @@ pub fn with_settings<'a, T>(
     body()
 }
 
+/// Runs `body` while [`host::deadline`](crate::host::deadline) answers this; afterwards, also when
+/// `body` panics, it answers what it did before.
+pub fn with_deadline<T>(deadline: Duration, body: impl FnOnce() -> T) -> T {
+    struct Restore(Duration);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DEADLINE.set(self.0);
+        }
+    }
+    let _restore = Restore(DEADLINE.replace(deadline));
+    body()
+}
+
 /// Takes the lines that were logged on this thread since the last call.
 #[must_use]
 pub fn take_log() -> Vec<(Level, String)> {
@@ -42,4 +57,8 @@ pub(crate) fn log(level: Level, message: &str) {
 
 pub(crate) fn settings() -> Vec<(String, String)> {
     SETTINGS.with_borrow(Clone::clone)
+}
+
+pub(crate) fn deadline() -> Duration {
+    DEADLINE.get()
 }

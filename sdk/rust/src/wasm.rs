@@ -16,6 +16,8 @@ pub mod proposer;
 #[cfg(feature = "scoring")]
 pub mod scoring;
 
+use std::time::Duration;
+
 use crate::{Description, Error, Level, Objective, Trials};
 use shared::boathouse::plugin::{host, types};
 
@@ -26,8 +28,8 @@ pub mod shared {
         inline: "
             package boathouse:sdk;
             world shared {
-                import boathouse:plugin/types@1.0.0;
-                import boathouse:plugin/host@1.0.0;
+                import boathouse:plugin/types@1.1.0;
+                import boathouse:plugin/host@1.1.0;
             }
         ",
         generate_all,
@@ -47,6 +49,10 @@ pub(crate) fn log(level: Level, message: &str) {
 
 pub(crate) fn settings() -> Vec<(String, String)> {
     host::settings()
+}
+
+pub(crate) fn deadline() -> Duration {
+    Duration::from_millis(u64::from(host::deadline_ms()))
 }
 
 fn description(own: Description, kind: types::PluginKind) -> types::Description {

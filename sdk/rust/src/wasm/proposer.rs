@@ -14,8 +14,8 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "boathouse_sdk::wasm::proposer::bindings",
         with: {
-            "boathouse:plugin/types@1.0.0": crate::wasm::shared::boathouse::plugin::types,
-            "boathouse:plugin/host@1.0.0": crate::wasm::shared::boathouse::plugin::host,
+            "boathouse:plugin/types@1.1.0": crate::wasm::shared::boathouse::plugin::types,
+            "boathouse:plugin/host@1.1.0": crate::wasm::shared::boathouse::plugin::host,
         },
     });
 }
