@@ -9,44 +9,46 @@
 //! | scoring | [`Scoring`] | [`export_scoring!`] | which trial is best |
 //! | pii | [`Pii`] | [`export_pii!`] | which columns hold personal data |
 //!
-//! A whole scoring plugin; the crate that holds it sets `crate-type = ["cdylib", "rlib"]` and is
-//! built by `cargo build --release --target wasm32-wasip2`:
+//! A whole scoring plugin; the crate that holds it sets `crate-type = ["cdylib"]` and is built by
+//! `cargo build --release --target wasm32-wasip2`:
 //!
 //! ```
-//! use boathouse_sdk::{Description, Error, Objective, Scoring, Trials, Verdict};
+//! use boathouse_sdk::scoring::fronts;
+//! use boathouse_sdk::{Description, Error, Objective, Scoring, Trial, Trials, Verdict};
 //!
 //! struct Frugal;
 //!
 //! impl Scoring for Frugal {
 //!     fn describe() -> Description {
 //!         Description::new("my-team/frugal", "1.0.0", "The less memory the better.")
-//!             .reads(["memory_bytes", "recall_low"])
+//!             .reads(["recall", "recall_low", "memory_bytes"])
 //!     }
 //!
 //!     fn evaluate(trials: &Trials, objective: &Objective) -> Result<Vec<Verdict>, Error> {
-//!         let least = trials.memory_bytes.iter().min().copied();
-//!         let judge = |trial: boathouse_sdk::Trial| Verdict {
-//!             feasible: trial.recall_low >= objective.recall_floor,
-//!             front: u32::from(Some(trial.memory_bytes) > least),
+//!         // Less is better on each axis.
+//!         let aims = trials.iter().map(|trial| [-trial.recall, trial.memory_bytes as f64]);
+//!         let judge = |(trial, front): (Trial, u32)| Verdict {
+//!             feasible: objective.is_met_by(&trial),
+//!             front,
 //!             score: -(trial.memory_bytes as f64),
 //!             reason: None,
 //!         };
-//!         Ok(trials.iter().map(judge).collect())
+//!         let fronts = fronts(&aims.collect::<Vec<_>>());
+//!         Ok(trials.iter().zip(fronts).map(judge).collect())
 //!     }
 //! }
 //!
 //! boathouse_sdk::export_scoring!(Frugal);
+//!
+//! // The same type runs natively, so plain `cargo test` tests its logic.
+//! let trials = boathouse_sdk::testing::journal(&[(0.97, 310.0, 5_000), (0.99, 450.0, 9_000)]);
+//! let verdicts = Frugal::evaluate(&trials, &Objective::default())?;
+//! assert!(verdicts[0].score > verdicts[1].score);
+//! # Ok::<(), Error>(())
 //! ```
 //!
-//! The same type runs natively, so that plugin logic is tested by plain `cargo test`:
-//!
-//! ```
-//! use boathouse_sdk::{Trial, Trials};
-//!
-//! let mut trials = Trials::new(["m", "ef_search"]);
-//! trials.push(Trial { settings: &[16, 30], recall: 0.97, ..Trial::default() });
-//! assert_eq!(trials.iter().next().map(|trial| trial.settings[1]), Some(30));
-//! ```
+//! [`testing`] makes a journal, a context or a table in a line each, plays the host's settings and keeps
+//! the log.
 //!
 //! What a plugin may rely on:
 //!
@@ -54,7 +56,8 @@
 //! - Input has been checked against the contract before the plugin sees it: every column of
 //!   [`Trials`] has one entry per row, every sampled value of a [`pii::Column`] is a string.
 //! - There are no files, network, environment or entropy, and the clock stands still. The host
-//!   offers [`host::log`] and [`host::settings`]; chance comes from [`Context::seed`].
+//!   offers [`host::log`], [`host::settings`] and [`host::deadline`]; chance comes from
+//!   [`Context::chance`].
 //! - An [`Error`] is recorded as data. A panic traps: the host counts it as a failure.
 //!
 //! A component names the types of every kind that is compiled in, which costs some hundred bytes. A
@@ -64,6 +67,7 @@
 //! What is not here: bindings on native targets. They exist for `target_family = "wasm"` only, so
 //! natively this crate links nothing and the macros merely check that the trait is implemented.
 
+mod chance;
 mod describe;
 mod error;
 mod export;
@@ -78,6 +82,7 @@ mod trials;
 #[doc(hidden)]
 pub mod wasm;
 
+pub use crate::chance::Chance;
 pub use crate::describe::{Description, Extra};
 pub use crate::error::Error;
 pub use crate::host::{Level, Settings};
@@ -85,3 +90,8 @@ pub use crate::pii::Pii;
 pub use crate::proposer::{Context, Proposal, Proposer};
 pub use crate::scoring::{Scoring, Verdict};
 pub use crate::trials::{Objective, Trial, Trials};
+
+/// The examples of the crate's page compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -182,6 +182,26 @@ pub struct Evidence {
     pub name_evidence: f64,
 }
 
+impl Evidence {
+    /// Counts how many of a column's sampled values have the shape of a kind.
+    #[must_use]
+    pub fn of(column: &Column, shape: impl Fn(&str) -> bool) -> Self {
+        let matched = column.values().filter(|(value, _)| shape(value)).count();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            tested: count(column.distinct()),
+            matched: count(matched),
+            ..Self::default()
+        }
+    }
+
+    /// Matched values among the tested, in 0..=1; 0 when nothing was tested.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        f64::from(self.matched) / f64::from(self.tested.max(1))
+    }
+}
+
 /// The word on one column and one kind of data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -199,6 +219,22 @@ pub struct Finding {
     pub evidence: Evidence,
     /// Further facts.
     pub extra: Extra,
+}
+
+impl Finding {
+    /// The whole column holds this kind of data, in no particular country.
+    #[must_use]
+    pub fn whole_column(column: u32, kind: &str, confidence: f64, evidence: Evidence) -> Self {
+        Self {
+            column,
+            kind: kind.to_owned(),
+            country: None,
+            scope: Scope::WholeColumn,
+            confidence,
+            evidence,
+            extra: Extra::new(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +258,16 @@ mod tests {
         assert_eq!((column.values().len(), column.distinct()), (3, 3));
         assert_eq!(column.rows, 6);
         assert_eq!(Column::new("name", "Utf8").values().count(), 0);
+    }
+
+    #[test]
+    fn evidence_counts_distinct_values() {
+        let column = Column::new("c", "Utf8").with_values([("a1", 9), ("b", 1), ("c2", 1)]);
+        let evidence = Evidence::of(&column, |value| value.len() == 2);
+        assert_eq!((evidence.tested, evidence.matched), (3, 2));
+        assert!((evidence.share() - 2.0 / 3.0).abs() < 1e-12);
+        let empty = Evidence::of(&Column::new("c", "Utf8"), |_| true);
+        assert_eq!((empty.tested, empty.share()), (0, 0.0));
     }
 
     #[test]

@@ -1,10 +1,15 @@
-//! The host's side, for native unit tests of plugin logic.
+//! The host's side, for native unit tests of plugin logic: its answers, and input in a line
+//! ([`journal`], [`context`], [`table`]).
 //!
 //! State is per thread, so tests that run side by side do not see each other. It exists on native
 //! targets only: inside a component the real host answers.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
+
+mod samples;
+
+pub use samples::{context, journal, table};
 
 use crate::Level;
 

@@ -91,6 +91,12 @@ impl Trials {
         (row < self.count).then(|| self.settings.get(start..start + width))?
     }
 
+    /// Whether a configuration has been tried; `settings` has one value per knob.
+    #[must_use]
+    pub fn contains(&self, settings: &[u32]) -> bool {
+        self.iter().any(|trial| trial.settings == settings)
+    }
+
     /// The trials, row by row, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Trial<'_>> {
         let width = self.knobs.len();
@@ -182,6 +188,19 @@ pub struct Objective {
     pub extra: Extra,
 }
 
+impl Objective {
+    /// Whether a trial meets every bound: the lower end of its recall's interval reaches the floor,
+    /// p95 latency and memory keep within budget and cap where these are given.
+    #[must_use]
+    pub fn is_met_by(&self, trial: &Trial<'_>) -> bool {
+        let fast = |budget| trial.latency_p95_us <= budget;
+        let small = |cap| trial.memory_bytes <= cap;
+        trial.recall_low >= self.recall_floor
+            && self.p95_budget_us.is_none_or(fast)
+            && self.memory_cap_bytes.is_none_or(small)
+    }
+}
+
 impl Default for Objective {
     /// Recall of at least 0.95, no other bound.
     fn default() -> Self {
@@ -220,6 +239,40 @@ mod tests {
         assert_eq!((last.settings, last.memory_bytes), (&[16, 40][..], 7));
         assert_eq!(trials.settings_of(1), Some(&[16, 40][..]));
         assert_eq!(trials.settings_of(2), None);
+        assert!(trials.contains(&[16, 30]) && !trials.contains(&[16, 31]));
+        assert!(!Trials::default().contains(&[]));
+    }
+
+    #[test]
+    fn an_objective_is_met_when_no_bound_is_broken() {
+        let trial = Trial {
+            recall: 0.97,
+            recall_low: 0.95,
+            latency_p95_us: 300.0,
+            memory_bytes: 1000,
+            ..Trial::default()
+        };
+        let all = Objective {
+            p95_budget_us: Some(300.0),
+            memory_cap_bytes: Some(1000),
+            ..Objective::default()
+        };
+        assert!(Objective::default().is_met_by(&trial) && all.is_met_by(&trial));
+        let worse = [
+            Trial {
+                recall_low: 0.949,
+                ..trial
+            },
+            Trial {
+                latency_p95_us: 301.0,
+                ..trial
+            },
+            Trial {
+                memory_bytes: 1001,
+                ..trial
+            },
+        ];
+        assert!(worse.iter().all(|trial| !all.is_met_by(trial)));
     }
 
     #[test]

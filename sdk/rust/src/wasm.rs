@@ -24,7 +24,7 @@ use shared::boathouse::plugin::{host, types};
 pub mod shared {
     //! The interfaces that all worlds import.
     wit_bindgen::generate!({
-        path: "../../wit/v1",
+        path: "wit",
         inline: "
             package boathouse:sdk;
             world shared {

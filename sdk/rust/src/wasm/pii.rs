@@ -9,7 +9,7 @@ use crate::{Error, Pii};
 pub mod bindings {
     //! Bindings of the world.
     wit_bindgen::generate!({
-        path: "../../wit/v1",
+        path: "wit",
         world: "pii",
         pub_export_macro: true,
         default_bindings_module: "boathouse_sdk::wasm::pii::bindings",

@@ -9,7 +9,7 @@ use crate::{Context, Error, Proposal, Proposer, Trials};
 pub mod bindings {
     //! Bindings of the world.
     wit_bindgen::generate!({
-        path: "../../wit/v1",
+        path: "wit",
         world: "proposer",
         pub_export_macro: true,
         default_bindings_module: "boathouse_sdk::wasm::proposer::bindings",

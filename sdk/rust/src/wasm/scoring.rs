@@ -8,7 +8,7 @@ use crate::{Scoring, Trials, Verdict};
 pub mod bindings {
     //! Bindings of the world.
     wit_bindgen::generate!({
-        path: "../../wit/v1",
+        path: "wit",
         world: "scoring",
         pub_export_macro: true,
         default_bindings_module: "boathouse_sdk::wasm::scoring::bindings",
