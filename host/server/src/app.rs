@@ -4,20 +4,19 @@ use std::{path::PathBuf, sync::Arc};
 
 use boathouse_ingest::{Datasets, IngestContext, PiiDetector};
 use boathouse_models::StaticEmbedder;
-use boathouse_plugins::PluginHost;
-use boathouse_storage::BucketRegistry;
+use boathouse_plugins::{Compiling, PluginHost};
+use boathouse_storage::{Bucket, BucketRegistry};
 use boathouse_tuning::TunerOptions;
-use boathouse_types::{BucketName, Clock, PluginKind};
+use boathouse_types::{BucketName, Clock, DatasetName};
 use tokio::sync::Semaphore;
 
 use crate::{
-    adapters::Judge,
+    auth::{Auth, AuthError},
     config::{Config, Environment},
     indexes::Indexes,
-    plugins::{Plugins, PluginsError},
-    problem::Problem,
+    plugins::{PluginsError, Registry, RegistryParts},
     system::SystemClock,
-    tasks::Tasks,
+    tasks::{Background, Tasks},
 };
 
 /// Buckets without which a host does not start.
@@ -33,12 +32,14 @@ pub struct App {
     pub buckets: Arc<BucketRegistry>,
     /// Configured buckets that cannot be used, with the reason.
     pub unhealthy: Vec<(BucketName, String)>,
+    /// Who may do what.
+    pub auth: Auth,
     /// Tables.
     pub datasets: Datasets,
     /// Indexes.
     pub indexes: Arc<Indexes>,
     /// Judgements.
-    pub plugins: Plugins,
+    pub plugins: Arc<Registry>,
     /// Text to vectors.
     pub embedder: Arc<StaticEmbedder>,
     /// Long work.
@@ -61,9 +62,15 @@ pub enum OpenError {
     /// The plugin engine cannot be made.
     #[error(transparent)]
     Engine(#[from] boathouse_plugins::PluginError),
+    /// Access cannot be set up.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// The built-in model cannot be read.
     #[error(transparent)]
     Embedder(#[from] boathouse_models::EmbedError),
+    /// Where this program lies cannot be found out.
+    #[error("cannot find the path of this program, which compiles plugins")]
+    Program(#[source] std::io::Error),
     /// Opening was cut off.
     #[error("opening was cut off")]
     Worker(#[source] tokio::task::JoinError),
@@ -100,24 +107,21 @@ impl App {
         }
         let primary = buckets.get(&BucketName::primary())?;
         primary.probe().await?;
-        buckets.get(&BucketName::rescue())?.probe().await?;
+        let rescue = buckets.get(&BucketName::rescue())?;
+        rescue.probe().await?;
+        let tasks = Tasks::new(Arc::clone(&clock));
         let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
-        let host = PluginHost::new(config.plugins.sandbox.clone())?;
-        let plugins = Plugins::open(
-            &host,
-            &primary,
-            &boathouse_bundle::ALL,
-            &config.plugins.settings,
-        )
-        .await?;
+        let auth = Auth::open(&primary, &config.server, &config.auth, &clock).await?;
+        let plugins = plugins(&config, (primary, rescue), &clock, tasks.background()).await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);
         let indexes = Indexes::open(&buckets, &options).await;
         let embedder = embedder.await.map_err(OpenError::Worker)??;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
-            tasks: Tasks::new(Arc::clone(&clock)),
+            tasks,
             indexes: Arc::new(indexes),
+            auth,
             embedder: Arc::new(embedder),
             config,
             clock,
@@ -129,20 +133,19 @@ impl App {
         }))
     }
 
-    /// What every ingest needs.
-    ///
-    /// # Errors
-    /// 503 when no detector is active.
-    pub fn ingest_context(&self) -> Result<IngestContext, Problem> {
-        let detector: Arc<dyn PiiDetector> =
-            Arc::new(Judge(self.plugins.of(PluginKind::Pii)?.clone()));
-        Ok(IngestContext {
+    /// What an ingest into a dataset needs.
+    #[must_use]
+    pub fn ingest_context(&self, dataset: &DatasetName) -> IngestContext {
+        let detectors = self.plugins.detectors(dataset).into_iter();
+        IngestContext {
             datasets: self.datasets.clone(),
-            detectors: vec![detector],
+            detectors: detectors
+                .map(|judge| Arc::new(judge) as Arc<dyn PiiDetector>)
+                .collect(),
             on_detector_failure: self.config.ingest.on_detector_failure,
             clock: Arc::clone(&self.clock),
             spool_folder: Some(self.spool.clone()),
-        })
+        }
     }
 
     /// What tuners of this process run with.
@@ -150,6 +153,28 @@ impl App {
     pub fn tuner_options(&self) -> TunerOptions {
         tuner_options(&self.config, &self.clock, &self.lane)
     }
+}
+
+/// Opens the plugins; components are compiled by this very program in processes of their own.
+async fn plugins(
+    config: &Config,
+    (primary, rescue): (Bucket, Bucket),
+    clock: &Arc<dyn Clock>,
+    background: Background,
+) -> Result<Arc<Registry>, OpenError> {
+    let compiling = Compiling::Child {
+        program: std::env::current_exe().map_err(OpenError::Program)?,
+        cache: config.server.data.join("cache").join("plugins"),
+    };
+    let parts = RegistryParts {
+        host: PluginHost::new(config.plugins.sandbox.clone(), compiling)?,
+        primary,
+        rescue,
+        settings: config.plugins.settings.clone(),
+        clock: Arc::clone(clock),
+        background,
+    };
+    Ok(Registry::open(parts, &boathouse_bundle::ALL).await?)
 }
 
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {

@@ -8,9 +8,11 @@
 
 use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
+use boathouse_plugins::PluginError;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    auth::signature::SignatureError,
     client::ClientError,
     config::{Config, ConfigError, Environment, LogFormat, Overrides},
     host::StartError,
@@ -21,6 +23,7 @@ mod connection;
 mod dataset;
 mod index;
 mod ingest;
+mod key;
 mod output;
 mod plugin;
 mod search;
@@ -41,9 +44,8 @@ struct Cli {
     /// Data folder.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Talk to the host at this URL.
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
-    url: Option<String>,
+    #[command(flatten)]
+    target: connection::Target,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     json: bool,
@@ -55,7 +57,7 @@ struct Cli {
 enum Command {
     /// Start the host and serve until interrupted.
     Serve {
-        /// Address to listen on (loopback only).
+        /// Address to listen on; beyond loopback only with a key that has the scope `admin`.
         #[arg(long)]
         bind: Option<IpAddr>,
         /// Port; 0 picks a free one.
@@ -80,9 +82,15 @@ enum Command {
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Keys, and key pairs that sign plugins.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compile one plugin for the host that started this process.
+    #[command(hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +112,12 @@ pub(crate) enum CliError {
     Start(#[from] StartError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    #[error("{0}")]
+    Failed(String),
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     #[error("cannot {what}")]
     Io {
         what: String,
@@ -115,6 +129,9 @@ pub(crate) enum CliError {
 #[must_use]
 pub fn main(environment: &Environment) -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, Command::CompilePlugin) {
+        return boathouse_plugins::compile_child();
+    }
     match run(cli, environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -127,7 +144,7 @@ pub fn main(environment: &Environment) -> ExitCode {
 
 fn run(cli: Cli, environment: &Environment) -> Result<(), CliError> {
     let starts_a_host = matches!(cli.command, Command::Serve { .. } | Command::Demo(_));
-    if cli.url.is_some() && starts_a_host {
+    if cli.target.url.is_some() && starts_a_host {
         return Err(CliError::Usage(
             "`serve` and `demo` start a host; leave out --url".to_owned(),
         ));
@@ -162,9 +179,17 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
             return Ok(());
         }
         Command::Config(ConfigCommand::Show) => return show(&config),
+        Command::Plugin(command) if command.is_local() => {
+            return plugin::run_local(&config, &output, command).await;
+        }
+        Command::Key(ref command) => {
+            if let Some(done) = key::offline(command, output) {
+                return done;
+            }
+        }
         _ => {}
     }
-    let connection = Connection::open(cli.url.as_deref(), config, environment).await?;
+    let connection = Connection::open(&cli.target, config.clone(), environment).await?;
     let client = connection.client();
     let outcome = match cli.command {
         Command::Ingest(arguments) => ingest::run(client, &output, arguments).await,
@@ -172,8 +197,12 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Index(command) => index::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
-        Command::Plugin(command) => plugin::run(client, &output, command).await,
-        Command::Serve { .. } | Command::Demo(_) | Command::Config(_) => Ok(()),
+        Command::Key(command) => key::run(client, &output, command).await,
+        Command::Plugin(command) => plugin::run(client, &config, &output, command).await,
+        Command::Serve { .. }
+        | Command::Demo(_)
+        | Command::Config(_)
+        | Command::CompilePlugin => Ok(()),
     };
     connection.close().await;
     outcome

@@ -2,11 +2,14 @@
 
 use std::{path::Path, time::Duration};
 
+use bytes::Bytes;
+use futures::StreamExt as _;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
+    auth::Token,
     problem::Problem,
     tasks::{TaskState, TaskView},
 };
@@ -50,6 +53,8 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     base: String,
+    /// Sent with every request.
+    token: Option<Token>,
     http: reqwest::Client,
 }
 
@@ -59,8 +64,16 @@ impl Client {
     pub fn new(base: &str) -> Self {
         Self {
             base: base.trim_end_matches('/').to_owned(),
+            token: None,
             http: reqwest::Client::new(),
         }
+    }
+
+    /// The same client, with a key or the owner's token.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
     }
 
     /// Where the host is.
@@ -149,6 +162,77 @@ impl Client {
             .await
     }
 
+    /// A request with headers and a body of bytes of its own; the answer as JSON, null when it has no body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Bytes>,
+    ) -> Result<Value, ClientError> {
+        let mut request = self.request(method, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.send(request.body(body.unwrap_or_default())).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unexpected(error))?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Unexpected {
+            url: self.base.clone(),
+            what: error.to_string(),
+        })
+    }
+
+    /// `GET` of text.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn text(&self, path: &str) -> Result<String, ClientError> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        response.text().await.map_err(|error| self.unexpected(error))
+    }
+
+    /// Follows server-sent events after number `after`, showing the data of each, until the host ends them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn follow(
+        &self,
+        path: &str,
+        after: u64,
+        mut on_event: impl FnMut(&Value),
+    ) -> Result<(), ClientError> {
+        let request = self
+            .request(Method::GET, path)
+            .header("accept", "text/event-stream")
+            .header("last-event-id", after.to_string());
+        let mut stream = self.send(request).await?.bytes_stream();
+        let mut waiting = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            waiting.extend_from_slice(&chunk.map_err(|error| self.unexpected(error))?);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                let data = line.strip_prefix(b"data:").map(serde_json::from_slice);
+                if let Some(Ok(event)) = data {
+                    on_event(&event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unexpected(&self, error: reqwest::Error) -> ClientError {
+        ClientError::Unexpected {
+            url: self.base.clone(),
+            what: error.without_url().to_string(),
+        }
+    }
+
     /// Waits for the end of a task, showing each look at it to `watch`.
     ///
     /// # Errors
@@ -173,7 +257,11 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {

@@ -16,6 +16,8 @@ use boathouse_storage::{BackendConfig, BucketConfig};
 use boathouse_types::{BucketName, IndexConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::auth::{PublicKey, Team};
+
 /// The environment, as given to the process.
 pub type Environment = BTreeMap<String, String>;
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub vectors: VectorsConfig,
     /// Plugins: limits and settings.
     pub plugins: PluginsConfig,
+    /// Who may do what.
+    pub auth: AuthConfig,
     /// Logging.
     pub telemetry: TelemetryConfig,
 }
@@ -68,10 +72,12 @@ pub struct Config {
 pub struct ServerConfig {
     /// Folder for everything the host keeps; created when missing.
     pub data: PathBuf,
-    /// Address to listen on; loopback only, since there are no keys yet.
+    /// Address to listen on; beyond loopback only with a key that has the scope `admin`.
     pub bind: IpAddr,
     /// Port; 0 picks a free one.
     pub port: u16,
+    /// Certificate and key for encrypted connections; plain HTTP when left out.
+    pub tls: Option<TlsConfig>,
     /// Largest upload in bytes.
     pub max_upload_bytes: u64,
     /// Largest JSON body in bytes.
@@ -86,11 +92,22 @@ impl Default for ServerConfig {
             data: PathBuf::from("boathouse-data"),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 7700,
+            tls: None,
             max_upload_bytes: 64 << 30,
             max_body_bytes: 8 << 20,
             request_timeout_secs: 600,
         }
     }
+}
+
+/// `[server.tls]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file with the certificate, those that lead to its root after it.
+    pub cert: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
 }
 
 /// `[storage]`: where `primary` and `rescue` are; folders below `server.data` unless said otherwise.
@@ -144,6 +161,26 @@ pub struct PluginsConfig {
     pub sandbox: PluginHostConfig,
     /// Settings that a plugin reads, by `team/name`.
     pub settings: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// Whether a key is asked for even on loopback and while there is none.
+    pub required: bool,
+    /// Whether plugins of every team must be signed, so that a team without a public key cannot upload.
+    pub signatures_required: bool,
+    /// What is known of a team that writes plugins, by its name.
+    pub teams: BTreeMap<String, TeamConfig>,
+}
+
+/// `[auth.teams.NAME]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamConfig {
+    /// Its ed25519 key: every upload of the team must be signed with the private half.
+    pub public_key: PublicKey,
 }
 
 /// `[telemetry]`
@@ -245,13 +282,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if !self.server.bind.is_loopback() {
+        if let Some(team) = self.auth.teams.keys().find(|name| Team::new(name).is_none()) {
             return Err(invalid(
-                "server.bind",
-                &format!(
-                    "{} is not a loopback address; API keys do not exist yet, so only 127.0.0.1 or ::1 can be served",
-                    self.server.bind
-                ),
+                "auth.teams",
+                &format!("`{team}` is not a team's name: use lower-case letters, digits and hyphens"),
             ));
         }
         self.plugins
@@ -407,9 +441,17 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_served() {
-        let error = load("[server]\nbind = \"0.0.0.0\"\n", &[]).expect_err("open");
-        assert!(error.contains("loopback"), "{error}");
+    fn public_keys_of_teams_are_read_and_checked() {
+        let key = "A".repeat(43) + "=";
+        let team = |name: &str, key: &str| {
+            load(&format!("[auth.teams.{name}]\npublic_key = \"{key}\"\n"), &[])
+        };
+        let config = team("acme", &key).expect("a key");
+        assert_eq!(config.auth.teams["acme"].public_key.to_string(), key);
+        let error = team("acme", "AAAA").expect_err("too short");
+        assert!(error.contains("boathouse.toml:2") && error.contains("ed25519"), "{error}");
+        let error = team("Acme", &key).expect_err("a capital");
+        assert!(error.contains("Acme"), "{error}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) async fn run(
     config.server.port = arguments.port;
     let folder = config.server.data.clone();
     let host = Host::start(config, environment).await?;
-    let client = Client::new(&host.url());
+    let client = host.client();
     let started = Instant::now();
     println!(
         "Boathouse demo in {}, host at {}\n",

@@ -1,13 +1,18 @@
 //! A running host: the data folder held, the routes served, everything stopped in order.
 //!
 //! One process holds a data folder at a time, by a lock that the operating system drops when the
-//! process ends, however it ends. Beside the lock stands the address of the holder, so that the
-//! command line finds the host that is already there.
+//! process ends, however it ends. Beside the lock stand the address of the holder and the owner's token, so
+//! that the command line finds the host that is already there and may use it.
+//!
+//! With a certificate the host speaks TLS where it is told to listen, and HTTP on a loopback port of its own
+//! for the command line of its machine, which need not know the certificate's name.
+//!
+//! A host that listens beyond loopback has a key that may administer it, or does not start.
 
 use std::{
     fs::{File, TryLockError},
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,8 +22,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{App, OpenError},
-    config::{Config, Environment},
+    auth::{OwnerFile, Peer},
+    client::Client,
+    config::{Config, Environment, TlsConfig},
     http,
+    tls::{TlsError, TlsListener},
 };
 
 /// The host cannot start.
@@ -50,6 +58,27 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The network would reach a host that nobody can administer.
+    #[error(
+        "refusing to listen on {bind} without a key that has the scope `admin`; make one with `boathouse key create --admin --data {folder}`"
+    )]
+    NoKeys {
+        /// The address that is no loopback address.
+        bind: IpAddr,
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// Certificate and key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The owner's token cannot be written.
+    #[error("cannot write the owner's token into data folder {folder}")]
+    Token {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// What the data folder holds cannot be opened.
     #[error("cannot open what the buckets hold")]
     Open(#[from] OpenError),
@@ -59,8 +88,11 @@ pub enum StartError {
 pub struct Host {
     app: Arc<App>,
     address: SocketAddr,
+    /// Where programs of this machine find it over plain HTTP.
+    local: SocketAddr,
     stop: CancellationToken,
     server: TaskTracker,
+    _owner: OwnerFile,
     _lock: FolderLock,
 }
 
@@ -79,26 +111,26 @@ impl Host {
         };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let entrances = Entrances::open(listener, config.server.tls.as_ref()).await?;
+        let local = entrances.local;
         let app = App::open(config, environment).await?;
-        lock.publish(address);
+        check_exposure(&app, wanted.ip(), &folder)?;
+        let owner = OwnerFile::write(&folder, app.auth.owner_token())
+            .map_err(|source| StartError::Token { folder, source })?;
+        lock.publish(local);
         let stop = CancellationToken::new();
         let server = TaskTracker::new();
-        let stopped = stop.clone().cancelled_owned();
-        let routes = http::router(Arc::clone(&app));
-        server.spawn(async move {
-            if let Err(error) = axum::serve(listener, routes)
-                .with_graceful_shutdown(stopped)
-                .await
-            {
-                tracing::error!(%error, "the server ended");
-            }
-        });
+        entrances.serve(&app, &server, &stop);
+        let (worker, stopping) = (Arc::clone(&app), stop.clone());
+        server.spawn(async move { worker.auth.audit.run(stopping).await });
         server.close();
         Ok(Self {
             app,
             address,
+            local,
             stop,
             server,
+            _owner: owner,
             _lock: lock,
         })
     }
@@ -112,15 +144,106 @@ impl Host {
     /// Base of its URLs.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = match self.app.config.server.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
-    /// Stops tasks and the server, in this order, and lets go of the folder.
+    /// A client that may do everything here.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let token = self.app.auth.owner_token().clone();
+        Client::new(&format!("http://{}", self.local)).with_token(token)
+    }
+
+    /// Stops tasks and the server, in this order, writes what is left, and lets go of the folder.
     pub async fn stop(self) {
+        self.app.plugins.close();
         self.app.tasks.stop().await;
         self.stop.cancel();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server.wait()).await;
+        self.app.auth.audit.close().await;
     }
+}
+
+/// Where connections come in.
+struct Entrances {
+    plain: TcpListener,
+    encrypted: Option<TlsListener>,
+    /// Address of `plain`, as this machine reaches it.
+    local: SocketAddr,
+}
+
+impl Entrances {
+    async fn open(listener: TcpListener, tls: Option<&TlsConfig>) -> Result<Self, StartError> {
+        let own = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let fail = |source| StartError::Listen {
+            address: own,
+            source,
+        };
+        let (plain, encrypted) = match tls {
+            None => (listener, None),
+            Some(tls) => (
+                TcpListener::bind(own).await.map_err(fail)?,
+                Some(TlsListener::new(listener, tls)?),
+            ),
+        };
+        let mut local = plain.local_addr().map_err(fail)?;
+        if local.ip().is_unspecified() {
+            local.set_ip(match local.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Ok(Self {
+            plain,
+            encrypted,
+            local,
+        })
+    }
+
+    fn serve(self, app: &Arc<App>, server: &TaskTracker, stop: &CancellationToken) {
+        let routes = http::router(Arc::clone(app));
+        let plain = routes.clone().into_make_service_with_connect_info::<Peer>();
+        let stopped = stop.clone().cancelled_owned();
+        let serving = axum::serve(self.plain, plain).with_graceful_shutdown(stopped);
+        server.spawn(ended(serving.into_future()));
+        if let Some(encrypted) = self.encrypted {
+            let routes = routes.into_make_service_with_connect_info::<Peer>();
+            let stopped = stop.clone().cancelled_owned();
+            let serving = axum::serve(encrypted, routes).with_graceful_shutdown(stopped);
+            server.spawn(ended(serving.into_future()));
+        }
+    }
+}
+
+async fn ended(serving: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the server ended");
+    }
+}
+
+/// That a host which the network reaches has a key that may administer it.
+fn check_exposure(app: &App, bind: IpAddr, folder: &Path) -> Result<(), StartError> {
+    if bind.is_loopback() {
+        return Ok(());
+    }
+    if !app.auth.has_admin() {
+        return Err(StartError::NoKeys {
+            bind,
+            folder: folder.to_owned(),
+        });
+    }
+    if app.config.server.tls.is_some() {
+        return Ok(());
+    }
+    tracing::warn!(
+        %bind,
+        "the network reaches this host and nothing is encrypted: whoever listens on the wire can copy keys; set server.tls, or put a proxy with TLS in front"
+    );
+    Ok(())
 }
 
 /// The lock on a data folder and the address beside it.

@@ -5,27 +5,35 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
-    http::{Method, StatusCode},
+    http::StatusCode,
     middleware,
     response::{IntoResponse as _, Response},
     routing::get,
 };
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, problem::Problem, request_id};
+use crate::{app::App, auth, problem::Problem, request_id};
 
+mod audit;
 mod buckets;
 mod datasets;
 mod evalsets;
 mod health;
 mod indexes;
 mod ingest;
+mod keys;
 mod lineage;
+mod metrics;
 mod plugins;
 mod promotions;
+mod replay;
 mod search;
+mod shadow;
 mod tasks;
 mod trials;
 
@@ -38,9 +46,27 @@ pub(crate) type AppState = axum::extract::State<Arc<App>>;
         title = "Boathouse",
         description = "Self-tuning vector lakehouse with pluggable judgement. Errors are RFC 9457 problem documents with a stable `code`."
     ),
-    components(schemas(Problem))
+    components(schemas(Problem)),
+    modifiers(&BearerKey),
+    security(("key" = []))
 )]
 struct Api;
+
+/// How a client says who it is.
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("A key, `bh_...`; not asked for on loopback while there is none."))
+                .build(),
+        );
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("key", scheme);
+    }
+}
 
 /// All routes of a host.
 pub fn router(app: Arc<App>) -> Router {
@@ -66,7 +92,7 @@ pub fn router(app: Arc<App>) -> Router {
     bounded
         .merge(uploads.layer(DefaultBodyLimit::disable()))
         .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::layer))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(request_id::layer))
         .with_state(app)
@@ -89,6 +115,11 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::me))
+        .routes(routes!(audit::read))
         .routes(routes!(buckets::list))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::show, datasets::delete))
@@ -101,12 +132,21 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(trials::journal, trials::run))
         .routes(routes!(trials::best))
         .routes(routes!(trials::autotune))
+        .routes(routes!(replay::show))
         .routes(routes!(promotions::promote))
         .routes(routes!(promotions::rollback))
         .routes(routes!(promotions::list))
         .routes(routes!(promotions::history))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
+        .routes(routes!(plugins::upload))
+        .routes(routes!(plugins::version, plugins::life::delete))
+        .routes(routes!(plugins::life::activate))
+        .routes(routes!(plugins::life::rollback))
+        .routes(routes!(plugins::life::deactivate))
+        .routes(routes!(plugins::events::all))
+        .routes(routes!(plugins::events::of))
+        .routes(routes!(shadow::begin, shadow::end, shadow::show))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::cancel))
@@ -131,15 +171,6 @@ async fn unknown_route(request: Request) -> Problem {
     Problem::not_found(
         "unknown_route",
         format!("there is no route `{path}`; `GET /openapi.json` lists them"),
-    )
-}
-
-async fn wrong_method(method: Method, request: Request) -> Problem {
-    let path: String = request.uri().path().chars().take(200).collect();
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "wrong_method",
-        format!("`{path}` does not take {method}; `GET /openapi.json` lists what it takes"),
     )
 }
 

@@ -7,6 +7,7 @@
 
 pub mod adapters;
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -15,10 +16,13 @@ mod extract;
 pub mod host;
 pub mod http;
 pub mod indexes;
+mod metrics;
 pub mod plugins;
 pub mod problem;
+pub mod replay;
 mod request_id;
 mod system;
 pub mod tasks;
+mod tls;
 pub mod tune;
 mod url;

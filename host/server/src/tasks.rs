@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{problem::Problem, request_id};
+use crate::{auth, problem::Problem, request_id};
 
 /// Finished tasks that are remembered.
 const KEPT: usize = 500;
@@ -63,6 +63,9 @@ pub struct TaskView {
     pub kind: String,
     /// What it works on.
     pub subject: String,
+    /// Who asked for it: `anonymous`, `owner`, or the name and id of a key.
+    #[serde(default)]
+    pub by: String,
     /// Where it stands.
     pub state: TaskState,
     /// How far it is.
@@ -176,6 +179,40 @@ impl TaskContext {
     }
 }
 
+/// Starts work that belongs to the host and not to a client: no list shows it, nobody cancels it, and the
+/// host waits for its end when it stops. Clones are the same.
+#[derive(Clone)]
+pub struct Background {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    /// Starts work; it has to end soon after [`Self::stopping`] fires.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(request_id::carried(work));
+    }
+
+    /// Fires when the host stops.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs work to its end, also when the caller goes away half-way: for changes that must not stop
+    /// between two of their steps.
+    ///
+    /// # Errors
+    /// The work's own problem; 500 when it panics.
+    pub async fn settle<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let settled = self.tracker.spawn(request_id::carried(work)).await;
+        settled.unwrap_or_else(|_| Err(panicked()))
+    }
+}
+
 /// All tasks of this host.
 pub struct Tasks {
     clock: Arc<dyn Clock>,
@@ -196,6 +233,15 @@ impl Tasks {
         }
     }
 
+    /// The way to start work that is no task of a client.
+    #[must_use]
+    pub fn background(&self) -> Background {
+        Background {
+            tracker: self.tracker.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
     /// Starts work and returns its task at once.
     pub fn start<F, W>(&self, kind: &str, subject: &str, work: W) -> TaskView
     where
@@ -209,6 +255,7 @@ impl Tasks {
                     id: id.clone(),
                     kind: kind.to_owned(),
                     subject: subject.to_owned(),
+                    by: auth::current_caller(),
                     state: TaskState::Running,
                     progress: Progress::default(),
                     started_at: self.clock.now(),
@@ -423,6 +470,26 @@ mod tests {
             .collect();
         assert_eq!(names, ["step", "end"]);
         assert!(tasks.events_after(&id, 2).await.expect("known").is_empty());
+    }
+
+    #[tokio::test]
+    async fn background_work_ends_though_its_caller_went_away_and_before_the_host_stops() {
+        let tasks = tasks();
+        let background = tasks.background();
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        let (done, seen) = tokio::sync::oneshot::channel();
+        let mut work = Box::pin(background.settle(async move {
+            let _ = gate.await;
+            let _ = done.send(());
+            Ok(())
+        }));
+        assert!(futures::poll!(&mut work).is_pending());
+        drop(work);
+        let _ = go.send(());
+        tasks.stop().await;
+        assert!(seen.await.is_ok(), "the work ended before `stop` returned");
+        let panicked = background.settle::<()>(async { panic!("boom") }).await;
+        assert_eq!(panicked.expect_err("panic").status, 500);
     }
 
     #[tokio::test]

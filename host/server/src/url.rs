@@ -10,7 +10,9 @@ pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-fn encode(text: &str) -> String {
+/// A text with everything but unreserved characters percent-encoded.
+#[must_use]
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

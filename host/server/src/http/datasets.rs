@@ -8,6 +8,7 @@ use boathouse_types::{BucketName, DatasetName, Evidence, PluginRef, Scope, Times
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth::Caller,
     extract::{Path, Query},
     http::AppState,
     problem::Problem,
@@ -99,8 +100,12 @@ fn summary(dataset: &DatasetManifest) -> Option<DatasetSummary> {
 
 /// List datasets.
 #[utoipa::path(get, path = "/datasets", responses((status = 200, body = DatasetList)))]
-pub(crate) async fn list(State(app): AppState) -> Result<Json<DatasetList>, Problem> {
-    let datasets = app.datasets.list().await?;
+pub(crate) async fn list(
+    State(app): AppState,
+    caller: Caller,
+) -> Result<Json<DatasetList>, Problem> {
+    let mut datasets = app.datasets.list().await?;
+    datasets.retain(|dataset| caller.reaches_dataset(dataset.name.as_str()));
     Ok(Json(DatasetList {
         datasets: datasets.iter().filter_map(summary).collect(),
     }))

@@ -6,6 +6,7 @@ use axum::{extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth::{Caller, reach},
     extract::{Json, Query},
     http::{AppState, tasks::accepted},
     problem::Problem,
@@ -31,8 +32,10 @@ pub(crate) struct EvalSetList {
 #[utoipa::path(get, path = "/vectors/evalsets", params(OfIndex), responses((status = 200, body = EvalSetList), (status = 404, body = Problem)))]
 pub(crate) async fn list(
     State(app): AppState,
+    caller: Caller,
     Query(query): Query<OfIndex>,
 ) -> Result<axum::Json<EvalSetList>, Problem> {
+    reach::may_use_index(&app, &caller, &query.index)?;
     let index = app.indexes.get(&query.index)?;
     let evalsets = tune::evalsets(&index).await?;
     Ok(axum::Json(EvalSetList { evalsets }))
@@ -45,8 +48,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(app): AppState,
+    caller: Caller,
     Json(spec): Json<EvalSetSpec>,
 ) -> Result<Response, Problem> {
+    reach::may_use_index(&app, &caller, spec.index.as_str())?;
     let index = app.indexes.get(spec.index.as_str())?;
     let turn = tune::take_turn(&index)?;
     let worker = Arc::clone(&app);

@@ -3,7 +3,12 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 
-use crate::http::AppState;
+use crate::{
+    app::App,
+    auth::{Caller, Scope},
+    http::AppState,
+    plugins::State as PluginState,
+};
 
 /// Whether the process runs and whether its parts do.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -12,6 +17,7 @@ pub(crate) struct Readiness {
     ready: bool,
     /// Version of this program.
     version: &'static str,
+    /// Empty for who may not read everything.
     components: Vec<Component>,
 }
 
@@ -33,7 +39,10 @@ pub(crate) async fn live() -> StatusCode {
 
 /// Whether each part of the host is ready.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(crate) async fn ready(State(app): AppState) -> (StatusCode, Json<Readiness>) {
+pub(crate) async fn ready(
+    State(app): AppState,
+    caller: Caller,
+) -> (StatusCode, Json<Readiness>) {
     let mut components = Vec::new();
     for bucket in app.buckets.list() {
         let health = bucket.children("indexes").await;
@@ -60,9 +69,13 @@ pub(crate) async fn ready(State(app): AppState) -> (StatusCode, Json<Readiness>)
     components.push(Component {
         name: "plugins".to_owned(),
         ready: true,
-        detail: format!("{} active", app.plugins.list().len()),
+        detail: plugins(&app),
     });
     let ready = components.iter().all(|component| component.ready);
+    if !caller.has(&Scope::Read) || caller.is_restricted() {
+        // A probe without a key learns whether the host is ready, and neither names of data nor paths.
+        components.clear();
+    }
     let status = if ready {
         StatusCode::OK
     } else {
@@ -76,4 +89,14 @@ pub(crate) async fn ready(State(app): AppState) -> (StatusCode, Json<Readiness>)
             components,
         }),
     )
+}
+
+/// How many versions serve, and whether one of them is suspended: the host answers nevertheless.
+fn plugins(app: &App) -> String {
+    let versions = app.plugins.versions();
+    let active = versions.iter().filter(|v| v.state == PluginState::Active).count();
+    match versions.iter().filter(|v| v.suspended.is_some()).count() {
+        0 => format!("{active} active"),
+        suspended => format!("{active} active, {suspended} suspended"),
+    }
 }

@@ -6,6 +6,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 
 use crate::{
+    auth::Caller,
     extract::{Json, Path},
     http::{AppState, tasks::accepted},
     indexes::{IndexSpec, IndexView, create as creation},
@@ -21,14 +22,13 @@ pub(crate) struct IndexList {
 
 /// List indexes.
 #[utoipa::path(get, path = "/vectors/indexes", responses((status = 200, body = IndexList)))]
-pub(crate) async fn list(State(app): AppState) -> axum::Json<IndexList> {
+pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<IndexList> {
+    let mut indexes = app.indexes.list();
+    indexes.retain(|index| {
+        caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset))
+    });
     axum::Json(IndexList {
-        indexes: app
-            .indexes
-            .list()
-            .iter()
-            .map(|index| index.view())
-            .collect(),
+        indexes: indexes.iter().map(|index| index.view()).collect(),
     })
 }
 
@@ -39,8 +39,11 @@ pub(crate) async fn list(State(app): AppState) -> axum::Json<IndexList> {
 )]
 pub(crate) async fn create(
     State(app): AppState,
+    caller: Caller,
     Json(spec): Json<IndexSpec>,
 ) -> Result<Response, Problem> {
+    caller.may_use_dataset(spec.dataset.as_str())?;
+    caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
     let name = spec.name.clone();
     let reservation = app.indexes.reserve(&name, &spec.dataset)?;
     let plan = creation::plan(&app, spec).await?;

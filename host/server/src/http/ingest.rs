@@ -23,6 +23,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     app::App,
+    auth::Caller,
     extract::Query,
     http::{
         AppState,
@@ -99,14 +100,16 @@ impl IngestView {
 )]
 pub(crate) async fn file(
     State(app): AppState,
+    caller: Caller,
     Query(query): Query<FileQuery>,
     request: Request,
 ) -> Result<Response, Problem> {
+    caller.may_use_dataset(query.dataset.as_str())?;
     if let Some(bucket) = &query.bucket {
         app.buckets.get(bucket)?;
     }
     let (path, name) = spool(&app, request).await?;
-    let context = app.ingest_context()?;
+    let context = app.ingest_context(&query.dataset);
     let request = IngestRequest {
         label: query.label.or(name).unwrap_or_else(|| "upload".to_owned()),
         dataset: query.dataset,

@@ -6,6 +6,7 @@ use boathouse_types::{BucketName, IndexName};
 use serde::Serialize;
 
 use crate::{
+    auth::Caller,
     extract::{Json, Path},
     http::AppState,
     indexes::ServingView,
@@ -64,8 +65,11 @@ pub(crate) async fn rollback(
 
 /// What serves each index, over all buckets.
 #[utoipa::path(get, path = "/vectors/promotions", responses((status = 200, body = ServedList)))]
-pub(crate) async fn list(State(app): AppState) -> axum::Json<ServedList> {
-    let indexes = app.indexes.list();
+pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<ServedList> {
+    let mut indexes = app.indexes.list();
+    indexes.retain(|index| {
+        caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset))
+    });
     let promotions = indexes.iter().map(|index| {
         let view = index.view();
         ServedIndex {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
+    auth::{Caller, reach},
     extract::Path,
     http::AppState,
     problem::Problem,
@@ -40,27 +41,32 @@ pub(crate) fn accepted(view: TaskView) -> Response {
 
 /// List tasks.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = TaskList)))]
-pub(crate) async fn list(State(app): AppState) -> Json<TaskList> {
-    Json(TaskList {
-        tasks: app.tasks.list(),
-    })
+pub(crate) async fn list(State(app): AppState, caller: Caller) -> Json<TaskList> {
+    let mut tasks = app.tasks.list();
+    tasks.retain(|task| reach::sees_task(&caller, task));
+    Json(TaskList { tasks })
 }
 
 /// Show a task.
 #[utoipa::path(get, path = "/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
 pub(crate) async fn show(
     State(app): AppState,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<TaskView>, Problem> {
-    app.tasks.get(&id).map(Json)
+    let task = app.tasks.get(&id)?;
+    reach::may_see_task(&caller, &task)?;
+    Ok(Json(task))
 }
 
 /// Ask a task to stop.
 #[utoipa::path(post, path = "/tasks/{id}/cancel", params(("id" = String, Path)), responses((status = 202, body = TaskView), (status = 404, body = Problem)))]
 pub(crate) async fn cancel(
     State(app): AppState,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
+    reach::may_stop_task(&caller, &app.tasks.get(&id)?)?;
     app.tasks.cancel(&id).map(accepted)
 }
 
@@ -68,10 +74,11 @@ pub(crate) async fn cancel(
 #[utoipa::path(get, path = "/tasks/{id}/events", params(("id" = String, Path)), responses((status = 200, content_type = "text/event-stream"), (status = 404, body = Problem)))]
 pub(crate) async fn events(
     State(app): AppState,
+    caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    app.tasks.get(&id)?;
+    reach::may_see_task(&caller, &app.tasks.get(&id)?)?;
     let last = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.parse().ok())
