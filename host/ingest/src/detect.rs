@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use boathouse_types::{Finding, JudgementError, PluginRef, TableSample};
+use boathouse_types::{Finding, Judged, JudgementCause, JudgementError, PluginRef, TableSample};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +18,11 @@ const MESSAGE_BYTES: usize = 500;
 /// Someone who can tell which columns hold personal data.
 #[async_trait]
 pub trait PiiDetector: Send + Sync {
-    /// Who answers.
-    fn identity(&self) -> PluginRef;
-
     /// Looks at the sample of a table.
     ///
     /// # Errors
-    /// When no answer could be had.
-    async fn detect(&self, table: &TableSample) -> Result<Vec<Finding>, JudgementError>;
+    /// When no answer could be had; it names who was asked.
+    async fn detect(&self, table: &TableSample) -> Result<Judged<Vec<Finding>>, JudgementError>;
 }
 
 /// What happens when a detector fails.
@@ -95,14 +92,15 @@ pub(crate) async fn ask(
     on_failure: OnDetectorFailure,
     table: &TableSample,
 ) -> Result<Detection, IngestError> {
-    let answers = detectors.iter().map(|detector| async {
-        let answer = detector.detect(table).await;
-        (detector.identity(), answer)
-    });
+    let answers = detectors.iter().map(|detector| detector.detect(table));
     let mut detection = Detection::default();
-    for (detector, answer) in join_all(answers).await {
+    for answer in join_all(answers).await {
+        let (detector, findings) = match answer {
+            Ok(judged) => (judged.by.clone(), believe(judged, table)),
+            Err(error) => (error.plugin.clone(), Err(error)),
+        };
         detection.asked.push(detector.clone());
-        match answer.and_then(|findings| believe(findings, table, &detector)) {
+        match findings {
             Ok(findings) => merge(&mut detection.findings, findings, &detector, table),
             Err(error) if on_failure == OnDetectorFailure::Refuse => {
                 return Err(IngestError::DetectorFailed(shortened(error)));
@@ -121,10 +119,10 @@ pub(crate) async fn ask(
 
 /// Refuses findings that cannot be about this table.
 fn believe(
-    findings: Vec<Finding>,
+    judged: Judged<Vec<Finding>>,
     table: &TableSample,
-    detector: &PluginRef,
 ) -> Result<Vec<Finding>, JudgementError> {
+    let findings = judged.answer;
     let unsound = findings.iter().find_map(|finding| {
         if finding.column as usize >= table.columns.len() {
             return Some(format!(
@@ -145,7 +143,8 @@ fn believe(
     match unsound {
         None => Ok(findings),
         Some(what) => Err(JudgementError {
-            plugin: detector.clone(),
+            plugin: judged.by,
+            cause: JudgementCause::Failed,
             message: format!("it answered with an impossible finding: {what}"),
         }),
     }
@@ -208,18 +207,19 @@ pub(crate) mod tests {
 
     #[async_trait]
     impl PiiDetector for Fixed {
-        fn identity(&self) -> PluginRef {
-            PluginRef {
+        async fn detect(&self, _: &TableSample) -> Result<Judged<Vec<Finding>>, JudgementError> {
+            let by = PluginRef {
                 name: self.0.to_owned(),
                 version: "1.0.0".to_owned(),
+            };
+            match self.1.clone() {
+                Ok(answer) => Ok(Judged { by, answer }),
+                Err(message) => Err(JudgementError {
+                    plugin: by,
+                    cause: JudgementCause::Failed,
+                    message,
+                }),
             }
-        }
-
-        async fn detect(&self, _: &TableSample) -> Result<Vec<Finding>, JudgementError> {
-            self.1.clone().map_err(|message| JudgementError {
-                plugin: self.identity(),
-                message,
-            })
         }
     }
 

@@ -1,69 +1,158 @@
 //! Plugins in the shape in which the rooms want their judgements.
+//!
+//! A [`Judge`] stands for a place and not for a plugin: at each question it finds out anew who serves
+//! there. So a swap in the middle of a run takes effect at the next question, and every answer names the
+//! version that gave it. Where that version is suspended, the plugin of the house answers; a detector has
+//! no stand-in of another name, because a finding that is missing must not look like one that was sought:
+//! it fails, and the dataset says so.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use boathouse_ingest::PiiDetector;
-use boathouse_plugins::{Plugin, PluginError};
+use boathouse_plugins::{Cause, Plugin, PluginError};
 use boathouse_tuning::{Proposer, Scorer};
 use boathouse_types::{
-    Finding, JudgementError, Objective, PluginRef, Proposal, ProposalContext, TableSample, Trial,
-    Verdict,
+    Finding, Judged, JudgementCause, JudgementError, Objective, PluginRef, Proposal,
+    ProposalContext, TableSample, Trial, Verdict,
 };
+use futures::{FutureExt as _, future::BoxFuture};
 
-/// A plugin that answers for a room.
+use crate::plugins::{Registry, Says, Spot, Turn, shadow::Exchange};
+
+/// What serves at a place, as a room asks it.
 #[derive(Clone)]
-pub struct Judge(pub Plugin);
+pub struct Judge {
+    registry: Arc<Registry>,
+    spot: Spot,
+}
 
 impl Judge {
-    fn failed(&self, error: &PluginError) -> JudgementError {
-        JudgementError {
-            plugin: self.0.identity().clone(),
-            message: error.to_string(),
+    pub(crate) fn new(registry: Arc<Registry>, spot: Spot) -> Self {
+        Self { registry, spot }
+    }
+
+    /// Puts a question to what serves, or to the plugin of the house in its place.
+    async fn answered<'a, T>(
+        &self,
+        ask: impl Fn(Plugin) -> BoxFuture<'a, Result<T, PluginError>> + Send + Sync,
+    ) -> Result<(Judged<T>, Duration), JudgementError> {
+        let Some(turn) = self.registry.turn(&self.spot) else {
+            return self.house(None, ask).await;
+        };
+        if !turn.health.is_suspended() {
+            let began = Instant::now();
+            let outcome = ask(Plugin::clone(&turn.lease)).await;
+            let took = began.elapsed();
+            self.note(&turn, &outcome);
+            match outcome {
+                Ok(answer) => {
+                    let by = turn.lease.identity().clone();
+                    return Ok((Judged { by, answer }, took));
+                }
+                Err(error) if !turn.health.is_suspended() => {
+                    return Err(failed(turn.lease.identity(), &error));
+                }
+                Err(_) => {}
+            }
         }
+        self.house(Some(turn.plugin), ask).await
+    }
+
+    /// Counts how the call went; the third failure in a row is the last one.
+    fn note<T>(&self, turn: &Turn, outcome: &Result<T, PluginError>) {
+        let kind = self.spot.kind();
+        if turn.lease.digest() == self.registry.house(kind).digest() {
+            return;
+        }
+        if turn.health.note(Says::of(outcome)) {
+            let reason = outcome.as_ref().err().map(PluginError::to_string);
+            let reason = reason.unwrap_or_default();
+            self.registry.suspend(kind, turn.plugin.clone(), reason);
+        }
+    }
+
+    /// Asks the plugin of the house, unless this is about a detector of another name.
+    async fn house<'a, T>(
+        &self,
+        suspended: Option<PluginRef>,
+        ask: impl Fn(Plugin) -> BoxFuture<'a, Result<T, PluginError>> + Send + Sync,
+    ) -> Result<(Judged<T>, Duration), JudgementError> {
+        let house = self.registry.house(self.spot.kind()).clone();
+        let by = house.identity().clone();
+        if let Some(name) = self.spot.detector().filter(|name| *name != by.name) {
+            return Err(JudgementError {
+                plugin: suspended.unwrap_or_else(|| PluginRef {
+                    name: name.to_owned(),
+                    version: String::new(),
+                }),
+                cause: JudgementCause::Failed,
+                message: "it was not asked: it is suspended after failures in a row, or was just deactivated; activate a version that works".to_owned(),
+            });
+        }
+        let began = Instant::now();
+        match ask(house).await {
+            Ok(answer) => Ok((Judged { by, answer }, began.elapsed())),
+            Err(error) => Err(failed(&by, &error)),
+        }
+    }
+}
+
+fn failed(plugin: &PluginRef, error: &PluginError) -> JudgementError {
+    JudgementError {
+        plugin: plugin.clone(),
+        cause: match error.cause() {
+            Cause::Overloaded => JudgementCause::Overloaded,
+            Cause::Declined => JudgementCause::Declined,
+            _ => JudgementCause::Failed,
+        },
+        message: error.to_string(),
     }
 }
 
 #[async_trait]
 impl Proposer for Judge {
-    fn identity(&self) -> PluginRef {
-        self.0.identity().clone()
-    }
-
-    async fn propose(&self, context: ProposalContext) -> Result<Proposal, JudgementError> {
-        self.0
-            .propose(&context)
-            .await
-            .map_err(|error| self.failed(&error))
+    async fn propose(&self, context: ProposalContext) -> Result<Judged<Proposal>, JudgementError> {
+        let context = &context;
+        let ask = |plugin: Plugin| async move { plugin.propose(context).await }.boxed();
+        let (judged, took) = self.answered(ask).await?;
+        let exchange = Exchange::Proposal(context, &judged.answer);
+        self.registry.shadows.observe(&judged.by, exchange, took);
+        Ok(judged)
     }
 }
 
 #[async_trait]
 impl Scorer for Judge {
-    fn identity(&self) -> PluginRef {
-        self.0.identity().clone()
-    }
-
     async fn evaluate(
         &self,
         trials: &[Trial],
         objective: &Objective,
-    ) -> Result<Vec<Verdict>, JudgementError> {
-        self.0
-            .evaluate(trials, objective)
-            .await
-            .map_err(|error| self.failed(&error))
+    ) -> Result<Judged<Vec<Verdict>>, JudgementError> {
+        let ask = |plugin: Plugin| async move { plugin.evaluate(trials, objective).await }.boxed();
+        let (judged, took) = self.answered(ask).await?;
+        let exchange = Exchange::Scoring(trials, objective, &judged.answer);
+        self.registry.shadows.observe(&judged.by, exchange, took);
+        Ok(judged)
     }
 }
 
 #[async_trait]
 impl PiiDetector for Judge {
-    fn identity(&self) -> PluginRef {
-        self.0.identity().clone()
+    async fn detect(&self, table: &TableSample) -> Result<Judged<Vec<Finding>>, JudgementError> {
+        let ask = |plugin: Plugin| async move { plugin.detect(table).await }.boxed();
+        let (judged, took) = self.answered(ask).await?;
+        let exchange = Exchange::Detection(table, &judged.answer);
+        self.registry.shadows.observe(&judged.by, exchange, took);
+        Ok(judged)
     }
+}
 
-    async fn detect(&self, table: &TableSample) -> Result<Vec<Finding>, JudgementError> {
-        self.0
-            .detect(table)
-            .await
-            .map_err(|error| self.failed(&error))
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("spot", &self.spot).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use boathouse_types::{JudgementError, NameError};
+use boathouse_types::NameError;
 use serde::{Deserialize, Serialize};
 
 use crate::request_id;
@@ -35,6 +35,10 @@ pub struct Problem {
     /// Single fields that are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// With `check_failed`: every check of the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<boathouse_plugins::CheckReport>)]
+    pub report: Option<serde_json::Value>,
 }
 
 /// One wrong field of a request.
@@ -58,6 +62,7 @@ impl Problem {
             detail: detail.into(),
             request_id: request_id::current(),
             errors: Vec::new(),
+            report: None,
         }
     }
 
@@ -171,11 +176,6 @@ impl From<NameError> for Problem {
     }
 }
 
-impl From<JudgementError> for Problem {
-    fn from(error: JudgementError) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string())
-    }
-}
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {

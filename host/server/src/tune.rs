@@ -15,6 +15,7 @@ use crate::{
     adapters::Judge,
     app::App,
     indexes::{IndexView, LiveIndex},
+    plugins::Place,
     problem::Problem,
     tasks::TaskContext,
 };
@@ -301,7 +302,7 @@ pub async fn run_trial(
 /// What a run needs, checked.
 ///
 /// # Errors
-/// 422 for impossible bounds or budgets; 503 when a plugin is missing.
+/// 422 for impossible bounds or budgets.
 pub fn autotune_request(
     app: &App,
     index: &LiveIndex,
@@ -321,10 +322,10 @@ pub fn autotune_request(
         strategy: match spec.strategy {
             StrategyName::Grid => Strategy::Grid,
             StrategyName::Proposer => {
-                Strategy::Proposer(Arc::new(judge(app, PluginKind::Proposer)?))
+                Strategy::Proposer(Arc::new(judge(app, PluginKind::Proposer, index)))
             }
         },
-        scorer: Arc::new(judge(app, PluginKind::Scoring)?),
+        scorer: Arc::new(judge(app, PluginKind::Scoring, index)),
         objective: index.meta.objective.clone(),
         bounds,
         serving: index.serving().served.config,
@@ -334,8 +335,9 @@ pub fn autotune_request(
     })
 }
 
-fn judge(app: &App, kind: PluginKind) -> Result<Judge, Problem> {
-    app.plugins.of(kind).cloned().map(Judge)
+fn judge(app: &App, kind: PluginKind, index: &LiveIndex) -> Judge {
+    let place = Place::Index(index.meta.name.clone());
+    app.plugins.judge(kind, place)
 }
 
 /// Runs trials until a budget ends.
@@ -385,7 +387,7 @@ pub async fn autotune(
 /// 404 for an empty journal; the scoring plugin's failure.
 pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best, Problem> {
     let journal = index.tuner.journal().read().await?;
-    let scorer = judge(app, PluginKind::Scoring)?;
+    let scorer = judge(app, PluginKind::Scoring, index);
     Ok(best(
         &index.meta.name,
         &journal.trials,

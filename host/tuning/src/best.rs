@@ -133,13 +133,14 @@ async fn by_score(
     if trials.is_empty() {
         return Ok(None);
     }
-    let verdicts = verdicts(scorer, trials, objective).await?;
+    let judged = verdicts(scorer, trials, objective).await?;
+    let verdicts = judged.answer;
     Ok(highest_score(trials, &verdicts).map(|(at, feasible)| Best {
         trial: trials[at].clone(),
         by: BestBy::Pareto,
         feasible,
         verdict: Some(verdicts[at].clone()),
-        scored_by: Some(scorer.identity()),
+        scored_by: Some(judged.by),
         reason: if feasible {
             "highest score of the feasible trials".to_owned()
         } else {

@@ -1,12 +1,13 @@
 //! Judgements that this room asks for, and how far they are believed.
 //!
-//! The traits are implemented over plugins by the server and natively in tests. What comes back is
-//! foreign: [`verdicts`] lets nothing through that has the wrong length or a score that is not a
+//! The traits are implemented over plugins by the server and natively in tests. Each answer says who gave
+//! it, because that may change from one question to the next. What comes back is foreign: [`verdicts`] lets nothing through that has the wrong length or a score that is not a
 //! number, and [`shortfall`] is the host's own reading of an objective, which no plugin can overrule.
 
 use async_trait::async_trait;
 use boathouse_types::{
-    IndexConfig, JudgementError, Objective, PluginRef, Proposal, ProposalContext, Trial, Verdict,
+    IndexConfig, Judged, JudgementCause, JudgementError, Objective, Proposal, ProposalContext,
+    Trial, Verdict,
 };
 
 use crate::promotions::Served;
@@ -14,23 +15,19 @@ use crate::promotions::Served;
 /// Decides which configuration to try next.
 #[async_trait]
 pub trait Proposer: Send + Sync {
-    /// Who answers.
-    fn identity(&self) -> PluginRef;
-    /// One proposal; equal contexts give equal proposals.
-    async fn propose(&self, context: ProposalContext) -> Result<Proposal, JudgementError>;
+    /// One proposal; equal contexts put to the same version give equal proposals.
+    async fn propose(&self, context: ProposalContext) -> Result<Judged<Proposal>, JudgementError>;
 }
 
 /// Decides which trial is best.
 #[async_trait]
 pub trait Scorer: Send + Sync {
-    /// Who answers.
-    fn identity(&self) -> PluginRef;
     /// One verdict per trial, in their order.
     async fn evaluate(
         &self,
         trials: &[Trial],
         objective: &Objective,
-    ) -> Result<Vec<Verdict>, JudgementError>;
+    ) -> Result<Judged<Vec<Verdict>>, JudgementError>;
 }
 
 /// Asks a scorer and checks its answer.
@@ -41,8 +38,9 @@ pub async fn verdicts(
     scorer: &dyn Scorer,
     trials: &[Trial],
     objective: &Objective,
-) -> Result<Vec<Verdict>, JudgementError> {
-    let verdicts = scorer.evaluate(trials, objective).await?;
+) -> Result<Judged<Vec<Verdict>>, JudgementError> {
+    let judged = scorer.evaluate(trials, objective).await?;
+    let verdicts = &judged.answer;
     let fault = if verdicts.len() == trials.len() {
         verdicts
             .iter()
@@ -56,9 +54,10 @@ pub async fn verdicts(
         ))
     };
     match fault {
-        None => Ok(verdicts),
+        None => Ok(judged),
         Some(message) => Err(JudgementError {
-            plugin: scorer.identity(),
+            plugin: judged.by,
+            cause: JudgementCause::Failed,
             message,
         }),
     }
@@ -119,28 +118,28 @@ pub fn champion_position(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{LinearScorer, trial};
+    use crate::testing::{plugin, trial};
     use boathouse_types::Interval;
 
     struct Broken(Vec<f64>);
 
     #[async_trait]
     impl Scorer for Broken {
-        fn identity(&self) -> PluginRef {
-            LinearScorer.identity()
-        }
         async fn evaluate(
             &self,
             _: &[Trial],
             _: &Objective,
-        ) -> Result<Vec<Verdict>, JudgementError> {
+        ) -> Result<Judged<Vec<Verdict>>, JudgementError> {
             let verdict = |score: &f64| Verdict {
                 feasible: true,
                 front: 0,
                 score: *score,
                 reason: None,
             };
-            Ok(self.0.iter().map(verdict).collect())
+            Ok(Judged {
+                by: plugin("tests/broken"),
+                answer: self.0.iter().map(verdict).collect(),
+            })
         }
     }
 
@@ -156,6 +155,7 @@ mod tests {
                 .await
                 .unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
+            assert_eq!(error.plugin, plugin("tests/broken"));
         }
     }
 

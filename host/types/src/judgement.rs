@@ -69,14 +69,37 @@ impl fmt::Display for PluginRef {
     }
 }
 
+/// An answer and who gave it. What answers may change between two questions of one run, so an answer
+/// carries its author instead of leaving that to be looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged<T> {
+    /// Who answered.
+    pub by: PluginRef,
+    /// What was answered.
+    pub answer: T,
+}
+
 /// A judgement could not be had. The caller decides whether to go on without it, and says so.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{plugin}: {message}")]
 pub struct JudgementError {
     /// Who was asked.
     pub plugin: PluginRef,
+    /// What the caller can make of it.
+    pub cause: JudgementCause,
     /// What went wrong, for a person.
     pub message: String,
+}
+
+/// Why there is no judgement, by what a caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgementCause {
+    /// Ask again later: nobody was asked, because too many calls run and wait.
+    Overloaded,
+    /// Ask another question: the plugin is healthy and does not answer this one.
+    Declined,
+    /// Have the plugin mended, or another one serve: it did not answer as its contract demands.
+    Failed,
 }
 
 /// What a good configuration is for the owner of an index.
@@ -145,7 +168,7 @@ impl Knob {
 }
 
 /// The index that is being tuned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct IndexFacts {
     /// Its name.
     pub name: String,

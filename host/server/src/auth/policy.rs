@@ -235,6 +235,7 @@ const RULES: &[Rule] = &[
     get("/plugins/{kind}/{team}/{name}/versions/{version}", PLUGINS_READ, Touches::Everything),
     get("/plugins/{kind}/{team}/{name}/events", PLUGINS_READ, Touches::Everything),
     plugins("POST", "/plugins/{kind}/{team}/{name}/versions"),
+    get("/plugins/{kind}/{team}/{name}/versions/{version}", PLUGINS_READ, Touches::Everything),
     plugins("DELETE", "/plugins/{kind}/{team}/{name}/versions/{version}"),
     plugins("POST", "/plugins/{kind}/{team}/{name}/versions/{version}/activate"),
     plugins("POST", "/plugins/{kind}/{team}/{name}/versions/{version}/shadow"),

@@ -6,6 +6,7 @@ use boathouse_models::EmbedError;
 use boathouse_plugins::PluginError;
 use boathouse_storage::StorageError;
 use boathouse_tuning::TuningError;
+use boathouse_types::{JudgementCause, JudgementError};
 use boathouse_vector::VectorError;
 
 use super::{Problem, chain};
@@ -125,9 +126,7 @@ impl From<IngestError> for Problem {
             IngestError::LivesElsewhere { .. } => {
                 Self::conflict("lives_elsewhere", error.to_string())
             }
-            IngestError::DetectorFailed(_) => {
-                Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string())
-            }
+            IngestError::DetectorFailed(inner) => inner.into(),
             IngestError::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
             IngestError::Damaged { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -141,6 +140,18 @@ impl From<IngestError> for Problem {
             ),
             _ => Self::internal(&error),
         }
+    }
+}
+
+impl From<JudgementError> for Problem {
+    fn from(error: JudgementError) -> Self {
+        let (status, code) = match error.cause {
+            JudgementCause::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            JudgementCause::Declined | JudgementCause::Failed => {
+                (StatusCode::BAD_GATEWAY, "plugin_failed")
+            }
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -1,0 +1,569 @@
+//! The plugins of a running host: who is asked, and every change of that.
+//!
+//! A change takes four steps, in this order: what it needs is loaded; the catalogue is committed; the
+//! [`Table`] follows; the audit log is told. A process that ends between two of them leaves a state that
+//! [`Registry::open`] completes: bytes that nobody refers to, a catalogue whose last events are appended at
+//! the next start. Changes take turns; calls never wait for them.
+//!
+//! A plugin never keeps the host from starting or answering. A version that does not load or fails three
+//! times in a row is suspended, and the plugin of the house of its kind, which comes with the binary,
+//! answers in its place.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use arc_swap::ArcSwap;
+use boathouse_bundle::Bundled;
+use boathouse_plugins::{Drain, Plugin, PluginHost};
+use boathouse_storage::{Bucket, Manifest, StorageError};
+use boathouse_types::{Clock, DatasetName, PluginKind, PluginRef, Timestamp};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    PluginsError,
+    catalogue::{Catalogue, HOUSE},
+    edit::Edit,
+    events::EventLog,
+    health::Health,
+    name::{Place, PluginId},
+    shadow::{Beside, Shadows, locked},
+    store::Store,
+    table::{Filling, Spot, Table, Turn},
+};
+use crate::{adapters::Judge, problem::Problem, tasks::Background};
+
+/// Loaded versions that nothing uses and that are kept for the next swap.
+const SPARE: usize = 32;
+/// Old versions of the catalogue that are kept.
+const CATALOGUES: usize = 64;
+/// Uploads at once; each may hold a component in memory.
+const UPLOADS: usize = 16;
+
+/// What a registry is opened with.
+pub struct RegistryParts {
+    /// The sandbox.
+    pub host: PluginHost,
+    /// Where everything is kept.
+    pub primary: Bucket,
+    /// Where a copy of the bytes is kept.
+    pub rescue: Bucket,
+    /// Settings that a plugin reads, by `team/name`.
+    pub settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For work that no client waits for.
+    pub background: Background,
+}
+
+/// All plugins of a host.
+pub struct Registry {
+    pub(super) host: PluginHost,
+    pub(super) store: Store,
+    manifest: Manifest<Catalogue>,
+    /// The right to change the catalogue, with its version; none when that has to be read anew.
+    turn: tokio::sync::Mutex<Option<u64>>,
+    catalogue: ArcSwap<Catalogue>,
+    table: Table,
+    /// By digest.
+    pub(super) loaded: Mutex<HashMap<String, Plugin>>,
+    healths: Mutex<HashMap<(PluginKind, PluginRef), Arc<Health>>>,
+    /// The plugins that come with the binary.
+    house: BTreeMap<PluginKind, Plugin>,
+    settings: BTreeMap<String, BTreeMap<String, String>>,
+    clock: Arc<dyn Clock>,
+    pub(super) background: Background,
+    /// Components that may be on their way in at once.
+    uploads: Arc<Semaphore>,
+    /// What happened.
+    pub events: EventLog,
+    /// Versions that run beside those that serve.
+    pub shadows: Shadows,
+}
+
+/// What a change came to.
+pub(crate) struct Changed<T> {
+    pub(crate) outcome: T,
+    /// The revision of the kind after it.
+    pub(crate) revision: u64,
+    /// Calls that began before it.
+    pub(crate) drains: Vec<Drain>,
+}
+
+/// A version that the catalogue lists and that cannot be asked.
+struct Fault {
+    kind: PluginKind,
+    plugin: PluginRef,
+    problem: Problem,
+}
+
+impl Registry {
+    /// Brings the plugins of the house in, loads what serves and what runs beside it.
+    ///
+    /// # Errors
+    /// When the bucket fails, or a plugin of the house does not load.
+    pub async fn open(
+        parts: RegistryParts,
+        bundled: &[Bundled],
+    ) -> Result<Arc<Self>, PluginsError> {
+        let manifest = Manifest::new(parts.primary.clone(), "plugins/manifest");
+        let registry = Arc::new(Self {
+            house: load_house(&parts, bundled).await?,
+            events: EventLog::open(&parts.primary, Arc::clone(&parts.clock)).await?,
+            store: Store::new(parts.primary, parts.rescue),
+            host: parts.host,
+            manifest,
+            turn: tokio::sync::Mutex::default(),
+            catalogue: ArcSwap::default(),
+            table: Table::default(),
+            loaded: Mutex::default(),
+            healths: Mutex::default(),
+            settings: parts.settings,
+            clock: parts.clock,
+            background: parts.background,
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            shadows: Shadows::default(),
+        });
+        registry.bring_in(bundled).await?;
+        registry.record_faults().await?;
+        registry.begin_shadows().await;
+        let (shadows, stop) = (registry.shadows.clone(), registry.background.stopping());
+        registry.background.spawn(shadows.work(stop));
+        Ok(registry)
+    }
+
+    /// Who is asked for a judgement of a kind at a place. What serves there is found anew at every call.
+    #[must_use]
+    pub fn judge(self: &Arc<Self>, kind: PluginKind, place: Place) -> Judge {
+        let name = &self.house(kind).identity().name;
+        Judge::new(Arc::clone(self), Spot::new(kind, place, name))
+    }
+
+    /// Who looks at a dataset for personal data. Where every detector is suspended, the one of the house
+    /// looks too.
+    #[must_use]
+    pub fn detectors(self: &Arc<Self>, dataset: &DatasetName) -> Vec<Judge> {
+        let mut names = self.table.detectors(dataset);
+        let house = &self.house(PluginKind::Pii).identity().name;
+        let all_suspended = !names.is_empty() && names.iter().all(|(_, suspended)| *suspended);
+        if all_suspended && names.iter().all(|(name, _)| name != house) {
+            names.push((house.clone(), false));
+        }
+        let place = Place::Dataset(dataset.clone());
+        let judge = |(name, _): &(String, bool)| {
+            let spot = Spot::new(PluginKind::Pii, place.clone(), name);
+            Judge::new(Arc::clone(self), spot)
+        };
+        names.iter().map(judge).collect()
+    }
+
+    /// What answers at a place at present; none when no detector of this name is active.
+    #[must_use]
+    pub fn serving(&self, kind: PluginKind, place: &Place) -> Plugin {
+        let name = &self.house(kind).identity().name;
+        self.answering(&Spot::new(kind, place.clone(), name))
+            .unwrap_or_else(|| self.house(kind).clone())
+    }
+
+    /// The detectors that look at a dataset at present and can be asked.
+    #[must_use]
+    pub fn serving_detectors(&self, dataset: &DatasetName) -> Vec<Plugin> {
+        let place = Place::Dataset(dataset.clone());
+        let names = self.table.detectors(dataset);
+        let spots = names
+            .iter()
+            .map(|(name, _)| Spot::new(PluginKind::Pii, place.clone(), name));
+        let mut found: Vec<Plugin> = spots.filter_map(|spot| self.answering(&spot)).collect();
+        if found.is_empty() && !names.is_empty() {
+            found.push(self.house(PluginKind::Pii).clone());
+        }
+        found
+    }
+
+    fn answering(&self, spot: &Spot) -> Option<Plugin> {
+        let turn = self.table.turn(spot)?;
+        (!turn.health.is_suspended()).then(|| Plugin::clone(&turn.lease))
+    }
+
+    /// A stored version, loaded.
+    ///
+    /// # Errors
+    /// 404 for an unknown plugin or version; why it cannot be loaded.
+    pub async fn loaded(&self, id: &PluginId, version: &str) -> Result<Plugin, Problem> {
+        let catalogue = self.catalogue();
+        let entry = catalogue.named(id, version)?;
+        let plugin = entry.plugin();
+        let digest = entry.digest.clone();
+        self.load(id.kind(), &plugin, &digest).await
+    }
+
+    /// A place for a component that is on its way in, kept until it is stored or refused.
+    ///
+    /// # Errors
+    /// 503 `overloaded` when too many are.
+    pub fn room_for_upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = Arc::clone(&self.uploads).try_acquire_owned();
+        place.map_err(|_| {
+            Problem::new(
+                axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                format!("{UPLOADS} components are being uploaded; try again later"),
+            )
+        })
+    }
+
+    /// The plugin that comes with the binary, for a kind.
+    #[must_use]
+    pub fn house(&self, kind: PluginKind) -> &Plugin {
+        &self.house[&kind]
+    }
+
+    /// The catalogue as committed last.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// The turn of a call; none when nothing serves there.
+    pub(crate) fn turn(&self, spot: &Spot) -> Option<Turn> {
+        self.table.turn(spot)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A version if it is loaded, for its counts.
+    pub(super) fn if_loaded(&self, digest: &str) -> Option<Plugin> {
+        locked(&self.loaded).get(digest).cloned()
+    }
+
+    /// Lets followers of the events go, so that the host can stop.
+    pub fn close(&self) {
+        self.events.close();
+    }
+
+    /// Records that a version brought its suspension upon itself. It is in force already.
+    pub(crate) fn suspend(self: &Arc<Self>, kind: PluginKind, plugin: PluginRef, reason: String) {
+        tracing::error!(%plugin, reason, "suspended: the plugin of the house answers in its place");
+        let registry = Arc::clone(self);
+        self.background.spawn(async move {
+            let health = registry.health(kind, &plugin);
+            // Somebody may have activated it again in between.
+            if !health.is_suspended() {
+                return;
+            }
+            let step = |edit: &mut Edit| {
+                edit.suspend(&plugin, &reason);
+                Ok(())
+            };
+            if let Err(problem) = registry.change(kind, HOUSE, None, step).await {
+                tracing::error!(%plugin, %problem, "the suspension is not on record");
+            }
+        });
+    }
+
+    /// Changes the catalogue in one step and has everything follow it. `step` may run more than once.
+    ///
+    /// # Errors
+    /// The step's own; 412 `changed_meanwhile` when the kind is not at the revision that was expected; what
+    /// keeps a version that is to serve from loading. Nothing has changed then. Where the bucket fails, it
+    /// is open whether anything has.
+    pub(crate) async fn change<T>(
+        &self,
+        kind: PluginKind,
+        by: &str,
+        expected: Option<u64>,
+        step: impl Fn(&mut Edit) -> Result<T, Problem>,
+    ) -> Result<Changed<T>, Problem> {
+        let mut turn = self.turn.lock().await;
+        loop {
+            let version = match *turn {
+                Some(version) => version,
+                None => *turn.insert(self.reload().await?),
+            };
+            let before = self.catalogue();
+            self.events.append(&before.news).await?;
+            check_revision(&before, kind, expected)?;
+            let mut edit = Edit::new(Catalogue::clone(&before), kind, by, self.now());
+            let outcome = step(&mut edit)?;
+            let Some(after) = edit.finish() else {
+                return Ok(Changed {
+                    outcome,
+                    revision: before.revision(kind),
+                    drains: Vec::new(),
+                });
+            };
+            let fillings = self.fillings(&after).await?;
+            *turn = None;
+            match self.manifest.commit(version, &after).await {
+                Ok(version) => *turn = Some(version),
+                Err(StorageError::Conflict { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let revision = after.revision(kind);
+            let drains = self.follow(&before, after, fillings).await;
+            self.tidy_up(turn.unwrap_or_default()).await;
+            return Ok(Changed {
+                outcome,
+                revision,
+                drains,
+            });
+        }
+    }
+
+    /// Takes over what was committed: table, healths, shadows, audit log.
+    async fn follow(
+        &self,
+        before: &Catalogue,
+        after: Catalogue,
+        fillings: Vec<Filling>,
+    ) -> Vec<Drain> {
+        for entry in &after.versions {
+            let health = self.health(entry.kind, &entry.plugin());
+            let was = before.find(entry.kind, &entry.plugin());
+            let was_suspended = was.is_some_and(|was| was.suspended.is_some());
+            match (&entry.suspended, was_suspended) {
+                (Some(_), _) => health.suspend(),
+                (None, true) => health.reinstate(),
+                (None, false) => {}
+            }
+            let was_shadow = was.is_some_and(|was| was.shadow_since.is_some());
+            match (entry.shadow_since, was_shadow) {
+                (None, true) => self.shadows.end(entry.kind, &entry.plugin()),
+                (Some(_), false) => {
+                    let loaded = self.if_loaded(&entry.digest);
+                    loaded.map(|plugin| self.shadows.begin(plugin, beside(entry.kind)));
+                }
+                _ => {}
+            }
+        }
+        let drains = self.table.follow(fillings);
+        let news = after.news.clone();
+        self.catalogue.store(Arc::new(after));
+        if let Err(error) = self.events.append(&news).await {
+            tracing::error!(%error, "the audit log of plugins lags behind; the next change brings it up");
+        }
+        drains
+    }
+
+    /// Reads the catalogue, unless it is known.
+    pub(super) async fn refresh(&self) -> Result<(), Problem> {
+        let mut turn = self.turn.lock().await;
+        if turn.is_none() {
+            *turn = Some(self.reload().await?);
+        }
+        drop(turn);
+        Ok(())
+    }
+
+    /// Reads the catalogue anew, after a start or a commit of unknown outcome, and follows it. What serves
+    /// and does not load is suspended, here and not on record.
+    async fn reload(&self) -> Result<u64, Problem> {
+        let found = self.manifest.load().await?;
+        let (version, catalogue) = found.map_or_else(
+            || (0, Catalogue::default()),
+            |found| (found.version, found.value.migrated(self.now())),
+        );
+        let before = self.catalogue();
+        let (fillings, faults) = self.seats_of(&catalogue).await;
+        drop(self.follow(&before, catalogue, fillings).await);
+        for Fault { kind, plugin, problem } in faults {
+            tracing::error!(%plugin, %problem, "suspended: it does not load");
+            self.health(kind, &plugin).suspend();
+        }
+        Ok(version)
+    }
+
+    /// Puts the suspension of what does not load on record.
+    async fn record_faults(&self) -> Result<(), PluginsError> {
+        for Fault { kind, plugin, problem } in self.seats_of(&self.catalogue()).await.1 {
+            let reason = format!("it does not load: {}", problem.detail);
+            let step = |edit: &mut Edit| {
+                edit.suspend(&plugin, &reason);
+                Ok(())
+            };
+            self.change(kind, HOUSE, None, step).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_shadows(&self) {
+        let catalogue = self.catalogue();
+        for entry in &catalogue.versions {
+            if entry.shadow_since.is_none() {
+                continue;
+            }
+            let plugin = entry.plugin();
+            match self.load(entry.kind, &plugin, &entry.digest).await {
+                Ok(plugin) => self.shadows.begin(plugin, beside(entry.kind)),
+                Err(problem) => tracing::error!(%plugin, %problem, "the shadow does not load"),
+            }
+        }
+    }
+
+    /// What is to sit where.
+    ///
+    /// # Errors
+    /// Why a version does not load, unless it is known to be suspended.
+    async fn fillings(&self, catalogue: &Catalogue) -> Result<Vec<Filling>, Problem> {
+        let (fillings, faults) = self.seats_of(catalogue).await;
+        let fresh = faults
+            .into_iter()
+            .find(|fault| !self.health(fault.kind, &fault.plugin).is_suspended());
+        match fresh {
+            Some(fault) => Err(fault.problem),
+            None => Ok(fillings),
+        }
+    }
+
+    async fn seats_of(&self, catalogue: &Catalogue) -> (Vec<Filling>, Vec<Fault>) {
+        let (mut fillings, mut faults) = (Vec::new(), Vec::new());
+        for serving in &catalogue.serving {
+            let (kind, plugin) = (serving.kind, &serving.plugin);
+            let digest = catalogue.find(kind, plugin).map(|entry| &entry.digest);
+            let answers = match digest {
+                Some(digest) => self.load(kind, plugin, digest).await,
+                None => Err(Problem::not_found(
+                    "unknown_version",
+                    format!("the catalogue lists no `{plugin}`"),
+                )),
+            };
+            let answers = answers.unwrap_or_else(|problem| {
+                faults.push(Fault {
+                    kind,
+                    plugin: plugin.clone(),
+                    problem,
+                });
+                self.house(kind).clone()
+            });
+            fillings.push(Filling {
+                spot: Spot::new(kind, serving.place.clone(), &plugin.name),
+                plugin: plugin.clone(),
+                health: self.health(kind, plugin),
+                answers,
+            });
+        }
+        (fillings, faults)
+    }
+
+    async fn load(
+        &self,
+        kind: PluginKind,
+        plugin: &PluginRef,
+        digest: &str,
+    ) -> Result<Plugin, Problem> {
+        if let Some(ready) = self.if_loaded(digest) {
+            return Ok(ready);
+        }
+        let bytes = self.store.get(digest).await?;
+        let loaded = self.host.load(kind, &bytes).await?;
+        if loaded.identity() != plugin {
+            return Err(Problem::unprocessable(
+                "plugin_refused",
+                format!("the bytes of `{plugin}` call themselves `{}`", loaded.identity()),
+            ));
+        }
+        Ok(self.keep(loaded))
+    }
+
+    /// Keeps a version loaded, with its settings; of two, the first one stays, for its counts.
+    pub(super) fn keep(&self, plugin: Plugin) -> Plugin {
+        let digest = plugin.digest().to_owned();
+        let plugin = with_settings(plugin, &self.settings);
+        let mut loaded = locked(&self.loaded);
+        loaded.entry(digest).or_insert(plugin).clone()
+    }
+
+    /// How the calls of a version go.
+    pub(super) fn health(&self, kind: PluginKind, plugin: &PluginRef) -> Arc<Health> {
+        let mut healths = locked(&self.healths);
+        Arc::clone(healths.entry((kind, plugin.clone())).or_default())
+    }
+
+    /// Forgets what nobody needs: loaded versions, old catalogues.
+    async fn tidy_up(&self, version: u64) {
+        let catalogue = self.catalogue();
+        let in_use = |digest: &str| {
+            let of = |entry: &&super::catalogue::Entry| entry.digest == digest;
+            catalogue.versions.iter().find(of).is_some_and(|entry| {
+                entry.shadow_since.is_some()
+                    || catalogue.places(entry.kind, &entry.plugin()).next().is_some()
+            })
+        };
+        {
+            let mut loaded = locked(&self.loaded);
+            let mut spare = 0;
+            loaded.retain(|digest, _| {
+                in_use(digest) || {
+                    spare += 1;
+                    spare <= SPARE
+                }
+            });
+            let known = |kind, plugin: &PluginRef| catalogue.find(kind, plugin).is_some();
+            locked(&self.healths).retain(|(kind, plugin), _| known(*kind, plugin));
+        }
+        if version.is_multiple_of(CATALOGUES as u64)
+            && let Err(error) = self.manifest.prune(CATALOGUES).await
+        {
+            tracing::warn!(%error, "old catalogues of plugins are left over");
+        }
+    }
+}
+
+/// What a shadow of a kind is held against.
+pub(super) fn beside(kind: PluginKind) -> Beside {
+    match kind {
+        PluginKind::Pii => Beside::Namesake,
+        PluginKind::Proposer | PluginKind::Scoring => Beside::All,
+    }
+}
+
+fn check_revision(
+    catalogue: &Catalogue,
+    kind: PluginKind,
+    expected: Option<u64>,
+) -> Result<(), Problem> {
+    let found = catalogue.revision(kind);
+    match expected {
+        Some(expected) if expected != found => Err(Problem::new(
+            axum::http::StatusCode::PRECONDITION_FAILED,
+            "changed_meanwhile",
+            format!(
+                "the {kind} plugins have changed since: they are at \"{found}\"; look at them and send `If-Match` with that"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn load_house(
+    parts: &RegistryParts,
+    bundled: &[Bundled],
+) -> Result<BTreeMap<PluginKind, Plugin>, PluginsError> {
+    let mut house = BTreeMap::new();
+    for component in bundled {
+        let kind = super::kind_of(component)?;
+        let plugin = parts.host.load(kind, component.bytes).await?;
+        house.insert(kind, with_settings(plugin, &parts.settings));
+    }
+    match PluginKind::ALL.into_iter().find(|kind| !house.contains_key(kind)) {
+        Some(missing) => Err(PluginsError::Missing(missing)),
+        None => Ok(house),
+    }
+}
+
+fn with_settings(
+    plugin: Plugin,
+    settings: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Plugin {
+    let given = settings.get(&plugin.identity().name).into_iter().flatten();
+    let given = given
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    plugin.with_settings(given)
+}
+
+#[cfg(test)]
+mod tests;
