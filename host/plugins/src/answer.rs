@@ -11,7 +11,7 @@ use boathouse_types::{
 };
 
 use crate::{
-    Declined, Limits,
+    Declined, Limits, PluginDescription,
     bindings::{pii, proposer, scoring, types},
 };
 
@@ -43,6 +43,17 @@ pub(crate) struct Described {
     pub(crate) deterministic: bool,
 }
 
+impl Described {
+    /// What it says for people.
+    pub(crate) fn claims(&self) -> PluginDescription {
+        PluginDescription {
+            summary: self.summary.clone(),
+            reads: self.reads.clone(),
+            deterministic: self.deterministic,
+        }
+    }
+}
+
 impl Untrusted<types::Description> {
     pub(crate) fn describes(self, limits: &Limits) -> Result<Described, Flaw> {
         let said = self.0;
@@ -56,7 +67,7 @@ impl Untrusted<types::Description> {
         if let Err(error) = semver::Version::parse(&version) {
             return flaw!("the version `{version}` is not a semantic version: {error}");
         }
-        few(said.reads.len(), "inputs that it reads", limits)?;
+        few(said.reads.len(), "inputs that it reads", limits.reads_items)?;
         Ok(Described {
             identity: PluginRef { name, version },
             kind: match said.kind {
@@ -94,7 +105,7 @@ impl Untrusted<scoring::Verdicts> {
     /// finite ones, which rank the same and can be written as JSON.
     pub(crate) fn verdicts(self, asked: usize, limits: &Limits) -> Result<Vec<Verdict>, Flaw> {
         let said = self.0;
-        few(said.feasible.len(), "verdicts", limits)?;
+        few(said.feasible.len(), "verdicts", limits.result_items)?;
         let lengths = [
             ("feasible", said.feasible.len()),
             ("front", said.front.len()),
@@ -175,7 +186,7 @@ impl Untrusted<Vec<pii::Finding>> {
         table: &TableShape,
         limits: &Limits,
     ) -> Result<Vec<Finding>, Flaw> {
-        few(self.0.len(), "findings", limits)?;
+        few(self.0.len(), "findings", limits.result_items)?;
         let mut seen = HashSet::new();
         self.0
             .into_iter()
@@ -269,14 +280,11 @@ fn share(value: f64, what: &str, kind: &str) -> Result<f64, Flaw> {
     flaw!("the {what} of `{kind}` is {value}, outside 0 to 1")
 }
 
-fn few(count: usize, what: &str, limits: &Limits) -> Result<(), Flaw> {
-    if u32::try_from(count).is_ok_and(|count| count <= limits.result_items) {
+fn few(count: usize, what: &str, most: u32) -> Result<(), Flaw> {
+    if u32::try_from(count).is_ok_and(|count| count <= most) {
         return Ok(());
     }
-    flaw!(
-        "it gave {count} {what}, {} are the most",
-        limits.result_items
-    )
+    flaw!("it gave {count} {what}, {most} are the most")
 }
 
 fn bounded(text: String, what: &str, most: u32) -> Result<String, Flaw> {

@@ -6,8 +6,14 @@
 //!
 //! There is one engine a process because types are numbered per engine; two would invite mixing them.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::{PluginError, PluginHostConfig};
@@ -15,8 +21,13 @@ use crate::{PluginError, PluginHostConfig};
 /// Length of an epoch. Deadlines are kept to this precision.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
+/// Bytes of each table that stay mapped between calls. Tables are small, and clearing a few pages costs
+/// less than handing them back to the system and taking them again.
+const TABLE_KEPT: usize = 16 << 10;
+
 /// How the engine lays out guest memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Allocation {
     /// A pool of 4 GiB slots: memory accesses need no bounds check.
     WidePool,
@@ -27,7 +38,8 @@ pub enum Allocation {
 }
 
 impl Allocation {
-    const BEST_FIRST: [Self; 3] = [Self::WidePool, Self::TightPool, Self::OnDemand];
+    /// From the fastest to the one that always works.
+    pub(crate) const BEST_FIRST: [Self; 3] = [Self::WidePool, Self::TightPool, Self::OnDemand];
 }
 
 /// Builds the engine with the best layout that this machine has the address space for.
@@ -36,7 +48,7 @@ impl Allocation {
 pub(crate) fn build(config: &PluginHostConfig) -> Result<(Engine, Allocation), PluginError> {
     let mut reasons = Vec::new();
     for allocation in Allocation::BEST_FIRST {
-        match Engine::new(&settings(config, allocation)) {
+        match with(config, allocation) {
             Ok(engine) => {
                 tracing::debug!(?allocation, "plugin engine is built");
                 return Ok((engine, allocation));
@@ -44,9 +56,33 @@ pub(crate) fn build(config: &PluginHostConfig) -> Result<(Engine, Allocation), P
             Err(error) => reasons.push(format!("{allocation:?}: {error:#}")),
         }
     }
-    Err(PluginError::Host {
-        what: format!("no engine can be built: {}", reasons.join("; ")),
-    })
+    Err(PluginError::host(format!(
+        "no engine can be built: {}",
+        reasons.join("; ")
+    )))
+}
+
+/// Builds the engine with a given layout.
+pub(crate) fn with(config: &PluginHostConfig, allocation: Allocation) -> wasmtime::Result<Engine> {
+    Engine::new(&settings(config, allocation))
+}
+
+/// Builds an engine that compiles for the one with this layout and reserves no pool: where instances come
+/// from is no part of the code.
+pub(crate) fn compiler(
+    config: &PluginHostConfig,
+    allocation: Allocation,
+) -> wasmtime::Result<Engine> {
+    let mut settings = settings(config, allocation);
+    settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&settings)
+}
+
+/// Equal for engines that can load each other's code, also between processes of one program.
+pub(crate) fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// All settings of the engine.
@@ -100,6 +136,7 @@ fn pool(limits: &PluginHostConfig) -> PoolingAllocationConfig {
         .total_memories(calls.saturating_mul(memories))
         .total_tables(calls.saturating_mul(tables))
         .total_stacks(0)
+        .table_keep_resident(TABLE_KEPT)
         .max_core_instances_per_component(instances)
         .max_memories_per_component(memories)
         .max_tables_per_component(tables)
@@ -150,17 +187,9 @@ pub(crate) struct Ticker {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-
     use wasmtime::{Instance, Module, Store};
 
     use super::*;
-
-    fn compatibility(engine: &Engine) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        hasher.finish()
-    }
 
     #[test]
     fn two_engines_are_interchangeable() {
@@ -176,10 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn code_of_the_compiler_fits_the_engine_of_every_layout() {
+        let config = PluginHostConfig::default();
+        let mut seen = Vec::new();
+        for allocation in Allocation::BEST_FIRST {
+            let engine = with(&config, allocation).expect("engine");
+            let compiler = compiler(&config, allocation).expect("engine");
+            assert_eq!(compatibility(&engine), compatibility(&compiler));
+            seen.push(compatibility(&engine));
+        }
+        assert_ne!(seen[0], seen[1], "the layout is part of the code");
+    }
+
+    #[test]
     fn every_layout_computes_by_the_same_rules() {
         let config = PluginHostConfig::default();
         for allocation in Allocation::BEST_FIRST {
-            let engine = Engine::new(&settings(&config, allocation));
+            let engine = with(&config, allocation);
             let engine = engine.expect("each layout works on this machine");
             for (a, b) in [(0.0, 0.0), (-0.0, 0.0), (f64::INFINITY, f64::NEG_INFINITY)] {
                 assert_eq!(quotient_bits(&engine, a, b), 0x7ff8_0000_0000_0000);

@@ -97,17 +97,38 @@ pub enum PluginError {
         what: String,
     },
     /// Too many calls are running and waiting; try again later.
-    #[error(
-        "{plugin} was not called: {running} calls run and {waiting} more wait, try again later"
-    )]
+    #[error("{plugin} was not called: {what}, try again later")]
     Overloaded {
         /// Which plugin.
         plugin: String,
-        /// Calls that may run at once.
-        running: u32,
-        /// Calls that may wait.
-        waiting: u32,
+        /// What is full, or how long the call waited.
+        what: String,
     },
+}
+
+/// What is wrong with a component, and what its author can do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) what: String,
+    pub(crate) cure: String,
+}
+
+impl Complaint {
+    pub(crate) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            cure: cure.into(),
+        }
+    }
+
+    /// The refusal of a component over it.
+    pub(crate) fn of(self, plugin: &str) -> PluginError {
+        PluginError::Refused {
+            plugin: plugin.to_owned(),
+            what: self.what,
+            cure: self.cure,
+        }
+    }
 }
 
 /// The declared reasons of the contract.
@@ -214,5 +235,31 @@ impl PluginError {
             | Self::WrongKind { .. }
             | Self::BadQuestion { .. } => Cause::Host,
         }
+    }
+
+    /// What went wrong, without which plugin.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Config { what }
+            | Self::Host { what }
+            | Self::Refused { what, .. }
+            | Self::BadQuestion { what, .. }
+            | Self::BadAnswer { what, .. }
+            | Self::Overloaded { what, .. } => what.clone(),
+            Self::WrongKind { is, asked, .. } => {
+                format!("it is a {is} plugin and cannot be asked as {asked}")
+            }
+            Self::Declined { why, text, .. } => format!("it declined: {why}: {text}"),
+            Self::Deadline {
+                deadline_ms, log, ..
+            } => format!("it was stopped at its deadline of {deadline_ms} ms{log}"),
+            Self::Limit { limit, log, .. } => format!("it exceeded its limit: {limit}{log}"),
+            Self::Trap { what, log, .. } => format!("it crashed: {what}{log}"),
+        }
+    }
+
+    /// The host's own failure to run or wait for something.
+    pub(crate) fn host(what: impl Into<String>) -> Self {
+        Self::Host { what: what.into() }
     }
 }

@@ -36,7 +36,8 @@ pub(crate) type Settings = Arc<[(String, String)]>;
 
 /// State of one store, which serves one call.
 pub(crate) struct GuestState {
-    wasi: WasiCtx,
+    /// Made when a guest first asks for it; most never do, and making it costs more than their answer.
+    wasi: Option<WasiCtx>,
     table: ResourceTable,
     entropy: Entropy,
     settings: Settings,
@@ -63,10 +64,7 @@ pub(crate) fn store(
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(u64::from(limits.resource_handles)));
     let state = GuestState {
-        wasi: WasiCtx::builder()
-            .stdout(log.clone())
-            .stderr(log.clone())
-            .build(),
+        wasi: None,
         table,
         entropy: Entropy::new(seed),
         settings: Arc::clone(settings),
@@ -169,8 +167,15 @@ impl HasData for Handles {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let log = &self.log;
+        let ctx = self.wasi.get_or_insert_with(|| {
+            WasiCtx::builder()
+                .stdout(log.clone())
+                .stderr(log.clone())
+                .build()
+        });
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx,
             table: &mut self.table,
         }
     }

@@ -1,22 +1,31 @@
 //! The plugin host: one engine, one linker, and the way from bytes to a [`Plugin`].
 //!
-//! Loading is separate from calling: it compiles, which takes seconds, one component at a time, while
-//! calls of plugins that are loaded go on. The host keeps no list of plugins; whoever loads one owns it.
+//! Loading is separate from calling: it may compile, which takes seconds, while calls of plugins that are
+//! loaded go on. Guests that are being loaded run one at a time, beside those calls and never in their
+//! queue. The host keeps no list of plugins; whoever loads one owns it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use boathouse_types::PluginKind;
-use tokio::sync::Semaphore;
-use wasmtime::{Engine, component::Linker};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
 
 use crate::{
-    Allocation, Plugin, PluginError, PluginHostConfig,
+    Allocation, Checked, Compiling, Expected, Plugin, PluginError, PluginHostConfig,
     answer::{Described, Flaw, Untrusted},
-    component::{self, Guest},
+    call, check,
+    compile::Compiler,
+    component::{Guest, Misfit},
+    digest::Digest,
     engine::{self, Ticker},
-    gate::{Admission, Full, Gate},
+    error::Complaint,
+    gate::{Admission, Gate, TurnedAway},
     guest::{self, GuestState},
-    plugin,
+    shape::{self, Shape},
 };
 
 /// Runs plugins. Clones share everything.
@@ -29,7 +38,8 @@ pub struct PluginHost {
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) config: PluginHostConfig,
-    linker: Linker<GuestState>,
+    pub(crate) linker: Linker<GuestState>,
+    pub(crate) compiler: Compiler,
     allocation: Allocation,
     gate: Gate,
     loads: Arc<Semaphore>,
@@ -46,21 +56,23 @@ impl std::fmt::Debug for PluginHost {
 }
 
 impl PluginHost {
-    /// Builds the engine and starts its clock.
+    /// Builds the engine and starts its clock. Where components are compiled is the caller's to say.
     ///
     /// # Errors
     /// [`PluginError::Config`] for values that cannot work, [`PluginError::Host`] when this machine
     /// cannot run the engine.
-    pub fn new(config: PluginHostConfig) -> Result<Self, PluginError> {
+    pub fn new(config: PluginHostConfig, compiling: Compiling) -> Result<Self, PluginError> {
         config.check()?;
         let (engine, allocation) = engine::build(&config)?;
-        let linker = guest::linker(&engine).map_err(|error| PluginError::Host {
-            what: format!("the imports of guests do not link: {error:#}"),
+        let linker = guest::linker(&engine).map_err(|error| {
+            PluginError::host(format!("the imports of guests do not link: {error:#}"))
         })?;
+        let patience = Duration::from_millis(u64::from(config.queue_ms));
         Ok(Self {
             runtime: Arc::new(Runtime {
                 _ticker: engine::start_ticker(&engine)?,
-                gate: Gate::new(config.max_concurrent_calls, config.queued_calls),
+                gate: Gate::new(config.max_concurrent_calls, config.queued_calls, patience),
+                compiler: Compiler::new(compiling, &engine, allocation, &config),
                 loads: Arc::new(Semaphore::new(1)),
                 engine,
                 config,
@@ -82,61 +94,100 @@ impl PluginHost {
         self.runtime.allocation
     }
 
-    /// Compiles a component, checks that it fits the world of the kind, and asks it what it is.
+    /// Compiles a component where it is not kept compiled, checks that it fits the world of the kind, and
+    /// asks it what it is. For what passed [`PluginHost::check`] before.
     ///
     /// # Errors
     /// [`PluginError::Refused`] with the cure for a component that cannot be loaded;
     /// [`PluginError::Deadline`], [`PluginError::Limit`] or [`PluginError::Trap`] when it does not
-    /// survive being asked.
+    /// survive being asked; [`PluginError::Host`] when it is not the component's fault.
     pub async fn load(&self, kind: PluginKind, bytes: &[u8]) -> Result<Plugin, PluginError> {
-        let limits = self.runtime.config.limits.of(kind);
-        // An oversized component is refused before its bytes are hashed or copied.
-        component::check_bytes(bytes, "the component", limits)?;
-        let stopped = |error: &dyn std::fmt::Display| PluginError::Host {
-            what: format!("a load did not end: {error}"),
-        };
-        let turn = Arc::clone(&self.runtime.loads)
-            .acquire_owned()
-            .await
-            .map_err(|error| stopped(&error))?;
         let runtime = Arc::clone(&self.runtime);
-        let bytes = bytes.to_vec();
-        tokio::task::spawn_blocking(move || {
+        let limits = runtime.config.limits.of(kind);
+        // An oversized component is refused before its bytes are hashed or copied.
+        let acceptable =
+            shape::check_size(bytes, limits).and_then(|()| shape::check_preamble(bytes));
+        acceptable.map_err(|complaint| complaint.of("the component"))?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        let digest = {
+            let bytes = bytes.clone();
+            blocking(move || Ok(Digest::of(&bytes))).await?
+        };
+        let compiled = runtime.compiler.component(digest, &bytes).await;
+        let component = compiled.map_err(|error| error.of(&digest.nameless()))?;
+        let turn = runtime.turn_to_load().await?;
+        blocking(move || {
             let _turn = turn;
-            load(runtime, kind, &bytes)
+            load(runtime, kind, &component, digest)
         })
         .await
-        .unwrap_or_else(|error| Err(stopped(&error)))
+    }
+
+    /// Runs every check that a component has to pass before it may serve: those of its bytes, its
+    /// surface, its compilation, what it says of itself, and how it answers the [golden](crate::golden)
+    /// questions. What is wrong with it is in the report.
+    ///
+    /// # Errors
+    /// [`PluginError::Host`] when the host could not check it, which says nothing of the component.
+    pub async fn check(
+        &self,
+        kind: PluginKind,
+        bytes: Bytes,
+        expected: &Expected,
+    ) -> Result<Checked, PluginError> {
+        check::run(Arc::clone(&self.runtime), kind, bytes, expected.clone()).await
     }
 }
 
 impl Runtime {
-    /// Waits for the turn of a call, or turns it away at once.
+    /// Waits for the turn of a call, or turns it away.
     pub(crate) async fn enter(&self, plugin: &str) -> Result<Admission, PluginError> {
-        self.gate
-            .enter()
-            .await
-            .map_err(|Full| PluginError::Overloaded {
-                plugin: plugin.to_owned(),
-                running: self.config.max_concurrent_calls,
-                waiting: self.config.queued_calls,
-            })
+        let turned_away = |why| PluginError::Overloaded {
+            plugin: plugin.to_owned(),
+            what: match why {
+                TurnedAway::Full => format!(
+                    "{} calls run and {} more wait",
+                    self.config.max_concurrent_calls, self.config.queued_calls
+                ),
+                TurnedAway::Waited => {
+                    format!("its turn did not come within {} ms", self.config.queue_ms)
+                }
+            },
+        };
+        self.gate.enter().await.map_err(turned_away)
+    }
+
+    /// Waits for the one place where guests run that do not serve yet.
+    pub(crate) async fn turn_to_load(&self) -> Result<OwnedSemaphorePermit, PluginError> {
+        let turn = Arc::clone(&self.loads).acquire_owned().await;
+        turn.map_err(|error| PluginError::host(format!("a load did not end: {error}")))
     }
 }
 
-fn load(runtime: Arc<Runtime>, kind: PluginKind, bytes: &[u8]) -> Result<Plugin, PluginError> {
-    let digest = component::digest(bytes);
-    let nameless = component::nameless(&digest);
-    let component = component::compile(&runtime.engine, bytes, &nameless)?;
-    let limits = runtime.config.limits.of(kind);
-    let guest = Guest::fit(kind, &component, &runtime.linker, &nameless, limits)?;
+fn load(
+    runtime: Arc<Runtime>,
+    kind: PluginKind,
+    component: &Component,
+    digest: Digest,
+) -> Result<Plugin, PluginError> {
+    let nameless = digest.nameless();
+    let shape = Shape::of(component);
+    let fit = shape.check_imports().and_then(|()| {
+        let limits = runtime.config.limits.of(kind);
+        Guest::fit(kind, component, &runtime.linker, limits).map_err(|misfit| match misfit {
+            // Which function is missing says more than that one is.
+            Misfit::Exports(complaint) => shape.check_exports(kind).err().unwrap_or(complaint),
+            misfit => misfit.complaint(),
+        })
+    });
+    let guest = fit.map_err(|complaint| complaint.of(&nameless))?;
     let described = describe(&runtime, kind, &guest, &nameless)?;
-    tracing::debug!(plugin = %described.identity, digest, "plugin is loaded");
+    tracing::debug!(plugin = %described.identity, %digest, "plugin is loaded");
     Ok(Plugin::new(runtime, guest, described, digest))
 }
 
 /// Asks a fresh instance what it is, and holds it to the kind that it is loaded as.
-fn describe(
+pub(crate) fn describe(
     runtime: &Runtime,
     kind: PluginKind,
     guest: &Guest,
@@ -146,12 +197,9 @@ fn describe(
     let mut store = guest::store(&runtime.engine, limits, nameless, &Arc::from([]), 0);
     let said = guest
         .describe(&mut store)
-        .map_err(|error| plugin::fault(&error, store.data(), nameless, limits))?;
-    let refused = |what: String| PluginError::Refused {
-        plugin: nameless.to_owned(),
-        what,
-        cure: "correct what its `describe` returns".to_owned(),
-    };
+        .map_err(|error| call::fault(&error, store.data(), nameless, limits))?;
+    let refused =
+        |what: String| Complaint::new(what, "correct what its `describe` returns").of(nameless);
     let described = Untrusted::new(said)
         .describes(limits)
         .map_err(|Flaw(what)| refused(format!("its description is wrong: {what}")))?;
@@ -162,4 +210,13 @@ fn describe(
         )));
     }
     Ok(described)
+}
+
+/// Runs work that takes a while where it holds nobody up.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PluginError> + Send + 'static,
+) -> Result<T, PluginError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(PluginError::host(format!("work did not end: {error}"))))
 }

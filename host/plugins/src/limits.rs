@@ -17,6 +17,8 @@ const PAGE: u64 = 65_536;
 const MOST_CALLS: u32 = 1024;
 /// A blocking thread has 2 MiB of stack; the host's own frames need the other half.
 const MOST_STACK: usize = 1 << 20;
+/// Longest of all deadlines, in milliseconds: an hour.
+const MOST_MS: u32 = 3_600_000;
 
 /// Bounds on one plugin and on one call of it.
 ///
@@ -50,6 +52,8 @@ pub struct Limits {
     pub log_bytes: u32,
     /// Entries of one result.
     pub result_items: u32,
+    /// Inputs that a description may say the plugin reads.
+    pub reads_items: u32,
     /// Bytes of a text for people: a reason, a summary, the text of a declared error.
     pub text_bytes: u32,
     /// Bytes of a name: of a plugin, an entity kind, an input that it reads.
@@ -71,6 +75,7 @@ impl Default for Limits {
             resource_handles: 1_024,
             log_bytes: 64 << 10,
             result_items: 100_000,
+            reads_items: 64,
             text_bytes: 2_048,
             name_bytes: 128,
         }
@@ -90,11 +95,23 @@ impl Limits {
                 what: format!("limits of {kind}: {what}"),
             })
         };
+        if !(1..=1 << 30).contains(&self.component_bytes) {
+            return wrong("component_bytes must be from 1 to 1073741824 (1 GiB)");
+        }
         if !(PAGE..=1 << 32).contains(&self.memory_bytes) {
             return wrong("memory_bytes must be from 65536 (64 KiB) to 4294967296 (4 GiB)");
         }
-        if self.deadline_ms == 0 {
-            return wrong("deadline_ms must be at least 1");
+        if !(1..=MOST_MS).contains(&self.deadline_ms) {
+            return wrong("deadline_ms must be from 1 to 3600000 (an hour)");
+        }
+        if self.table_elements > 10_000_000 {
+            return wrong("table_elements must be at most 10000000");
+        }
+        if !(1_024..=1 << 32).contains(&self.hostcall_bytes) {
+            return wrong("hostcall_bytes must be from 1024 (1 KiB) to 4294967296 (4 GiB)");
+        }
+        if self.result_items == 0 || self.text_bytes == 0 || self.name_bytes == 0 {
+            return wrong("result_items, text_bytes and name_bytes must be at least 1");
         }
         if self.memories == 0 || self.tables == 0 || self.instances == 0 {
             return wrong("memories, tables and instances must be at least 1");
@@ -137,6 +154,60 @@ impl KindLimits {
     }
 }
 
+/// Bounds on compiling one component, which runs in a process of its own.
+///
+/// The engine's makers promise nothing about how long or how much memory it takes to compile a hostile
+/// component, so that is bounded from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompileLimits {
+    /// Address space that compiling may take beyond what the program itself takes, in bytes. Kept where
+    /// the platform can bound a process (Linux).
+    pub memory_bytes: u64,
+    /// Wall-clock time of compiling one component, in milliseconds. Generous, because a host that is
+    /// built without optimisation, on a machine that is busy, must not trip it.
+    pub deadline_ms: u32,
+    /// Components that are compiled at once; others wait for their turn.
+    pub at_once: u32,
+}
+
+impl Default for CompileLimits {
+    /// 2 GiB, 2 minutes, two at once.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            deadline_ms: 120_000,
+            at_once: 2,
+        }
+    }
+}
+
+impl CompileLimits {
+    /// The wall-clock deadline of compiling one component.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(u64::from(self.deadline_ms))
+    }
+
+    fn check(&self) -> Result<(), PluginError> {
+        let wrong = |what: &str| {
+            Err(PluginError::Config {
+                what: format!("compile: {what}"),
+            })
+        };
+        if !(64 << 20..=1 << 40).contains(&self.memory_bytes) {
+            return wrong("memory_bytes must be from 67108864 (64 MiB) to 1099511627776 (1 TiB)");
+        }
+        if !(1..=MOST_MS).contains(&self.deadline_ms) {
+            return wrong("deadline_ms must be from 1 to 3600000 (an hour)");
+        }
+        if !(1..=64).contains(&self.at_once) {
+            return wrong("at_once must be from 1 to 64");
+        }
+        Ok(())
+    }
+}
+
 /// Everything that an operator can set about plugins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -147,19 +218,25 @@ pub struct PluginHostConfig {
     pub max_concurrent_calls: u32,
     /// Calls that may wait for one of them to end; a call beyond is refused as overloaded at once.
     pub queued_calls: u32,
+    /// Longest time that a call waits for its turn, in milliseconds; then it is refused as overloaded.
+    pub queue_ms: u32,
     /// Stack of a guest in bytes; one value, because it belongs to the engine.
     pub stack_bytes: usize,
+    /// Bounds on compiling a component.
+    pub compile: CompileLimits,
 }
 
 impl Default for PluginHostConfig {
-    /// As many calls as there are processors (2 to 16), 256 waiting, 512 KiB of stack.
+    /// As many calls as there are processors (2 to 16), 256 waiting up to 10 seconds, 512 KiB of stack.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 16));
         Self {
             limits: KindLimits::default(),
             max_concurrent_calls: u32::try_from(processors).unwrap_or(2),
             queued_calls: 256,
+            queue_ms: 10_000,
             stack_bytes: 512 << 10,
+            compile: CompileLimits::default(),
         }
     }
 }
@@ -184,10 +261,13 @@ impl PluginHostConfig {
         if self.queued_calls > 1 << 20 {
             return wrong("queued_calls must be at most 1048576");
         }
+        if !(1..=MOST_MS).contains(&self.queue_ms) {
+            return wrong("queue_ms must be from 1 to 3600000 (an hour)");
+        }
         if !(64 << 10..=MOST_STACK).contains(&self.stack_bytes) {
             return wrong("stack_bytes must be from 65536 (64 KiB) to 1048576 (1 MiB)");
         }
-        Ok(())
+        self.compile.check()
     }
 }
 
@@ -230,6 +310,17 @@ mod tests {
             },
             PluginHostConfig {
                 stack_bytes: 1 << 30,
+                ..PluginHostConfig::default()
+            },
+            PluginHostConfig {
+                queue_ms: 0,
+                ..PluginHostConfig::default()
+            },
+            PluginHostConfig {
+                compile: CompileLimits {
+                    memory_bytes: 1 << 20,
+                    ..CompileLimits::default()
+                },
                 ..PluginHostConfig::default()
             },
         ] {

@@ -5,29 +5,26 @@
 //! and nothing of one call is visible to the next. Dropping the future of a call does not stop the
 //! guest; its deadline does.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use boathouse_types::{
     Finding, Objective, PluginKind, PluginRef, Proposal, ProposalContext, TableSample, Trial,
     Verdict,
 };
 use serde::{Deserialize, Serialize};
-use wasmtime::{Store, Trap, component::ResourceTableError};
-use wasmtime_wasi::I32Exit;
 
 use crate::{
     Limits, PluginError, PluginStats,
-    answer::{Described, Flaw, TableShape, Untrusted},
-    bindings::types,
-    component::{Guest, one_line},
-    guest::{self, GuestState, Settings},
+    answer::Described,
+    call::{Call, Ended},
+    component::Guest,
+    digest::Digest,
+    guest::Settings,
     host::Runtime,
+    inquiry::{Detecting, Evaluating, Inquiry, Proposing},
     question,
     stats::Stats,
 };
-
-/// Seed of a guest's random numbers where the question brings none.
-const SEED: u64 = 0x0b0a_7b0a;
 
 /// A plugin at a version. Clones share the compiled component and the counts.
 #[derive(Clone)]
@@ -72,7 +69,7 @@ impl Plugin {
         runtime: Arc<Runtime>,
         guest: Guest,
         described: Described,
-        digest: String,
+        digest: Digest,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -80,7 +77,7 @@ impl Plugin {
                 guest,
                 label: described.identity.to_string(),
                 described,
-                digest,
+                digest: digest.to_string(),
                 stats: Stats::default(),
             }),
             settings: Arc::from([]),
@@ -117,12 +114,7 @@ impl Plugin {
     /// What it says of itself.
     #[must_use]
     pub fn description(&self) -> PluginDescription {
-        let described = &self.shared.described;
-        PluginDescription {
-            summary: described.summary.clone(),
-            reads: described.reads.clone(),
-            deterministic: described.deterministic,
-        }
+        self.shared.described.claims()
     }
 
     /// The limits that its calls keep to.
@@ -145,14 +137,7 @@ impl Plugin {
         let Guest::Proposer(pre) = &self.shared.guest else {
             return Err(self.wrong_kind(PluginKind::Proposer));
         };
-        let (pre, knobs) = (pre.clone(), context.knobs.clone());
-        let question = self.put(question::context(context))?;
-        self.ask(
-            context.seed,
-            move |store| pre.instantiate(&mut *store)?.call_propose(store, &question),
-            move |said, limits| said.proposal(&knobs, limits),
-        )
-        .await
+        self.ask(self.fitting(Proposing::new(pre, context))?).await
     }
 
     /// Asks a scoring plugin for one verdict per trial, in their order.
@@ -167,18 +152,8 @@ impl Plugin {
         let Guest::Scoring(pre) = &self.shared.guest else {
             return Err(self.wrong_kind(PluginKind::Scoring));
         };
-        let (pre, asked) = (pre.clone(), trials.len());
-        let journal = self.put(question::journal(trials))?;
-        let objective = question::objective(objective);
-        self.ask(
-            SEED,
-            move |store| {
-                pre.instantiate(&mut *store)?
-                    .call_evaluate(store, &journal, &objective)
-            },
-            move |said, limits| said.verdicts(asked, limits),
-        )
-        .await
+        let inquiry = Evaluating::new(pre, trials, objective);
+        self.ask(self.fitting(inquiry)?).await
     }
 
     /// Asks a detector which columns of a table hold personal data.
@@ -190,14 +165,7 @@ impl Plugin {
         let Guest::Pii(pre) = &self.shared.guest else {
             return Err(self.wrong_kind(PluginKind::Pii));
         };
-        let (pre, shape) = (pre.clone(), TableShape::of(table));
-        let question = self.put(question::table(table))?;
-        self.ask(
-            SEED,
-            move |store| pre.instantiate(&mut *store)?.call_detect(store, &question),
-            move |said, limits| said.findings(&shape, limits),
-        )
-        .await
+        self.ask(self.fitting(Detecting::new(pre, table))?).await
     }
 
     fn wrong_kind(&self, asked: PluginKind) -> PluginError {
@@ -208,24 +176,18 @@ impl Plugin {
         }
     }
 
-    fn put<T>(&self, question: Result<T, question::Unfit>) -> Result<T, PluginError> {
-        question.map_err(|what| PluginError::BadQuestion {
+    fn fitting<T>(&self, inquiry: Result<T, question::Unfit>) -> Result<T, PluginError> {
+        inquiry.map_err(|what| PluginError::BadQuestion {
             plugin: self.shared.label.clone(),
             what,
         })
     }
 
-    /// Takes its turn, calls a fresh instance and checks what it says.
-    async fn ask<Said, Answer>(
-        &self,
-        seed: u64,
-        call: impl FnOnce(&mut Store<GuestState>) -> wasmtime::Result<Result<Said, types::Error>>
-        + Send
-        + 'static,
-        check: impl FnOnce(Untrusted<Said>, &Limits) -> Result<Answer, Flaw> + Send + 'static,
-    ) -> Result<Answer, PluginError>
+    /// Takes its turn, and asks on a thread that may be held up.
+    async fn ask<I>(&self, inquiry: I) -> Result<I::Answer, PluginError>
     where
-        Answer: Send + 'static,
+        I: Inquiry + Send + 'static,
+        I::Answer: Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
         let settings = Arc::clone(&self.settings);
@@ -233,14 +195,10 @@ impl Plugin {
             Err(error) => Err(error),
             Ok(admission) => tokio::task::spawn_blocking(move || {
                 let _admission = admission;
-                shared.run(&settings, seed, call, check)
+                shared.run(&settings, &inquiry)
             })
             .await
-            .unwrap_or_else(|error| {
-                Err(PluginError::Host {
-                    what: format!("a call did not end: {error}"),
-                })
-            }),
+            .unwrap_or_else(|error| Err(PluginError::host(format!("a call did not end: {error}")))),
         };
         let failure = outcome.as_ref().err().map(PluginError::cause);
         self.shared.stats.ended(failure);
@@ -253,93 +211,19 @@ impl Shared {
         self.runtime.config.limits.of(self.described.kind)
     }
 
-    fn run<Said, Answer>(
-        &self,
-        settings: &Settings,
-        seed: u64,
-        call: impl FnOnce(&mut Store<GuestState>) -> wasmtime::Result<Result<Said, types::Error>>,
-        check: impl FnOnce(Untrusted<Said>, &Limits) -> Result<Answer, Flaw>,
-    ) -> Result<Answer, PluginError> {
-        let limits = self.limits();
-        let started = Instant::now();
-        let engine = &self.runtime.engine;
-        let mut store = guest::store(engine, limits, &self.label, settings, seed);
-        let returned = call(&mut store);
-        let answer = match returned {
-            Err(error) => Err(fault(&error, store.data(), &self.label, limits)),
-            Ok(Err(declared)) => {
-                let (why, text) = Untrusted::new(declared).declined(limits);
-                Err(PluginError::Declined {
-                    plugin: self.label.clone(),
-                    why,
-                    text,
-                })
-            }
-            Ok(Ok(said)) => {
-                check(Untrusted::new(said), limits).map_err(|Flaw(what)| PluginError::BadAnswer {
-                    plugin: self.label.clone(),
-                    what,
-                })
-            }
+    fn run<I: Inquiry>(&self, settings: &Settings, inquiry: &I) -> Result<I::Answer, PluginError> {
+        let call = Call {
+            engine: &self.runtime.engine,
+            limits: self.limits(),
+            label: &self.label,
+            settings,
         };
-        let peak = store.data().limiter.peak_memory();
-        self.stats.ran(started.elapsed(), peak);
+        let Ended {
+            answer,
+            took,
+            peak_memory,
+        } = call.run(inquiry);
+        self.stats.ran(took, peak_memory);
         answer
     }
-}
-
-/// What a failed call means, in the order of what explains most: the deadline, a limit that was hit,
-/// then the crash itself.
-pub(crate) fn fault(
-    error: &wasmtime::Error,
-    state: &GuestState,
-    plugin: &str,
-    limits: &Limits,
-) -> PluginError {
-    tracing::debug!(plugin, "{error:?}");
-    let plugin = plugin.to_owned();
-    let log = state.log.tail();
-    let trap = error.downcast_ref::<Trap>().copied();
-    if trap == Some(Trap::Interrupt) {
-        return PluginError::Deadline {
-            plugin,
-            deadline_ms: limits.deadline_ms,
-            log,
-        };
-    }
-    if let Some(limit) = limit_hit(error, trap, state, limits) {
-        return PluginError::Limit { plugin, limit, log };
-    }
-    let what = match (trap, error.downcast_ref::<I32Exit>()) {
-        (Some(trap), _) => trap.to_string(),
-        (None, Some(_)) => "it tried to exit the process".to_owned(),
-        (None, None) => one_line(&error.root_cause()),
-    };
-    PluginError::Trap { plugin, what, log }
-}
-
-fn limit_hit(
-    error: &wasmtime::Error,
-    trap: Option<Trap>,
-    state: &GuestState,
-    limits: &Limits,
-) -> Option<String> {
-    if trap == Some(Trap::StackOverflow) {
-        return Some("its stack".to_owned());
-    }
-    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
-        return Some(format!("{} resource handles", limits.resource_handles));
-    }
-    // The engine does not export the type of this error; a test holds its text fast.
-    if error
-        .root_cause()
-        .to_string()
-        .contains("hostcalls has been exhausted")
-    {
-        return Some(format!(
-            "{} bytes handed to the host at once",
-            limits.hostcall_bytes
-        ));
-    }
-    state.limiter.refused().map(str::to_owned)
 }

@@ -5,7 +5,7 @@ mod bundled;
 use boathouse_types::{Objective, PluginKind, Verdict};
 
 use crate::{
-    Cause, Limits, Plugin, PluginError, PluginHost, PluginHostConfig,
+    Cause, Compiling, Limits, Plugin, PluginError, PluginHost, PluginHostConfig,
     testing::{ANSWER, TestGuest, context, journal, words},
 };
 
@@ -17,7 +17,7 @@ fn host_with(change: impl FnOnce(&mut PluginHostConfig)) -> PluginHost {
     };
     config.limits.scoring.deadline_ms = 500;
     change(&mut config);
-    PluginHost::new(config).expect("host")
+    PluginHost::new(config, Compiling::InProcess).expect("host")
 }
 
 async fn load(host: &PluginHost, guest: &TestGuest) -> Result<Plugin, PluginError> {

@@ -220,6 +220,27 @@ fn names_and_versions_follow_their_grammar() {
 }
 
 #[test]
+fn texts_of_a_description_are_bounded() {
+    let check = |spoil: fn(&mut types::Description)| {
+        let mut said = description("a/b", "1.0.0");
+        spoil(&mut said);
+        Untrusted::new(said).describes(&Limits::default())
+    };
+    assert_flaw(
+        check(|said| said.reads = vec![String::new(); 65]),
+        "65 inputs that it reads, 64 are the most",
+    );
+    assert_flaw(
+        check(|said| said.reads = vec!["x".repeat(200)]),
+        "its name of an input has 200 bytes",
+    );
+    assert_flaw(
+        check(|said| said.summary = "x".repeat(10_000)),
+        "its summary has 10000 bytes",
+    );
+}
+
+#[test]
 fn a_declared_error_is_cut_on_a_character() {
     let limits = Limits {
         text_bytes: 4,
