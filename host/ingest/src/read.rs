@@ -6,6 +6,7 @@
 
 mod footer;
 mod json;
+mod sample;
 mod scan;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -23,7 +23,7 @@ const GROUP_BYTES: usize = 128 << 20;
 const PAGE_ROWS: usize = 4_096;
 
 /// Seed of the sample; fixed, so that a table always gives the same one.
-const SAMPLE_SEED: u64 = 0x5eed_b0a7;
+pub(crate) const SAMPLE_SEED: u64 = 0x5eed_b0a7;
 
 /// A Parquet file in the making.
 pub(crate) struct Spool {

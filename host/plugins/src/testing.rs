@@ -191,6 +191,7 @@ pub(crate) fn trial(recall: f64, p95_us: f64) -> Trial {
         host: None,
         proposed_by: None,
         reason: None,
+        asked: None,
         scored_by: None,
     }
 }

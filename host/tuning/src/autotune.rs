@@ -14,18 +14,19 @@ mod report;
 use std::sync::Arc;
 
 use boathouse_types::{
-    IndexConfig, JudgementError, Objective, PluginRef, Proposal, ProposalContext, Timestamp, Trial,
-    Verdict,
+    Asked, IndexConfig, Judged, JudgementError, Objective, PluginRef, Proposal, ProposalContext,
+    Timestamp, Trial, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Evaluation, Proposer, Scorer, TrialRequest, TuneBounds, Tuner, TuningError,
-    blocking::{alive, unless_cancelled},
+    blocking::{alive, blocking, unless_cancelled},
     builds::build_id,
     grid,
     judge::{champion_position, verdicts},
     promotions::Served,
+    replay,
 };
 
 use recommend::recommend;
@@ -137,7 +138,7 @@ struct Run<'a> {
 
 /// What to do next.
 enum Step {
-    Try(Candidate),
+    Try(Box<Candidate>),
     Failed(String),
     Exhausted(String),
 }
@@ -146,6 +147,7 @@ struct Candidate {
     config: IndexConfig,
     reason: String,
     proposed_by: Option<PluginRef>,
+    asked: Option<Asked>,
 }
 
 impl Run<'_> {
@@ -163,7 +165,7 @@ impl Run<'_> {
             match self.next(&journal).await? {
                 Step::Try(candidate) => {
                     self.failures = 0;
-                    self.attempt(candidate, &journal).await?;
+                    self.attempt(*candidate, &journal).await?;
                 }
                 Step::Exhausted(reason) => {
                     (self.on_event)(AutotuneEvent::Exhausted {
@@ -189,24 +191,27 @@ impl Run<'_> {
         let serving = self.request.serving;
         let comparable = self.comparable(journal);
         if !comparable.iter().any(|trial| trial.config == serving) {
-            return Ok(Step::Try(Candidate {
+            return Ok(Step::Try(Box::new(Candidate {
                 config: serving,
                 reason: "baseline: what serves".to_owned(),
                 proposed_by: None,
-            }));
+                asked: None,
+            })));
         }
-        let (proposal, proposed_by) = match &self.request.strategy {
+        let (proposal, proposed_by, asked) = match &self.request.strategy {
             Strategy::Grid => {
                 let next = grid::next(&self.request.bounds, &comparable, serving.seed);
-                (Ok(next), None)
+                (Ok(next), None, None)
             }
             Strategy::Proposer(proposer) => {
-                let asked = proposer.propose(self.context(journal));
-                let answer = unless_cancelled(self.cancel, asked).await?;
-                (answer, Some(proposer.identity()))
+                let (context, asked) = self.question(journal).await?;
+                match unless_cancelled(self.cancel, proposer.propose(context)).await? {
+                    Ok(judged) => (Ok(judged.answer), Some(judged.by), Some(asked)),
+                    Err(error) => (Err(error), None, None),
+                }
             }
         };
-        Ok(self.check(proposal, proposed_by))
+        Ok(self.check(proposal, proposed_by, asked))
     }
 
     /// A proposal as a candidate, or why it is none.
@@ -214,6 +219,7 @@ impl Run<'_> {
         &self,
         proposal: Result<Proposal, JudgementError>,
         proposed_by: Option<PluginRef>,
+        asked: Option<Asked>,
     ) -> Step {
         let (settings, reason) = match proposal {
             Ok(Proposal::Configuration { settings, reason }) => (settings, reason),
@@ -222,16 +228,27 @@ impl Run<'_> {
         };
         let seed = self.request.serving.seed;
         match self.request.bounds.configuration(&settings, seed) {
-            Ok(config) => Step::Try(Candidate {
+            Ok(config) => Step::Try(Box::new(Candidate {
                 config,
                 reason,
                 proposed_by,
-            }),
+                asked,
+            })),
             Err(error) => {
                 let who = proposed_by.map_or_else(String::new, |plugin| format!("{plugin}: "));
                 Step::Failed(format!("{who}{error}"))
             }
         }
+    }
+
+    /// A question to the proposer, and what the journal keeps of it.
+    async fn question(&self, journal: &[Trial]) -> Result<(ProposalContext, Asked), TuningError> {
+        let context = self.context(journal);
+        blocking(self.cancel, move |_| {
+            let asked = replay::asked(&context);
+            Ok((context, asked))
+        })
+        .await
     }
 
     fn context(&self, journal: &[Trial]) -> ProposalContext {
@@ -256,6 +273,7 @@ impl Run<'_> {
             config,
             reason,
             proposed_by,
+            asked,
         } = candidate;
         (self.on_event)(AutotuneEvent::Proposed {
             number,
@@ -276,21 +294,22 @@ impl Run<'_> {
             note: self.request.note.clone(),
             proposed_by,
             reason: Some(reason),
+            asked,
         };
         let mut report = self
             .tuner
             .measure(self.evaluation, request, number, self.cancel)
             .await?;
         let judged = self.judge(journal, &report.trial).await?;
-        if judged.is_ok() {
-            report.trial.scored_by = Some(self.request.scorer.identity());
-        }
-        self.tuner.record(&report.trial, self.cancel).await?;
-        self.trials.push(report.trial.clone());
         let (verdict, unscored) = match judged {
-            Ok(verdict) => (verdict, None),
+            Ok(judged) => {
+                report.trial.scored_by = Some(judged.by);
+                (judged.answer, None)
+            }
             Err(error) => (None, Some(error.to_string())),
         };
+        self.tuner.record(&report.trial, self.cancel).await?;
+        self.trials.push(report.trial.clone());
         (self.on_event)(AutotuneEvent::Trial {
             report: Box::new(report),
             verdict,
@@ -304,13 +323,16 @@ impl Run<'_> {
         &self,
         journal: &[Trial],
         trial: &Trial,
-    ) -> Result<Result<Option<Verdict>, JudgementError>, TuningError> {
+    ) -> Result<Result<Judged<Option<Verdict>>, JudgementError>, TuningError> {
         let mut trials = self.comparable(journal);
         trials.push(trial.clone());
         let scorer = self.request.scorer.as_ref();
         let asked = verdicts(scorer, &trials, &self.request.objective);
         let answer = unless_cancelled(self.cancel, asked).await?;
-        Ok(answer.map(|mut verdicts| verdicts.pop()))
+        Ok(answer.map(|mut judged| Judged {
+            by: judged.by,
+            answer: judged.answer.pop(),
+        }))
     }
 
     /// Trials on the present vectors; measurements on others do not compare.
@@ -330,7 +352,9 @@ impl Run<'_> {
             let trials = self.comparable(&self.tuner.journal().read().await?.trials);
             let (scorer, objective) = (self.request.scorer.as_ref(), &self.request.objective);
             match unless_cancelled(self.cancel, verdicts(scorer, &trials, objective)).await {
-                Ok(Ok(verdicts)) => recommend(&trials, &verdicts, objective, &self.request.serving),
+                Ok(Ok(judged)) => {
+                    recommend(&trials, &judged.answer, objective, &self.request.serving)
+                }
                 Ok(Err(error)) => Recommendation::keep(format!("no verdict: {error}")),
                 Err(_) => Recommendation::keep("the run was cancelled"),
             }

@@ -31,6 +31,7 @@ mod journal;
 mod judge;
 mod measure;
 mod promotions;
+mod replay;
 #[cfg(test)]
 mod testing;
 mod tuner;
@@ -50,4 +51,5 @@ pub use journal::{Journal, JournalContents};
 pub use judge::{Proposer, Scorer, champion_position, shortfall, verdicts};
 pub use measure::{Comparison, MeasurePlan};
 pub use promotions::{Promote, Promotion, PromotionKind, Promotions, Served};
+pub use replay::{Question, Replay, settings_of};
 pub use tuner::{TrialReport, TrialRequest, Tuner, TunerOptions};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use boathouse_storage::Bucket;
 use boathouse_types::{
-    BucketName, Dimension, IndexConfig, IndexName, Interval, JudgementError, ManualClock, Metric,
-    Objective, PluginRef, Proposal, ProposalContext, Trial, TrialMetrics, VectorBackend, Verdict,
+    BucketName, Dimension, IndexConfig, IndexName, Interval, Judged, JudgementError, ManualClock,
+    Metric, Objective, PluginRef, Proposal, ProposalContext, Trial, TrialMetrics, VectorBackend,
+    Verdict,
 };
 use boathouse_vector::VectorSet;
 use rand::{Rng, SeedableRng};
@@ -87,24 +88,26 @@ pub(crate) fn trial(id: &str, recall: f64, p95: f64) -> Trial {
         host: None,
         proposed_by: None,
         reason: None,
+        asked: None,
         scored_by: None,
     }
 }
+
+/// Who [`LinearScorer`] is.
+pub(crate) const LINEAR: &str = "tests/linear";
+/// Who [`DrawingProposer`] is.
+pub(crate) const DRAWING: &str = "tests/drawing";
 
 /// Recall minus a fifth of the p95 in milliseconds; feasible by the mean recall.
 pub(crate) struct LinearScorer;
 
 #[async_trait]
 impl Scorer for LinearScorer {
-    fn identity(&self) -> PluginRef {
-        plugin("tests/linear")
-    }
-
     async fn evaluate(
         &self,
         trials: &[Trial],
         objective: &Objective,
-    ) -> Result<Vec<Verdict>, JudgementError> {
+    ) -> Result<Judged<Vec<Verdict>>, JudgementError> {
         let verdict = |trial: &Trial| Verdict {
             feasible: trial.metrics.recall_at_k >= objective.recall_floor,
             front: 0,
@@ -112,7 +115,10 @@ impl Scorer for LinearScorer {
                 - 0.2 * (trial.metrics.search_latency_p95_us / 1_000.0).min(1.0),
             reason: None,
         };
-        Ok(trials.iter().map(verdict).collect())
+        Ok(Judged {
+            by: plugin(LINEAR),
+            answer: trials.iter().map(verdict).collect(),
+        })
     }
 }
 
@@ -121,11 +127,11 @@ pub(crate) struct DrawingProposer;
 
 #[async_trait]
 impl Proposer for DrawingProposer {
-    fn identity(&self) -> PluginRef {
-        plugin("tests/drawing")
-    }
-
-    async fn propose(&self, context: ProposalContext) -> Result<Proposal, JudgementError> {
+    async fn propose(&self, context: ProposalContext) -> Result<Judged<Proposal>, JudgementError> {
+        let judged = |answer| Judged {
+            by: plugin(DRAWING),
+            answer,
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
         for _ in 0..100 {
             let settings: Vec<u32> = context
@@ -141,12 +147,12 @@ impl Proposer for DrawingProposer {
             });
             if !known {
                 let reason = format!("drawn with {}", context.seed);
-                return Ok(Proposal::Configuration { settings, reason });
+                return Ok(judged(Proposal::Configuration { settings, reason }));
             }
         }
-        Ok(Proposal::Exhausted(
+        Ok(judged(Proposal::Exhausted(
             "a hundred draws met nothing new".to_owned(),
-        ))
+        )))
     }
 }
 

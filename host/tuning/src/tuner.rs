@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use boathouse_storage::Bucket;
-use boathouse_types::{Clock, IndexConfig, IndexName, Interval, PluginRef, Trial, TrialMetrics};
+use boathouse_types::{
+    Asked, Clock, IndexConfig, IndexName, Interval, PluginRef, Trial, TrialMetrics,
+};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +79,8 @@ pub struct TrialRequest {
     pub proposed_by: Option<PluginRef>,
     /// Why it was proposed.
     pub reason: Option<String>,
+    /// What its proposer was asked.
+    pub asked: Option<Asked>,
 }
 
 /// A trial with what the journal has no field for.
@@ -226,6 +230,7 @@ impl Tuner {
             host: Some(self.options.host.clone()),
             proposed_by: request.proposed_by,
             reason: request.reason.map(bounded),
+            asked: request.asked,
             scored_by: None,
         };
         TrialReport {

@@ -13,10 +13,10 @@ mod vector;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use judgement::{
-    IndexFacts, JudgementError, Knob, Objective, PluginKind, PluginRef, Proposal, ProposalContext,
-    Verdict,
+    IndexFacts, Judged, JudgementCause, JudgementError, Knob, Objective, PluginKind, PluginRef,
+    Proposal, ProposalContext, Verdict,
 };
 pub use name::{BucketName, DatasetName, IndexName, NameError};
 pub use pii::{ColumnSample, Evidence, Finding, Scope, TableSample};
-pub use trial::{IndexConfig, Interval, Trial, TrialMetrics};
+pub use trial::{Asked, IndexConfig, Interval, Trial, TrialMetrics};
 pub use vector::{Dimension, DimensionError, Metric, VectorBackend};

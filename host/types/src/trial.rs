@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PluginRef, Timestamp};
+use crate::{IndexFacts, Knob, Objective, PluginRef, Timestamp};
 
 /// A configuration of an HNSW index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -87,6 +87,25 @@ pub struct TrialMetrics {
     pub distances_per_query: Option<f64>,
 }
 
+/// The question that a proposal answered, but for the trials that it was asked about: those are the lines
+/// of the journal before. With both, the same question can be asked again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Asked {
+    /// How many lines the journal had; the seed is derived from it.
+    pub journal_length: u32,
+    /// Fingerprint of these lines, in hex; another one means that the journal was changed since.
+    pub journal_digest: String,
+    /// Line, counted from 0, of the configuration that served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion: Option<u32>,
+    /// The index as it was.
+    pub index: IndexFacts,
+    /// What might be tried.
+    pub knobs: Vec<Knob>,
+    /// What the owner wanted.
+    pub objective: Objective,
+}
+
 /// One line of an index's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Trial {
@@ -118,6 +137,9 @@ pub struct Trial {
     /// Why it was proposed, in the proposer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the proposer was asked; none for a person, a grid, and journals of older hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Who scored it when it was journalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scored_by: Option<PluginRef>,
@@ -136,6 +158,7 @@ mod tests {
             "eval_queries":20,"brute_force_latency_us":43983.0},"note":"seed"}"#;
         let trial: Trial = serde_json::from_str(line).expect("older line");
         assert_eq!(trial.config.m, 16);
+        assert_eq!(trial.asked, None);
         assert_eq!(trial.metrics.recall_interval, None);
     }
 

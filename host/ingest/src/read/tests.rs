@@ -177,3 +177,17 @@ async fn a_dataset_has_one_home() {
     assert!(datasets.list().await.unwrap().is_empty());
     assert!(datasets.get(&dataset()).await.is_err());
 }
+
+#[tokio::test]
+async fn stored_rows_are_sampled_as_far_as_told() {
+    let open = open(&world().await).await;
+    let sample = open.sample(u64::MAX).await.unwrap();
+    assert_eq!(sample.name, "people");
+    let a = sample.columns.iter().find(|column| column.name == "a");
+    let a = a.unwrap();
+    assert_eq!((a.rows, a.nulls), (4, 2));
+    assert_eq!(a.values, [("x".to_owned(), 1), ("y".to_owned(), 1)]);
+    let start = open.sample(1).await.unwrap();
+    assert_eq!(start.columns[0].rows, 2, "the batch is read to its end");
+    assert_eq!(open.sample(0).await.unwrap().columns[0].rows, 0);
+}

@@ -7,12 +7,16 @@ use std::sync::{
 
 use async_trait::async_trait;
 use boathouse_storage::Bucket;
-use boathouse_types::ManualClock;
+use boathouse_types::{Judged, JudgementCause, ManualClock};
 
 use super::*;
 use crate::{
-    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, MeasurePlan, Promote, TunerOptions,
-    testing::{DrawingProposer, LinearScorer, clock, clustered, index_name, memory_bucket, plugin},
+    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, MeasurePlan, Promote, Replay,
+    TunerOptions, settings_of,
+    testing::{
+        DRAWING, DrawingProposer, LINEAR, LinearScorer, clock, clustered, index_name,
+        memory_bucket, plugin,
+    },
 };
 
 struct Room {
@@ -118,19 +122,19 @@ impl Scripted {
 
 #[async_trait]
 impl Proposer for Scripted {
-    fn identity(&self) -> PluginRef {
-        plugin("tests/scripted")
-    }
-
-    async fn propose(&self, _: ProposalContext) -> Result<Proposal, JudgementError> {
+    async fn propose(&self, _: ProposalContext) -> Result<Judged<Proposal>, JudgementError> {
         let turn = self.asked.fetch_add(1, Ordering::SeqCst) % self.answers.len();
         match self.answers[turn].clone() {
-            Ok(settings) => Ok(Proposal::Configuration {
-                settings,
-                reason: "scripted".to_owned(),
+            Ok(settings) => Ok(Judged {
+                by: plugin("tests/scripted"),
+                answer: Proposal::Configuration {
+                    settings,
+                    reason: "scripted".to_owned(),
+                },
             }),
             Err(message) => Err(JudgementError {
-                plugin: self.identity(),
+                plugin: plugin("tests/scripted"),
+                cause: JudgementCause::Failed,
                 message,
             }),
         }
@@ -142,13 +146,14 @@ struct Silent;
 
 #[async_trait]
 impl Scorer for Silent {
-    fn identity(&self) -> PluginRef {
-        plugin("tests/silent")
-    }
-
-    async fn evaluate(&self, _: &[Trial], _: &Objective) -> Result<Vec<Verdict>, JudgementError> {
+    async fn evaluate(
+        &self,
+        _: &[Trial],
+        _: &Objective,
+    ) -> Result<Judged<Vec<Verdict>>, JudgementError> {
         Err(JudgementError {
-            plugin: self.identity(),
+            plugin: plugin("tests/silent"),
+            cause: JudgementCause::Failed,
             message: "no word".to_owned(),
         })
     }
@@ -169,8 +174,8 @@ async fn a_run_tries_remembers_and_recommends() {
         (10, &None)
     );
     for trial in proposed {
-        assert_eq!(trial.proposed_by, Some(DrawingProposer.identity()));
-        assert_eq!(trial.scored_by, Some(LinearScorer.identity()));
+        assert_eq!(trial.proposed_by, Some(plugin(DRAWING)));
+        assert_eq!(trial.scored_by, Some(plugin(LINEAR)));
         assert_eq!((trial.config.seed, trial.note.as_deref()), (3, Some("run")));
     }
     let count = |wanted: fn(&AutotuneEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
@@ -214,6 +219,26 @@ async fn equal_journals_give_equal_proposals() {
     resumed.run(request(drawing(), 3)).await;
     assert_eq!(configs(&resumed.journal().await), configs(&whole.trials));
     assert_ne!(proposal_seed(0), proposal_seed(1));
+}
+
+#[tokio::test]
+async fn every_proposal_can_be_asked_for_again_after_a_restart() {
+    let room = room(400).await;
+    room.run(request(drawing(), 5)).await;
+    let journal = open(&room.bucket, &room.clock).journal().read().await;
+    let replay = Replay::of(journal.unwrap().trials);
+    assert_eq!(replay.proposed().count(), 4, "all but the baseline");
+    for at in replay.proposed() {
+        let question = replay.question(at).unwrap();
+        assert!(question.same_journal);
+        assert_eq!(question.context.index, room.evaluation.data().facts());
+        let recorded = settings_of(&replay.trials()[at].config, &question.context).unwrap();
+        let again = DrawingProposer.propose(question.context).await.unwrap();
+        let Proposal::Configuration { settings, .. } = again.answer else {
+            panic!("exhausted")
+        };
+        assert_eq!(settings, recorded);
+    }
 }
 
 #[tokio::test]

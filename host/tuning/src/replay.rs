@@ -1,0 +1,275 @@
+//! Asking a proposer again what it was asked before.
+//!
+//! The journal holds what is needed: each trial that a proposer made keeps its [`Asked`], the lines before
+//! it are the trials that it was asked about, and the seed follows from their number. So a journal proves
+//! that its proposals follow from it: the same plugin, asked again, has to propose the same.
+//!
+//! A fingerprint of the lines before tells a proposer that answers differently from a journal that was
+//! changed. It is a chain (SHA-256 of the fingerprint so far and the next line), so all prefixes of a
+//! journal are fingerprinted in one pass. It protects against accidents, not against somebody who writes
+//! the whole journal anew.
+//!
+//! Nothing here calls a proposer or reads a bucket. The operator's settings of a plugin are not part of
+//! the question: they are those of today.
+
+use boathouse_types::{Asked, IndexConfig, IndexFacts, Objective, ProposalContext, Trial};
+use sha2::{Digest as _, Sha256};
+
+use crate::{TuneBounds, autotune::proposal_seed, journal::hex};
+
+/// Bytes of a fingerprint that a journal line keeps; accidents do not hit 64 bits.
+const KEPT: usize = 8;
+
+/// A journal whose questions can be put again.
+pub struct Replay {
+    trials: Vec<Trial>,
+    /// The fingerprint of each prefix: one more than there are trials.
+    digests: Vec<String>,
+}
+
+/// A question of a journal, whole.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What to ask.
+    pub context: ProposalContext,
+    /// The lines before are those of then. When false, another answer is no surprise.
+    pub same_journal: bool,
+}
+
+impl Replay {
+    /// The questions of a journal, oldest trial first. Costs a pass over all lines.
+    #[must_use]
+    pub fn of(trials: Vec<Trial>) -> Self {
+        let mut chain = Chain::default();
+        let mut digests = vec![chain.kept()];
+        for trial in &trials {
+            chain.add(trial);
+            digests.push(chain.kept());
+        }
+        Self { trials, digests }
+    }
+
+    /// The trials, oldest first.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// Positions of the trials that a proposer made, newest first.
+    pub fn proposed(&self) -> impl Iterator<Item = usize> {
+        let proposed = |at: &usize| self.trials[*at].proposed_by.is_some();
+        (0..self.trials.len()).rev().filter(proposed)
+    }
+
+    /// The question that the trial at a position answers; none when the journal does not say what was
+    /// asked, or says something that cannot have been.
+    #[must_use]
+    pub fn question(&self, at: usize) -> Option<Question> {
+        let asked = self.trials.get(at)?.asked.clone()?;
+        let length = usize::try_from(asked.journal_length).ok()?;
+        let within = |champion: u32| champion < asked.journal_length;
+        if length > at || !asked.champion.is_none_or(within) {
+            return None;
+        }
+        Some(Question {
+            same_journal: self.digests[length] == asked.journal_digest,
+            context: ProposalContext {
+                index: asked.index,
+                knobs: asked.knobs,
+                objective: asked.objective,
+                trials: self.trials[..length].to_vec(),
+                champion: asked.champion,
+                seed: proposal_seed(length),
+            },
+        })
+    }
+
+    /// The question that a run with default bounds puts after so many lines: for lines that do not say
+    /// what was asked, and, after the last, for what would be proposed now.
+    #[must_use]
+    pub fn assumed(
+        &self,
+        length: usize,
+        index: IndexFacts,
+        objective: Objective,
+        champion: Option<usize>,
+    ) -> ProposalContext {
+        let length = length.min(self.trials.len());
+        let champion = champion.filter(|at| *at < length);
+        ProposalContext {
+            index,
+            knobs: TuneBounds::default().knobs(),
+            objective,
+            champion: champion.and_then(|at| u32::try_from(at).ok()),
+            seed: proposal_seed(length),
+            trials: self.trials[..length].to_vec(),
+        }
+    }
+}
+
+/// A configuration as a proposal for these knobs would give it; none when one of them is no setting of
+/// an HNSW index.
+#[must_use]
+pub fn settings_of(config: &IndexConfig, context: &ProposalContext) -> Option<Vec<u32>> {
+    let value = |name: &str| match name {
+        "m" => Some(config.m),
+        "ef_construction" => Some(config.ef_construction),
+        "ef_search" => Some(config.ef_search),
+        _ => None,
+    };
+    let knobs = context.knobs.iter();
+    knobs.map(|knob| value(&knob.name)).collect()
+}
+
+/// What a journal keeps of a question.
+pub(crate) fn asked(context: &ProposalContext) -> Asked {
+    let mut chain = Chain::default();
+    for trial in &context.trials {
+        chain.add(trial);
+    }
+    Asked {
+        journal_length: u32::try_from(context.trials.len()).unwrap_or(u32::MAX),
+        journal_digest: chain.kept(),
+        champion: context.champion,
+        index: context.index.clone(),
+        knobs: context.knobs.clone(),
+        objective: context.objective.clone(),
+    }
+}
+
+/// The fingerprint of the lines so far.
+#[derive(Default)]
+struct Chain([u8; 32]);
+
+impl Chain {
+    fn add(&mut self, trial: &Trial) {
+        // Through a value, whose keys are sorted: the text does not depend on the order of fields. A
+        // trial that was read can always be written; if not, it counts as an empty line.
+        let line = serde_json::to_value(trial).map_or_else(|_| String::new(), |v| v.to_string());
+        let hashed = Sha256::new().chain_update(self.0).chain_update(line);
+        self.0 = hashed.finalize().into();
+    }
+
+    fn kept(&self) -> String {
+        hex(&self.0[..KEPT])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::{Metric, PluginRef, VectorBackend};
+
+    use super::*;
+    use crate::testing::{plugin, trial};
+
+    fn facts() -> IndexFacts {
+        IndexFacts {
+            name: "papers".to_owned(),
+            backend: VectorBackend::Parquet,
+            vectors: 100,
+            dimension: 16,
+            metric: Metric::Cosine,
+        }
+    }
+
+    /// Three trials: a baseline, and two that a proposer made.
+    fn journal() -> Vec<Trial> {
+        let mut trials = vec![trial("a", 0.9, 100.0)];
+        for (id, ef_search) in [("b", 40), ("c", 50)] {
+            let known = Replay::of(trials.clone());
+            let context = known.assumed(trials.len(), facts(), Objective::default(), Some(0));
+            let mut next = trial(id, 0.95, 120.0);
+            next.config.ef_search = ef_search;
+            next.proposed_by = Some(plugin("tests/drawing"));
+            next.asked = Some(asked(&context));
+            trials.push(next);
+        }
+        trials
+    }
+
+    #[test]
+    fn a_question_comes_back_as_it_was_put() {
+        let replay = Replay::of(journal());
+        assert_eq!(replay.proposed().collect::<Vec<_>>(), [2, 1]);
+        assert!(
+            replay.question(0).is_none(),
+            "nobody was asked for the baseline"
+        );
+        let question = replay.question(2).unwrap();
+        assert!(question.same_journal);
+        let context = question.context;
+        assert_eq!(context.trials, replay.trials()[..2]);
+        assert_eq!(
+            (context.seed, context.champion),
+            (proposal_seed(2), Some(0))
+        );
+        assert_eq!(
+            settings_of(&replay.trials()[2].config, &context),
+            Some(vec![16, 80, 50])
+        );
+    }
+
+    #[test]
+    fn questions_survive_being_written_and_read() {
+        let lines: Vec<String> = journal()
+            .iter()
+            .map(|trial| serde_json::to_string(trial).unwrap())
+            .collect();
+        let read = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+        let replay = Replay::of(read.collect());
+        assert!(
+            [1, 2]
+                .iter()
+                .all(|&at| replay.question(at).unwrap().same_journal)
+        );
+    }
+
+    #[test]
+    fn any_change_of_an_earlier_line_is_noticed_by_all_later_ones() {
+        let changes: [fn(&mut Trial); 3] = [
+            |trial| trial.metrics.search_latency_p95_us += 1.0,
+            |trial| trial.config.seed = 9,
+            |trial| trial.note = Some("kind words".to_owned()),
+        ];
+        for change in changes {
+            let mut trials = journal();
+            change(&mut trials[1]);
+            let replay = Replay::of(trials);
+            assert!(
+                replay.question(1).unwrap().same_journal,
+                "its own question stands before it"
+            );
+            assert!(!replay.question(2).unwrap().same_journal);
+        }
+    }
+
+    #[test]
+    fn what_cannot_have_been_asked_is_no_question() {
+        let mut trials = journal();
+        if let Some(asked) = &mut trials[1].asked {
+            asked.journal_length = 2;
+        }
+        if let Some(asked) = &mut trials[2].asked {
+            asked.champion = Some(2);
+        }
+        let replay = Replay::of(trials);
+        assert!(replay.question(1).is_none(), "it would have seen itself");
+        assert!(
+            replay.question(2).is_none(),
+            "the champion is not among the trials"
+        );
+        assert!(replay.question(99).is_none());
+    }
+
+    #[test]
+    fn a_journal_of_an_older_host_has_no_questions() {
+        let mut old = trial("old", 0.9, 1.0);
+        old.proposed_by = Some(PluginRef {
+            name: "boathouse/epsilon-greedy".to_owned(),
+            version: "0.1.0".to_owned(),
+        });
+        let replay = Replay::of(vec![old]);
+        assert_eq!(replay.proposed().count(), 1);
+        assert!(replay.question(0).is_none());
+    }
+}
