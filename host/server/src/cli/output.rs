@@ -17,6 +17,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read it.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints a result: as it is with `--json`, else as `text` shows it.
     pub(crate) fn result(self, value: &Value, text: impl FnOnce(&Value)) {
         if self.json {

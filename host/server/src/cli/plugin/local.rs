@@ -1,0 +1,59 @@
+//! A component on this machine: read, recognised, and run in this process.
+
+use std::path::Path;
+
+use boathouse_plugins::{Compiling, Plugin, PluginHost, kind_of};
+use boathouse_types::PluginKind;
+use bytes::Bytes;
+
+use crate::{cli::CliError, config::Config};
+
+/// A kind as an argument.
+pub(super) fn kind(text: &str) -> Result<PluginKind, String> {
+    PluginKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| "must be proposer, scoring or pii".to_owned())
+}
+
+/// A component's bytes and its kind.
+pub(super) struct Component {
+    pub(super) bytes: Bytes,
+    pub(super) kind: PluginKind,
+}
+
+impl Component {
+    /// Reads a file and finds out its kind by its exports, unless it is given.
+    pub(super) async fn read(file: &Path, kind: Option<PluginKind>) -> Result<Self, CliError> {
+        let read = tokio::fs::read(file).await;
+        let bytes = Bytes::from(read.map_err(|source| CliError::Io {
+            what: format!("read {}", file.display()),
+            source,
+        })?);
+        let kind = kind.or_else(|| kind_of(&bytes)).ok_or_else(|| {
+            CliError::Failed(format!(
+                "{} exports none of propose, evaluate and detect; name its kind with --kind to see what it lacks",
+                file.display()
+            ))
+        })?;
+        Ok(Self { bytes, kind })
+    }
+
+    /// Loads it into a sandbox of its own.
+    pub(super) async fn load(&self, config: &Config) -> Result<Plugin, CliError> {
+        let plugin = sandbox(config)?.load(self.kind, &self.bytes).await?;
+        let settings = config.plugins.settings.get(&plugin.identity().name);
+        let settings = settings.into_iter().flatten();
+        let settings = settings.map(|(key, value)| (key.clone(), value.clone()));
+        let settings = settings.collect();
+        Ok(plugin.with_settings(settings))
+    }
+}
+
+/// A sandbox in this process with the limits of the configuration.
+pub(super) fn sandbox(config: &Config) -> Result<PluginHost, CliError> {
+    Ok(PluginHost::new(
+        config.plugins.sandbox.clone(),
+        Compiling::InProcess,
+    )?)
+}

@@ -1,0 +1,184 @@
+//! Commands that only look: the list, the audit log, a comparison.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    cli::{CliError, Output, cell, output::table},
+    client::Client,
+};
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Only events after this number.
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    /// Go on showing events as they come, until interrupted.
+    #[arg(long)]
+    follow: bool,
+}
+
+pub(super) async fn list(client: &Client, output: &Output) -> Result<(), CliError> {
+    let list: Value = client.get("/plugins").await?;
+    output.result(&list, |list| {
+        let columns = [
+            ("kind", "/kind"),
+            ("name", "/name"),
+            ("version", "/version"),
+            ("state", "/state"),
+            ("calls", "/stats/calls"),
+            ("failed", "/stats/failures"),
+            ("digest", "/short_digest"),
+            ("summary", "/summary"),
+        ];
+        println!("{}", table(&list["plugins"], &columns));
+    });
+    Ok(())
+}
+
+pub(super) async fn events(
+    client: &Client,
+    output: &Output,
+    arguments: Events,
+) -> Result<(), CliError> {
+    let Events { after, follow } = arguments;
+    if follow {
+        let show = |event: &Value| {
+            if output.is_json() {
+                println!("{event}");
+            } else {
+                println!("{}", line(event));
+            }
+        };
+        return Ok(client.follow("/plugins/events", after, show).await?);
+    }
+    let events: Value = client
+        .get(&format!("/plugins/events?after={after}"))
+        .await?;
+    output.result(&events, |events| {
+        for event in events["events"].as_array().into_iter().flatten() {
+            println!("{}", line(event));
+        }
+    });
+    Ok(())
+}
+
+/// An event on one line.
+fn line(event: &Value) -> String {
+    let of = |key: &str| cell(event.get(key));
+    let detail = event["detail"]
+        .as_str()
+        .map_or_else(String::new, |detail| format!(": {detail}"));
+    format!(
+        "{:>6}  {}  {:<14}  {} {} {} by {}{detail}",
+        of("seq"),
+        of("at"),
+        of("event"),
+        of("kind"),
+        of("name"),
+        of("version"),
+        of("by")
+    )
+}
+
+/// Prints how a shadow compares with what serves.
+pub(super) fn comparison(report: &Value) {
+    let history = &report["history"];
+    println!(
+        "{} of {} questions about the past come out alike ({} ms)",
+        cell(history.get("equal")),
+        cell(history.get("compared")),
+        cell(history.get("took_ms"))
+    );
+    for (title, side) in [("serves", "active"), ("shadow", "shadow")] {
+        let of = |pointer: &str| cell(history[side].pointer(pointer));
+        println!(
+            "{title:>8}  p50 {} µs, p95 {} µs over {} calls, failures {}",
+            of("/latency/p50_us"),
+            of("/latency/p95_us"),
+            of("/latency/calls"),
+            of("/failures")
+        );
+    }
+    for (kind, columns) in [
+        (
+            "scoring",
+            &[
+                ("index", "/index"),
+                ("trials", "/difference/trials"),
+                ("tau", "/difference/kendall_tau"),
+                ("winner", "/winner_active"),
+                ("shadow's winner", "/winner_shadow"),
+                ("feasibility changed", "/difference/feasibility_changed"),
+            ][..],
+        ),
+        (
+            "proposer",
+            &[
+                ("index", "/index"),
+                ("after", "/after"),
+                ("recorded", "/recorded"),
+                ("serves", "/difference/active/settings"),
+                ("shadow", "/difference/shadow/settings"),
+                ("alike", "/difference/equal"),
+            ],
+        ),
+        (
+            "pii",
+            &[
+                ("dataset", "/dataset"),
+                ("version", "/version"),
+                ("same", "/difference/same"),
+                ("added", "/difference/added"),
+                ("lost", "/difference/lost"),
+                ("changed", "/difference/changed"),
+            ],
+        ),
+    ] {
+        let rows = &history["differences"][kind];
+        if rows.is_array() {
+            println!("{}", table(rows, columns));
+        }
+    }
+    for left_out in history["left_out"].as_array().into_iter().flatten() {
+        println!("left out: {}", cell(Some(left_out)));
+    }
+    live(&report["live"]);
+}
+
+fn live(live: &Value) {
+    if live.is_null() {
+        return;
+    }
+    let of = |key: &str| cell(live.get(key));
+    println!(
+        "live: {} answered, {} alike, {} different, failures {}, {} dropped",
+        of("answered"),
+        of("equal"),
+        of("different"),
+        of("failures"),
+        of("dropped")
+    );
+    if let Some(stopped) = live["stopped"].as_str() {
+        println!("live: stopped after {stopped}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = json!({"seq": 3, "at": "2026-01-01T00:00:00Z", "event": "activated",
+            "kind": "scoring", "name": "a/b", "version": "1.0.0", "by": "ci", "detail": "the host"});
+        let line = line(&event);
+        assert!(line.contains("activated"), "{line}");
+        assert!(
+            line.ends_with("scoring a/b 1.0.0 by ci: the host"),
+            "{line}"
+        );
+    }
+}

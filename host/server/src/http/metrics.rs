@@ -1,0 +1,48 @@
+//! `/metrics`.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+
+use crate::{
+    app::App,
+    http::AppState,
+    metrics::{self, Figures},
+    problem::Problem,
+    tasks::TaskState,
+};
+
+/// How long a scrape waits for a bucket.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Figures of this host for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics",
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"))
+)]
+pub(crate) async fn show(State(app): AppState) -> Result<Response, Problem> {
+    let text = metrics::encode(figures(&app).await).map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+}
+
+async fn figures(app: &App) -> Figures {
+    let tasks = app.tasks.list();
+    let running = tasks.iter().filter(|task| task.state == TaskState::Running);
+    Figures {
+        tasks_running: running.count() as u64,
+        indexes: app.indexes.list().len() as u64,
+        indexes_broken: app.indexes.broken().len() as u64,
+        datasets: datasets(app).await,
+        plugins: app.plugins.figures(),
+    }
+}
+
+/// How many datasets there are; none when the buckets do not say so soon.
+async fn datasets(app: &App) -> Option<u64> {
+    let listed = tokio::time::timeout(PATIENCE, app.datasets.list()).await;
+    listed.ok()?.ok().map(|all| all.len() as u64)
+}

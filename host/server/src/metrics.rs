@@ -1,0 +1,361 @@
+//! Figures of the host in the text format of OpenMetrics, which Prometheus reads.
+//!
+//! Nothing is counted here: each part of the host keeps its own counts, and a scrape takes a snapshot of
+//! them ([`Figures`]) and writes it out. Names follow the conventions of Prometheus: one prefix, base units
+//! (seconds, bytes) as the last word, `_total` on what only grows. Labels are kind, name and version of a
+//! plugin and a closed set of causes, so their number does not depend on what is asked of the host; names
+//! of datasets and indexes are no labels.
+//!
+//! Figures of plugins count since the version was loaded; a restart begins at zero, as Prometheus expects.
+
+use std::fmt;
+
+use boathouse_plugins::PluginStats;
+use boathouse_types::PluginKind;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text},
+    metrics::{MetricType, exemplar::Exemplar},
+    registry::{Registry, Unit},
+};
+
+use crate::plugins::shadow::{LiveView, report::cause_name};
+
+/// The media type of [`encode`]'s text.
+pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that a scrape shows.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// Tasks that run.
+    pub(crate) tasks_running: u64,
+    /// Indexes that serve.
+    pub(crate) indexes: u64,
+    /// Indexes that are stored and cannot be opened.
+    pub(crate) indexes_broken: u64,
+    /// Datasets; none when the primary bucket cannot be listed.
+    pub(crate) datasets: Option<u64>,
+    /// Versions of plugins that are loaded.
+    pub(crate) plugins: Vec<PluginFigures>,
+}
+
+/// The figures of one version of a plugin.
+#[derive(Debug)]
+pub(crate) struct PluginFigures {
+    pub(crate) kind: PluginKind,
+    /// `team/name`.
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// Where it stands, for example `active`.
+    pub(crate) state: String,
+    pub(crate) digest: String,
+    pub(crate) suspended: bool,
+    pub(crate) stats: PluginStats,
+    /// Its live questions, while it is a shadow.
+    pub(crate) live: Option<LiveView>,
+}
+
+/// Writes figures out.
+///
+/// # Errors
+/// None in practice: the text is written to memory.
+pub(crate) fn encode(figures: Figures) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("boathouse");
+    registry.register_collector(Box::new(figures));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.host(&mut encoder)?;
+        self.plugin_calls(&mut encoder)?;
+        self.plugin_states(&mut encoder)?;
+        self.shadows(&mut encoder)
+    }
+}
+
+impl Figures {
+    fn host(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        encoder
+            .encode_descriptor("build", "Version of this program", None, MetricType::Info)?
+            .encode_info(&version)?;
+        let gauges = [
+            ("tasks_running", "Tasks that run", Some(self.tasks_running)),
+            ("indexes", "Vector indexes that serve", Some(self.indexes)),
+            (
+                "indexes_broken",
+                "Vector indexes that are stored and cannot be opened",
+                Some(self.indexes_broken),
+            ),
+            ("datasets", "Datasets", self.datasets),
+        ];
+        for (name, help, value) in gauges {
+            if let Some(value) = value {
+                encoder
+                    .encode_descriptor(name, help, None, MetricType::Gauge)?
+                    .encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plugin_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Calls of a plugin, with those that were turned away";
+        let mut calls =
+            encoder.encode_descriptor("plugin_calls", help, None, MetricType::Counter)?;
+        for plugin in &self.plugins {
+            count(&mut calls, &plugin.labels(), plugin.stats.calls)?;
+        }
+        let help = "Calls of a plugin that gave no answer, by cause";
+        let mut failures =
+            encoder.encode_descriptor("plugin_call_failures", help, None, MetricType::Counter)?;
+        for plugin in &self.plugins {
+            for (cause, failed) in &plugin.stats.failures {
+                let [kind, name, version] = plugin.labels();
+                let labels = [kind, name, version, ("cause", cause_name(*cause))];
+                count(&mut failures, &labels, *failed)?;
+            }
+        }
+        let help = "Time that calls of a plugin ran: instance, guest and conversions";
+        let mut took = encoder.encode_descriptor(
+            "plugin_call_duration",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for plugin in &self.plugins {
+            histogram(&mut took, plugin)?;
+        }
+        Ok(())
+    }
+
+    fn plugin_states(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Most linear memory that one call of a plugin has held";
+        let mut peak = encoder.encode_descriptor(
+            "plugin_memory_peak",
+            help,
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?;
+        for plugin in &self.plugins {
+            gauge(&mut peak, &plugin.labels(), plugin.stats.peak_memory_bytes)?;
+        }
+        let help = "1 while a plugin is suspended and the bundled one answers in its place";
+        let mut suspended =
+            encoder.encode_descriptor("plugin_suspended", help, None, MetricType::Gauge)?;
+        for plugin in &self.plugins {
+            gauge(
+                &mut suspended,
+                &plugin.labels(),
+                u64::from(plugin.suspended),
+            )?;
+        }
+        let help = "State and digest of a version of a plugin";
+        let mut info = encoder.encode_descriptor("plugin", help, None, MetricType::Info)?;
+        for plugin in &self.plugins {
+            let [kind, name, version] = plugin.labels();
+            let (state, digest) = (
+                ("state", plugin.state.as_str()),
+                ("digest", plugin.digest.as_str()),
+            );
+            info.encode_info(&[kind, name, version, state, digest])?;
+        }
+        Ok(())
+    }
+
+    fn shadows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Questions put to serving plugins that were put to a shadow too, by outcome";
+        let mut questions = encoder.encode_descriptor(
+            "plugin_shadow_questions",
+            help,
+            None,
+            MetricType::Counter,
+        )?;
+        for plugin in &self.plugins {
+            let Some(live) = &plugin.live else { continue };
+            let outcomes = [
+                ("equal", live.equal),
+                ("different", live.different),
+                ("failed", live.failures.values().sum()),
+                ("dropped", live.dropped),
+            ];
+            for (outcome, number) in outcomes {
+                let [kind, name, version] = plugin.labels();
+                let labels = [kind, name, version, ("outcome", outcome)];
+                count(&mut questions, &labels, number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PluginFigures {
+    fn labels(&self) -> [(&str, &str); 3] {
+        [
+            ("kind", self.kind.as_str()),
+            ("plugin", &self.name),
+            ("version", &self.version),
+        ]
+    }
+}
+
+fn count(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
+    family
+        .encode_family(labels)?
+        .encode_counter(&value, exemplar)
+}
+
+fn gauge(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    family.encode_family(labels)?.encode_gauge(&value)
+}
+
+fn histogram(family: &mut MetricEncoder<'_>, plugin: &PluginFigures) -> Result<(), fmt::Error> {
+    let latency = &plugin.stats.latency;
+    let bounds = latency.bounds_us.iter().map(|us| *us as f64 / 1e6);
+    let bounds = bounds.chain(std::iter::once(f64::INFINITY));
+    let buckets: Vec<(f64, u64)> = bounds.zip(latency.counts.iter().copied()).collect();
+    family
+        .encode_family(&plugin.labels())?
+        .encode_histogram::<NoLabelSet>(
+            latency.sum_us as f64 / 1e6,
+            latency.counts.iter().sum(),
+            &buckets,
+            None,
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_plugins::{Cause, Histogram};
+
+    use super::*;
+
+    fn figures() -> Figures {
+        let stats = PluginStats {
+            calls: 5,
+            failures: [(Cause::BadAnswer, 2)].into(),
+            peak_memory_bytes: 65_536,
+            latency: Histogram {
+                bounds_us: vec![1_000, 1_000_000],
+                counts: vec![1, 2, 1],
+                sum_us: 2_500_000,
+            },
+            ..PluginStats::default()
+        };
+        let plugin = PluginFigures {
+            kind: PluginKind::Scoring,
+            name: "acme/best".to_owned(),
+            version: "1.0.0".to_owned(),
+            state: "active".to_owned(),
+            digest: "ab12".to_owned(),
+            suspended: true,
+            stats,
+            live: Some(LiveView {
+                dropped: 3,
+                ..LiveView::default()
+            }),
+        };
+        Figures {
+            tasks_running: 1,
+            datasets: Some(4),
+            plugins: vec![plugin],
+            ..Figures::default()
+        }
+    }
+
+    #[track_caller]
+    fn check_line(text: &str, line: &str) {
+        assert!(
+            text.lines().any(|found| found == line),
+            "`{line}` is missing in:\n{text}"
+        );
+    }
+
+    #[test]
+    fn figures_are_written_with_their_labels_and_units() {
+        let text = encode(figures()).expect("text");
+        let labels = r#"kind="scoring",plugin="acme/best",version="1.0.0""#;
+        for line in [
+            "boathouse_tasks_running 1".to_owned(),
+            "boathouse_datasets 4".to_owned(),
+            format!("boathouse_plugin_calls_total{{{labels}}} 5"),
+            format!(r#"boathouse_plugin_call_failures_total{{{labels},cause="bad_answer"}} 2"#),
+            format!("boathouse_plugin_call_duration_seconds_sum{{{labels}}} 2.5"),
+            format!("boathouse_plugin_call_duration_seconds_count{{{labels}}} 4"),
+            format!(r#"boathouse_plugin_call_duration_seconds_bucket{{le="0.001",{labels}}} 1"#),
+            format!(r#"boathouse_plugin_call_duration_seconds_bucket{{le="1.0",{labels}}} 3"#),
+            format!(r#"boathouse_plugin_call_duration_seconds_bucket{{le="+Inf",{labels}}} 4"#),
+            format!("boathouse_plugin_memory_peak_bytes{{{labels}}} 65536"),
+            format!("boathouse_plugin_suspended{{{labels}}} 1"),
+            format!(r#"boathouse_plugin_info{{{labels},state="active",digest="ab12"}} 1"#),
+            format!(r#"boathouse_plugin_shadow_questions_total{{{labels},outcome="dropped"}} 3"#),
+            "# EOF".to_owned(),
+        ] {
+            check_line(&text, &line);
+        }
+    }
+
+    /// The rules of <https://prometheus.io/docs/practices/naming/>, as far as a program can check them.
+    #[test]
+    fn names_follow_the_conventions() {
+        let text = encode(figures()).expect("text");
+        let mut families = 0;
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').expect("a name and a type");
+            families += 1;
+            assert!(name.starts_with("boathouse_"), "{name}: one prefix");
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(
+                name.chars().all(plain) && !name.contains("__"),
+                "{name}: snake_case"
+            );
+            assert!(
+                !name.ends_with("_total"),
+                "{name}: the sample has it, not the family"
+            );
+            for unit in [
+                "ms", "us", "millis", "micros", "kib", "mib", "kb", "mb", "percent",
+            ] {
+                assert!(
+                    !name.split('_').any(|word| word == unit),
+                    "{name}: base units only"
+                );
+            }
+            if kind == "histogram" {
+                assert!(
+                    name.ends_with("_seconds") || name.ends_with("_bytes"),
+                    "{name}: a unit"
+                );
+            }
+            assert!(
+                text.contains(&format!("# HELP {name} ")),
+                "{name}: says what it is"
+            );
+        }
+        assert_eq!(families, text.matches("# HELP ").count());
+        assert!(families > 8, "{text}");
+    }
+
+    #[test]
+    fn a_host_without_plugins_has_figures_too() {
+        let text = encode(Figures::default()).expect("text");
+        check_line(&text, "boathouse_indexes 0");
+        assert!(
+            !text.contains("boathouse_datasets"),
+            "unknown is not zero: {text}"
+        );
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
