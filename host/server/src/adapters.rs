@@ -153,6 +153,8 @@ impl PiiDetector for Judge {
 
 impl std::fmt::Debug for Judge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judge").field("spot", &self.spot).finish_non_exhaustive()
+        f.debug_struct("Judge")
+            .field("spot", &self.spot)
+            .finish_non_exhaustive()
     }
 }

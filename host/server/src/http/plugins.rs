@@ -118,7 +118,10 @@ pub(crate) async fn upload(
     let headers = request.headers().clone();
     let bytes = body(request, most).await?;
     let mut upload = Upload::new(id, version, bytes, caller.name());
-    upload.signature = app.auth.signatures.verify(&team, &upload.digest, &headers)?;
+    upload.signature = app
+        .auth
+        .signatures
+        .verify(&team, &upload.digest, &headers)?;
     let (status, stored) = match app.plugins.upload(upload).await? {
         Uploaded::New(stored) => (StatusCode::CREATED, stored),
         Uploaded::Known(stored) => (StatusCode::OK, stored),
@@ -212,7 +215,10 @@ mod tests {
 
     fn check(value: &str, expected: Option<u64>) {
         let mut headers = HeaderMap::new();
-        headers.insert(header::IF_MATCH, HeaderValue::from_str(value).expect("header"));
+        headers.insert(
+            header::IF_MATCH,
+            HeaderValue::from_str(value).expect("header"),
+        );
         let wish = wish(&Caller::anonymous(), &headers).expect(value);
         assert_eq!(wish.expected, expected, "{value}");
     }
@@ -225,7 +231,10 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::IF_MATCH, HeaderValue::from_static(bad));
             let problem = wish(&Caller::anonymous(), &headers).expect_err(bad);
-            assert_eq!((problem.status, problem.code.as_str()), (422, "bad_if_match"));
+            assert_eq!(
+                (problem.status, problem.code.as_str()),
+                (422, "bad_if_match")
+            );
         }
         let none = wish(&Caller::anonymous(), &HeaderMap::new()).expect("none");
         assert_eq!((none.expected, none.by.as_str()), (None, "anonymous"));
@@ -241,12 +250,20 @@ mod tests {
             }
             request
         };
-        let declared = body(request(Some("1073741824"), b""), 4).await.expect_err("declared");
+        let declared = body(request(Some("1073741824"), b""), 4)
+            .await
+            .expect_err("declared");
         let real = body(request(None, b"12345"), 4).await.expect_err("real");
         for problem in [declared, real] {
-            assert_eq!((problem.status, problem.code.as_str()), (413, "component_too_large"));
+            assert_eq!(
+                (problem.status, problem.code.as_str()),
+                (413, "component_too_large")
+            );
         }
-        assert_eq!(body(request(Some("4"), b"1234"), 4).await.expect("fits"), "1234");
+        assert_eq!(
+            body(request(Some("4"), b"1234"), 4).await.expect("fits"),
+            "1234"
+        );
         assert_eq!(body(request(None, b""), 4).await.expect("empty"), "");
     }
 }

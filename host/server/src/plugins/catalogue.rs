@@ -193,18 +193,17 @@ impl Catalogue {
     ///
     /// # Errors
     /// 404 `unknown_plugin` or `unknown_version`.
-    pub(crate) fn named<'a>(
-        &'a self,
-        id: &PluginId,
-        version: &str,
-    ) -> Result<&'a Entry, Problem> {
+    pub(crate) fn named<'a>(&'a self, id: &PluginId, version: &str) -> Result<&'a Entry, Problem> {
         let mut versions = self.of(id)?;
         versions
             .find(|entry| entry.version == version)
             .ok_or_else(|| {
                 Problem::not_found(
                     "unknown_version",
-                    format!("there is no version `{version}` of {id}; `GET {}` lists them", id.path()),
+                    format!(
+                        "there is no version `{version}` of {id}; `GET {}` lists them",
+                        id.path()
+                    ),
                 )
             })
     }
@@ -217,7 +216,11 @@ impl Catalogue {
         &'a self,
         id: &'b PluginId,
     ) -> Result<impl Iterator<Item = &'a Entry> + use<'a, 'b>, Problem> {
-        let mut versions = self.versions.iter().filter(|entry| entry.is_of(id)).peekable();
+        let mut versions = self
+            .versions
+            .iter()
+            .filter(|entry| entry.is_of(id))
+            .peekable();
         if versions.peek().is_none() {
             return Err(Problem::not_found(
                 "unknown_plugin",
@@ -277,7 +280,12 @@ mod tests {
             .map(|entry| catalogue.state(entry))
             .collect();
         assert_eq!(states, [State::Active, State::Uploaded, State::Active]);
-        assert!(catalogue.serving.iter().all(|serving| serving.place == Place::Host));
+        assert!(
+            catalogue
+                .serving
+                .iter()
+                .all(|serving| serving.place == Place::Host)
+        );
         let again: Catalogue =
             serde_json::from_str(&serde_json::to_string(&catalogue).expect("json")).expect("json");
         assert_eq!(again.clone().migrated(Timestamp::from_millis(9)), catalogue);

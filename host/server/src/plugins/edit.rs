@@ -146,7 +146,9 @@ impl Edit {
         if moved.is_empty() {
             return Err(Problem::conflict(
                 "no_previous",
-                format!("no other version served before {id} at any place where it serves; activate one, or deactivate this plugin"),
+                format!(
+                    "no other version served before {id} at any place where it serves; activate one, or deactivate this plugin"
+                ),
             ));
         }
         moved.reverse();
@@ -179,7 +181,9 @@ impl Edit {
         if is_default {
             return Err(Problem::conflict(
                 "is_default",
-                format!("{id} is the default of its kind, which cannot be missing; activate another one instead"),
+                format!(
+                    "{id} is the default of its kind, which cannot be missing; activate another one instead"
+                ),
             ));
         }
         let (left, stay) = std::mem::take(&mut self.catalogue.serving)
@@ -212,7 +216,9 @@ impl Edit {
         if self.catalogue.places(self.kind, plugin).next().is_some() {
             return Err(Problem::conflict(
                 "version_in_use",
-                format!("`{plugin}` serves, so it cannot run beside what serves; upload another version"),
+                format!(
+                    "`{plugin}` serves, so it cannot run beside what serves; upload another version"
+                ),
             ));
         }
         let at = self.at;
@@ -245,7 +251,10 @@ impl Edit {
         let entry = self.entry(plugin);
         if serves || entry.is_some_and(|entry| entry.shadow_since.is_some()) {
             let (what, cure) = if serves {
-                ("serves", "activate another version, roll back or deactivate it first")
+                (
+                    "serves",
+                    "activate another version, roll back or deactivate it first",
+                )
             } else {
                 ("runs as a shadow", "stop the shadow first")
             };
@@ -255,10 +264,14 @@ impl Edit {
             ));
         }
         let kind = self.kind;
-        self.catalogue.versions.retain(|entry| !entry.is(kind, plugin));
+        self.catalogue
+            .versions
+            .retain(|entry| !entry.is(kind, plugin));
         for serving in &mut self.catalogue.serving {
             if serving.kind == kind {
-                serving.before.retain(|before| before.as_ref() != Some(plugin));
+                serving
+                    .before
+                    .retain(|before| before.as_ref() != Some(plugin));
             }
         }
         self.note(plugin, Happened::Deleted, None);
@@ -386,7 +399,10 @@ pub(crate) fn takes_over(catalogue: &Catalogue, kind: PluginKind, name: &str) ->
         .filter(|serving| serving.kind == kind && serving.place == Place::Host)
         .peekable();
     if serving.peek().is_none() {
-        return !catalogue.versions.iter().any(|entry| entry.kind == kind && entry.served);
+        return !catalogue
+            .versions
+            .iter()
+            .any(|entry| entry.kind == kind && entry.served);
     }
     serving.any(|serving| serving.plugin.name == name)
 }

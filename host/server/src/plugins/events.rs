@@ -267,8 +267,12 @@ mod tests {
     async fn events_are_told_once_in_order_and_after_a_restart() {
         let bucket = bucket();
         let log = open(&bucket).await;
-        log.append(&[event(1, "a/x"), event(2, "a/y")]).await.expect("appended");
-        log.append(&[event(2, "a/y"), event(3, "a/x")]).await.expect("appended");
+        log.append(&[event(1, "a/x"), event(2, "a/y")])
+            .await
+            .expect("appended");
+        log.append(&[event(2, "a/y"), event(3, "a/x")])
+            .await
+            .expect("appended");
         log.append(&[event(3, "a/x")]).await.expect("appended");
         for log in [log, open(&bucket).await] {
             assert_eq!(numbers(&log, None, 0).await, [1, 2, 3]);

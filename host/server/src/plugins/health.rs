@@ -52,7 +52,10 @@ impl Health {
                 false
             }
             Says::Failing => {
-                let failures = self.in_a_row.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+                let failures = self
+                    .in_a_row
+                    .fetch_add(1, Ordering::SeqCst)
+                    .saturating_add(1);
                 failures >= TOLERATED && !self.suspended.swap(true, Ordering::SeqCst)
             }
         }
@@ -77,7 +80,11 @@ mod tests {
         let health = Health::default();
         let brought = calls.iter().filter(|says| health.note(**says)).count();
         assert_eq!(health.is_suspended(), suspended, "{calls:?}");
-        assert_eq!(brought, usize::from(suspended), "one call brings it: {calls:?}");
+        assert_eq!(
+            brought,
+            usize::from(suspended),
+            "one call brings it: {calls:?}"
+        );
     }
 
     #[test]
@@ -85,7 +92,10 @@ mod tests {
         use Says::{Failing, Nothing, Sound};
         check(&[Failing, Failing], false);
         check(&[Failing, Failing, Failing], true);
-        check(&[Failing, Failing, Failing, Failing, Failing, Failing], true);
+        check(
+            &[Failing, Failing, Failing, Failing, Failing, Failing],
+            true,
+        );
         check(&[Failing, Failing, Sound, Failing, Failing], false);
         check(&[Failing, Nothing, Failing, Nothing, Failing], true);
         check(&[Nothing; 9], false);

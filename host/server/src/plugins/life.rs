@@ -80,7 +80,10 @@ impl ActivateSpec {
                 return wrong("datasets", "give either `indexes` or `datasets`".to_owned());
             }
             (Some(_), None, PluginKind::Pii) => {
-                return wrong("indexes", "a detector serves datasets; give `datasets`".to_owned());
+                return wrong(
+                    "indexes",
+                    "a detector serves datasets; give `datasets`".to_owned(),
+                );
             }
             (None, Some(_), PluginKind::Proposer | PluginKind::Scoring) => {
                 return wrong(
@@ -94,7 +97,10 @@ impl ActivateSpec {
         places.sort();
         places.dedup();
         if places.is_empty() || places.len() > MOST_PLACES {
-            return wrong(field, format!("name 1 to {MOST_PLACES}, or leave the field out"));
+            return wrong(
+                field,
+                format!("name 1 to {MOST_PLACES}, or leave the field out"),
+            );
         }
         Ok(places)
     }
@@ -131,7 +137,13 @@ impl Registry {
             if was_suspended {
                 health.reinstate();
             }
-            Ok(switched(Some(plugin), changed.outcome, changed.revision, changed.drains).await)
+            Ok(switched(
+                Some(plugin),
+                changed.outcome,
+                changed.revision,
+                changed.drains,
+            )
+            .await)
         };
         self.background.settle(work).await
     }
@@ -308,7 +320,10 @@ mod tests {
         let (scoring, pii) = (PluginKind::Scoring, PluginKind::Pii);
         assert_eq!(spec(None, None).places(pii).expect("host"), [Place::Host]);
         let twice = spec(Some(&["b", "a", "b"]), None).places(scoring);
-        assert_eq!(twice.expect("two"), [Place::Index(index("a")), Place::Index(index("b"))]);
+        assert_eq!(
+            twice.expect("two"),
+            [Place::Index(index("a")), Place::Index(index("b"))]
+        );
         let one = spec(None, Some(&["d"])).places(pii);
         assert_eq!(one.expect("one"), [Place::Dataset(dataset("d"))]);
         for (spec, kind) in [
@@ -320,7 +335,10 @@ mod tests {
             (spec(None, Some(&[])), pii),
         ] {
             let problem = spec.places(kind).expect_err("refused");
-            assert_eq!((problem.status, problem.code.as_str()), (422, "wrong_place"));
+            assert_eq!(
+                (problem.status, problem.code.as_str()),
+                (422, "wrong_place")
+            );
         }
     }
 }

@@ -96,25 +96,14 @@ pub fn parse_version(text: &str) -> Result<String, Problem> {
         _ => Err(Problem::field(
             "version",
             "bad_version",
-            format!(
-                "`{}` is not a semantic version such as 1.2.0",
-                shown(text)
-            ),
+            format!("`{}` is not a semantic version such as 1.2.0", shown(text)),
         )),
     }
 }
 
 /// Where a plugin serves.
 #[derive(
-    Debug,
-    Clone,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
@@ -157,7 +146,17 @@ mod tests {
         let id = PluginId::new(kind, "acme", "best-1").expect("name");
         assert_eq!((id.team(), id.name()), ("acme", "acme/best-1"));
         assert_eq!(id.path(), "/plugins/scoring/acme/best-1");
-        for bad in ["", "..", "a/b", "A", "é", "a b", "a\n", "-a", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "..",
+            "a/b",
+            "A",
+            "é",
+            "a b",
+            "a\n",
+            "-a",
+            &"a".repeat(64),
+        ] {
             for (team, name) in [(bad, "x"), ("x", bad)] {
                 let problem = PluginId::new(kind, team, name).expect_err(bad);
                 assert_eq!((problem.status, problem.code.as_str()), (422, "bad_name"));
@@ -171,9 +170,20 @@ mod tests {
         for good in ["0.1.0", "1.2.3-rc.1", "1.0.0+build.7"] {
             assert_eq!(parse_version(good).as_deref(), Ok(good));
         }
-        for bad in ["", "1", "1.2", "v1.2.3", "latest", "1.2.3 ", &"1".repeat(500)] {
+        for bad in [
+            "",
+            "1",
+            "1.2",
+            "v1.2.3",
+            "latest",
+            "1.2.3 ",
+            &"1".repeat(500),
+        ] {
             let problem = parse_version(bad).expect_err(bad);
-            assert_eq!((problem.status, problem.code.as_str()), (422, "bad_version"));
+            assert_eq!(
+                (problem.status, problem.code.as_str()),
+                (422, "bad_version")
+            );
         }
     }
 

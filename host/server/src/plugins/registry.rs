@@ -1,13 +1,15 @@
-//! The plugins of a running host: who is asked, and every change of that.
+//! The plugins of a running host: who is asked, and what is kept loaded for that.
 //!
-//! A change takes four steps, in this order: what it needs is loaded; the catalogue is committed; the
-//! [`Table`] follows; the audit log is told. A process that ends between two of them leaves a state that
+//! A change (`registry/change.rs`) takes four steps, in this order: what it needs is loaded; the catalogue is
+//! committed; the [`Table`] follows; the audit log is told. A process that ends between two of them leaves a state that
 //! [`Registry::open`] completes: bytes that nobody refers to, a catalogue whose last events are appended at
 //! the next start. Changes take turns; calls never wait for them.
 //!
 //! A plugin never keeps the host from starting or answering. A version that does not load or fails three
 //! times in a row is suspended, and the plugin of the house of its kind, which comes with the binary,
 //! answers in its place.
+
+mod change;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,10 +18,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use boathouse_bundle::Bundled;
-use boathouse_plugins::{Drain, Plugin, PluginHost};
-use boathouse_storage::{Bucket, Manifest, StorageError};
+use boathouse_plugins::{Plugin, PluginHost};
+use boathouse_storage::{Bucket, Manifest};
 use boathouse_types::{Clock, DatasetName, PluginKind, PluginRef, Timestamp};
-
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
@@ -31,7 +32,7 @@ use super::{
     name::{Place, PluginId},
     shadow::{Beside, Shadows, locked},
     store::Store,
-    table::{Filling, Spot, Table, Turn},
+    table::{Spot, Table, Turn},
 };
 use crate::{adapters::Judge, problem::Problem, tasks::Background};
 
@@ -81,22 +82,6 @@ pub struct Registry {
     pub events: EventLog,
     /// Versions that run beside those that serve.
     pub shadows: Shadows,
-}
-
-/// What a change came to.
-pub(crate) struct Changed<T> {
-    pub(crate) outcome: T,
-    /// The revision of the kind after it.
-    pub(crate) revision: u64,
-    /// Calls that began before it.
-    pub(crate) drains: Vec<Drain>,
-}
-
-/// A version that the catalogue lists and that cannot be asked.
-struct Fault {
-    kind: PluginKind,
-    plugin: PluginRef,
-    problem: Problem,
 }
 
 impl Registry {
@@ -264,131 +249,6 @@ impl Registry {
         });
     }
 
-    /// Changes the catalogue in one step and has everything follow it. `step` may run more than once.
-    ///
-    /// # Errors
-    /// The step's own; 412 `changed_meanwhile` when the kind is not at the revision that was expected; what
-    /// keeps a version that is to serve from loading. Nothing has changed then. Where the bucket fails, it
-    /// is open whether anything has.
-    pub(crate) async fn change<T>(
-        &self,
-        kind: PluginKind,
-        by: &str,
-        expected: Option<u64>,
-        step: impl Fn(&mut Edit) -> Result<T, Problem>,
-    ) -> Result<Changed<T>, Problem> {
-        let mut turn = self.turn.lock().await;
-        loop {
-            let version = match *turn {
-                Some(version) => version,
-                None => *turn.insert(self.reload().await?),
-            };
-            let before = self.catalogue();
-            self.events.append(&before.news).await?;
-            check_revision(&before, kind, expected)?;
-            let mut edit = Edit::new(Catalogue::clone(&before), kind, by, self.now());
-            let outcome = step(&mut edit)?;
-            let Some(after) = edit.finish() else {
-                return Ok(Changed {
-                    outcome,
-                    revision: before.revision(kind),
-                    drains: Vec::new(),
-                });
-            };
-            let fillings = self.fillings(&after).await?;
-            *turn = None;
-            match self.manifest.commit(version, &after).await {
-                Ok(version) => *turn = Some(version),
-                Err(StorageError::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            }
-            let revision = after.revision(kind);
-            let drains = self.follow(&before, after, fillings).await;
-            self.tidy_up(turn.unwrap_or_default()).await;
-            return Ok(Changed {
-                outcome,
-                revision,
-                drains,
-            });
-        }
-    }
-
-    /// Takes over what was committed: table, healths, shadows, audit log.
-    async fn follow(
-        &self,
-        before: &Catalogue,
-        after: Catalogue,
-        fillings: Vec<Filling>,
-    ) -> Vec<Drain> {
-        for entry in &after.versions {
-            let health = self.health(entry.kind, &entry.plugin());
-            let was = before.find(entry.kind, &entry.plugin());
-            let was_suspended = was.is_some_and(|was| was.suspended.is_some());
-            match (&entry.suspended, was_suspended) {
-                (Some(_), _) => health.suspend(),
-                (None, true) => health.reinstate(),
-                (None, false) => {}
-            }
-            let was_shadow = was.is_some_and(|was| was.shadow_since.is_some());
-            match (entry.shadow_since, was_shadow) {
-                (None, true) => self.shadows.end(entry.kind, &entry.plugin()),
-                (Some(_), false) => {
-                    let loaded = self.if_loaded(&entry.digest);
-                    loaded.map(|plugin| self.shadows.begin(plugin, beside(entry.kind)));
-                }
-                _ => {}
-            }
-        }
-        let drains = self.table.follow(fillings);
-        let news = after.news.clone();
-        self.catalogue.store(Arc::new(after));
-        if let Err(error) = self.events.append(&news).await {
-            tracing::error!(%error, "the audit log of plugins lags behind; the next change brings it up");
-        }
-        drains
-    }
-
-    /// Reads the catalogue, unless it is known.
-    pub(super) async fn refresh(&self) -> Result<(), Problem> {
-        let mut turn = self.turn.lock().await;
-        if turn.is_none() {
-            *turn = Some(self.reload().await?);
-        }
-        drop(turn);
-        Ok(())
-    }
-
-    /// Reads the catalogue anew, after a start or a commit of unknown outcome, and follows it. What serves
-    /// and does not load is suspended, here and not on record.
-    async fn reload(&self) -> Result<u64, Problem> {
-        let found = self.manifest.load().await?;
-        let (version, catalogue) = found.map_or_else(
-            || (0, Catalogue::default()),
-            |found| (found.version, found.value.migrated(self.now())),
-        );
-        let before = self.catalogue();
-        let (fillings, faults) = self.seats_of(&catalogue).await;
-        drop(self.follow(&before, catalogue, fillings).await);
-        for Fault { kind, plugin, problem } in faults {
-            tracing::error!(%plugin, %problem, "suspended: it does not load");
-            self.health(kind, &plugin).suspend();
-        }
-        Ok(version)
-    }
-
-    /// Puts the suspension of what does not load on record.
-    async fn record_faults(&self) -> Result<(), PluginsError> {
-        for Fault { kind, plugin, problem } in self.seats_of(&self.catalogue()).await.1 {
-            let reason = format!("it does not load: {}", problem.detail);
-            let step = |edit: &mut Edit| {
-                edit.suspend(&plugin, &reason);
-                Ok(())
-            };
-            self.change(kind, HOUSE, None, step).await?;
-        }
-        Ok(())
-    }
-
     async fn begin_shadows(&self) {
         let catalogue = self.catalogue();
         for entry in &catalogue.versions {
@@ -401,51 +261,6 @@ impl Registry {
                 Err(problem) => tracing::error!(%plugin, %problem, "the shadow does not load"),
             }
         }
-    }
-
-    /// What is to sit where.
-    ///
-    /// # Errors
-    /// Why a version does not load, unless it is known to be suspended.
-    async fn fillings(&self, catalogue: &Catalogue) -> Result<Vec<Filling>, Problem> {
-        let (fillings, faults) = self.seats_of(catalogue).await;
-        let fresh = faults
-            .into_iter()
-            .find(|fault| !self.health(fault.kind, &fault.plugin).is_suspended());
-        match fresh {
-            Some(fault) => Err(fault.problem),
-            None => Ok(fillings),
-        }
-    }
-
-    async fn seats_of(&self, catalogue: &Catalogue) -> (Vec<Filling>, Vec<Fault>) {
-        let (mut fillings, mut faults) = (Vec::new(), Vec::new());
-        for serving in &catalogue.serving {
-            let (kind, plugin) = (serving.kind, &serving.plugin);
-            let digest = catalogue.find(kind, plugin).map(|entry| &entry.digest);
-            let answers = match digest {
-                Some(digest) => self.load(kind, plugin, digest).await,
-                None => Err(Problem::not_found(
-                    "unknown_version",
-                    format!("the catalogue lists no `{plugin}`"),
-                )),
-            };
-            let answers = answers.unwrap_or_else(|problem| {
-                faults.push(Fault {
-                    kind,
-                    plugin: plugin.clone(),
-                    problem,
-                });
-                self.house(kind).clone()
-            });
-            fillings.push(Filling {
-                spot: Spot::new(kind, serving.place.clone(), &plugin.name),
-                plugin: plugin.clone(),
-                health: self.health(kind, plugin),
-                answers,
-            });
-        }
-        (fillings, faults)
     }
 
     async fn load(
@@ -462,7 +277,10 @@ impl Registry {
         if loaded.identity() != plugin {
             return Err(Problem::unprocessable(
                 "plugin_refused",
-                format!("the bytes of `{plugin}` call themselves `{}`", loaded.identity()),
+                format!(
+                    "the bytes of `{plugin}` call themselves `{}`",
+                    loaded.identity()
+                ),
             ));
         }
         Ok(self.keep(loaded))
@@ -481,35 +299,6 @@ impl Registry {
         let mut healths = locked(&self.healths);
         Arc::clone(healths.entry((kind, plugin.clone())).or_default())
     }
-
-    /// Forgets what nobody needs: loaded versions, old catalogues.
-    async fn tidy_up(&self, version: u64) {
-        let catalogue = self.catalogue();
-        let in_use = |digest: &str| {
-            let of = |entry: &&super::catalogue::Entry| entry.digest == digest;
-            catalogue.versions.iter().find(of).is_some_and(|entry| {
-                entry.shadow_since.is_some()
-                    || catalogue.places(entry.kind, &entry.plugin()).next().is_some()
-            })
-        };
-        {
-            let mut loaded = locked(&self.loaded);
-            let mut spare = 0;
-            loaded.retain(|digest, _| {
-                in_use(digest) || {
-                    spare += 1;
-                    spare <= SPARE
-                }
-            });
-            let known = |kind, plugin: &PluginRef| catalogue.find(kind, plugin).is_some();
-            locked(&self.healths).retain(|(kind, plugin), _| known(*kind, plugin));
-        }
-        if version.is_multiple_of(CATALOGUES as u64)
-            && let Err(error) = self.manifest.prune(CATALOGUES).await
-        {
-            tracing::warn!(%error, "old catalogues of plugins are left over");
-        }
-    }
 }
 
 /// What a shadow of a kind is held against.
@@ -517,24 +306,6 @@ pub(super) fn beside(kind: PluginKind) -> Beside {
     match kind {
         PluginKind::Pii => Beside::Namesake,
         PluginKind::Proposer | PluginKind::Scoring => Beside::All,
-    }
-}
-
-fn check_revision(
-    catalogue: &Catalogue,
-    kind: PluginKind,
-    expected: Option<u64>,
-) -> Result<(), Problem> {
-    let found = catalogue.revision(kind);
-    match expected {
-        Some(expected) if expected != found => Err(Problem::new(
-            axum::http::StatusCode::PRECONDITION_FAILED,
-            "changed_meanwhile",
-            format!(
-                "the {kind} plugins have changed since: they are at \"{found}\"; look at them and send `If-Match` with that"
-            ),
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -548,16 +319,16 @@ async fn load_house(
         let plugin = parts.host.load(kind, component.bytes).await?;
         house.insert(kind, with_settings(plugin, &parts.settings));
     }
-    match PluginKind::ALL.into_iter().find(|kind| !house.contains_key(kind)) {
+    match PluginKind::ALL
+        .into_iter()
+        .find(|kind| !house.contains_key(kind))
+    {
         Some(missing) => Err(PluginsError::Missing(missing)),
         None => Ok(house),
     }
 }
 
-fn with_settings(
-    plugin: Plugin,
-    settings: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Plugin {
+fn with_settings(plugin: Plugin, settings: &BTreeMap<String, BTreeMap<String, String>>) -> Plugin {
     let given = settings.get(&plugin.identity().name).into_iter().flatten();
     let given = given
         .map(|(key, value)| (key.clone(), value.clone()))

@@ -109,14 +109,19 @@ async fn whole(bucket: &Bucket, digest: &str) -> Result<Bytes, StorageError> {
     }
     Err(StorageError::Damaged {
         path,
-        reason: format!("its {} bytes do not have the digest in its name", bytes.len()),
+        reason: format!(
+            "its {} bytes do not have the digest in its name",
+            bytes.len()
+        ),
     })
 }
 
 async fn put_whole(bucket: &Bucket, digest: &str, bytes: &Bytes) -> Result<(), StorageError> {
     match bucket.put_new(&blob_path(digest), bytes.clone()).await {
         Err(StorageError::Exists { .. }) => match whole(bucket, digest).await {
-            Err(StorageError::Damaged { .. }) => bucket.put(&blob_path(digest), bytes.clone()).await,
+            Err(StorageError::Damaged { .. }) => {
+                bucket.put(&blob_path(digest), bytes.clone()).await
+            }
             other => other.map(drop),
         },
         other => other,
@@ -148,9 +153,16 @@ mod tests {
         let store = store();
         let digest = filled(&store, b"component").await;
         let path = blob_path(&digest);
-        store.primary.put(&path, Bytes::from_static(b"compon")).await.expect("torn");
+        store
+            .primary
+            .put(&path, Bytes::from_static(b"compon"))
+            .await
+            .expect("torn");
         assert_eq!(store.get(&digest).await.expect("copy"), "component");
-        assert_eq!(store.primary.get(&path).await.expect("put back"), "component");
+        assert_eq!(
+            store.primary.get(&path).await.expect("put back"),
+            "component"
+        );
         store.primary.delete(&path).await.expect("lost");
         assert_eq!(store.get(&digest).await.expect("copy"), "component");
     }

@@ -90,9 +90,7 @@ impl Table {
     /// The turn of a call; none when nothing serves there.
     pub(crate) fn turn(&self, spot: &Spot) -> Option<Turn> {
         let seats = self.read();
-        let seat = seats
-            .get(spot)
-            .or_else(|| seats.get(&spot.everywhere()))?;
+        let seat = seats.get(spot).or_else(|| seats.get(&spot.everywhere()))?;
         Some(Turn {
             plugin: seat.plugin.clone(),
             health: Arc::clone(&seat.health),

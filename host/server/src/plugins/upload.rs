@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use boathouse_bundle::Bundled;
-use boathouse_plugins::{Checked, CheckReport, Expected, Plugin};
+use boathouse_plugins::{CheckReport, Checked, Expected, Plugin};
 use boathouse_types::PluginKind;
 use bytes::Bytes;
 
@@ -101,7 +101,9 @@ impl Registry {
             ..upload.clone()
         };
         same_bytes(&self.catalogue(), &told, &digest)?;
-        self.store.put(&digest, &upload.bytes, Some(&report)).await?;
+        self.store
+            .put(&digest, &upload.bytes, Some(&report))
+            .await?;
         let mut entry = new_entry(&plugin, upload.bytes.len());
         entry.signature.clone_from(&upload.signature);
         entry.checked_by = Some(PROGRAM.to_owned());
@@ -113,7 +115,8 @@ impl Registry {
             }
             Ok(())
         };
-        self.change(upload.id.kind(), &upload.by, None, step).await?;
+        self.change(upload.id.kind(), &upload.by, None, step)
+            .await?;
         self.keep(plugin);
         Ok(Uploaded::New(Box::new(CheckedVersion {
             version: self.version(&upload.id, &version)?,
@@ -174,7 +177,10 @@ impl Registry {
             let plugin = self.house(kind).clone();
             let catalogue = self.catalogue();
             match catalogue.find(kind, plugin.identity()) {
-                None => self.bring(&plugin, Bytes::from_static(component.bytes)).await?,
+                None => {
+                    self.bring(&plugin, Bytes::from_static(component.bytes))
+                        .await?
+                }
                 Some(known) if known.digest == plugin.digest() => {}
                 Some(_) => tracing::info!(
                     plugin = %plugin.identity(),
@@ -203,7 +209,9 @@ impl Registry {
                 None
             }
         };
-        self.store.put(plugin.digest(), &bytes, report.as_ref()).await?;
+        self.store
+            .put(plugin.digest(), &bytes, report.as_ref())
+            .await?;
         let checks = report.as_ref().map(in_a_line);
         let step = |edit: &mut Edit| {
             let serves = takes_over(edit.catalogue(), kind, &plugin.identity().name);
@@ -219,7 +227,11 @@ impl Registry {
     /// Drops a component that no version refers to any more.
     pub(super) async fn forget(&self, digest: &str) {
         let catalogue = self.catalogue();
-        if catalogue.versions.iter().any(|entry| entry.digest == digest) {
+        if catalogue
+            .versions
+            .iter()
+            .any(|entry| entry.digest == digest)
+        {
             return;
         }
         locked(&self.loaded).remove(digest);

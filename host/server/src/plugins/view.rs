@@ -179,18 +179,24 @@ impl Registry {
             .description
             .clone()
             .or_else(|| loaded.as_ref().map(boathouse_plugins::Plugin::description));
-        let places = catalogue.places(entry.kind, &plugin).map(|serving| PlaceView {
-            place: serving.place.clone(),
-            since: serving.since,
-            previous: serving.before.last().cloned().flatten(),
-        });
+        let places = catalogue
+            .places(entry.kind, &plugin)
+            .map(|serving| PlaceView {
+                place: serving.place.clone(),
+                since: serving.since,
+                previous: serving.before.last().cloned().flatten(),
+            });
         VersionView {
             kind: entry.kind,
             state: catalogue.state(entry),
             suspended: self.suspension(entry),
             places: places.collect(),
-            summary: described.as_ref().map_or_else(String::new, |d| d.summary.clone()),
-            reads: described.as_ref().map_or_else(Vec::new, |d| d.reads.clone()),
+            summary: described
+                .as_ref()
+                .map_or_else(String::new, |d| d.summary.clone()),
+            reads: described
+                .as_ref()
+                .map_or_else(Vec::new, |d| d.reads.clone()),
             deterministic: described.is_some_and(|d| d.deterministic),
             short_digest: entry.digest.chars().take(12).collect(),
             digest: entry.digest.clone(),

@@ -93,7 +93,9 @@ async fn events(
             .get("last-event-id")
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let stream = live(app, of, last.unwrap_or(query.after));
-        return Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response());
+        return Ok(Sse::new(stream)
+            .keep_alive(KeepAlive::default())
+            .into_response());
     }
     let limit = query.limit.clamp(1, MOST);
     let log = &app.plugins.events;

@@ -40,7 +40,12 @@ fn stocked(kind: PluginKind, versions: &[&str]) -> Catalogue {
     edit.finish().expect("a change")
 }
 
-fn activated(catalogue: &Catalogue, kind: PluginKind, version: &str, places: &[Place]) -> Catalogue {
+fn activated(
+    catalogue: &Catalogue,
+    kind: PluginKind,
+    version: &str,
+    places: &[Place],
+) -> Catalogue {
     let mut edit = edit(catalogue, kind);
     edit.activate(&plugin(version), places);
     edit.finish().expect("a change")
@@ -58,7 +63,8 @@ fn serving(catalogue: &Catalogue) -> Vec<String> {
 }
 
 fn news(catalogue: &Catalogue) -> Vec<String> {
-    let shown = |event: &Event| format!("{} {}@{}", event.event.as_str(), event.name, event.version);
+    let shown =
+        |event: &Event| format!("{} {}@{}", event.event.as_str(), event.name, event.version);
     catalogue.news.iter().map(shown).collect()
 }
 
@@ -72,7 +78,10 @@ fn a_default_is_replaced_and_comes_back_version_by_version() {
     let first = activated(&start, SCORING, "x@1.0.0", &[Place::Host]);
     assert_eq!(news(&first), ["activated team/x@1.0.0"]);
     let second = activated(&first, SCORING, "x@2.0.0", &[Place::Host]);
-    assert_eq!(news(&second), ["activated team/x@2.0.0", "retired team/x@1.0.0"]);
+    assert_eq!(
+        news(&second),
+        ["activated team/x@2.0.0", "retired team/x@1.0.0"]
+    );
     assert_eq!(state(&second, SCORING, "x@1.0.0"), State::Retired);
     let third = activated(&second, SCORING, "y@1.0.0", &[Place::Host]);
     assert_eq!(serving(&third), ["the host: team/y@1.0.0"]);
@@ -81,7 +90,10 @@ fn a_default_is_replaced_and_comes_back_version_by_version() {
     let moved = back.roll_back(&id(SCORING, "y")).expect("previous");
     assert_eq!(moved[0].to, Some(plugin("x@2.0.0")));
     let fourth = back.finish().expect("a change");
-    assert_eq!(news(&fourth), ["rolled_back team/x@2.0.0", "retired team/y@1.0.0"]);
+    assert_eq!(
+        news(&fourth),
+        ["rolled_back team/x@2.0.0", "retired team/y@1.0.0"]
+    );
     let mut back = edit(&fourth, SCORING);
     back.roll_back(&id(SCORING, "x")).expect("previous");
     let fifth = back.finish().expect("a change");
@@ -101,7 +113,11 @@ fn numbers_and_revisions_count_changes_and_a_repeated_request_is_none() {
     assert_eq!(first.news[0].seq, 3);
     assert_eq!(first.revision(PluginKind::Pii), 0);
     let mut again = edit(&first, SCORING);
-    assert!(again.activate(&plugin("x@1.0.0"), &[Place::Host]).is_empty());
+    assert!(
+        again
+            .activate(&plugin("x@1.0.0"), &[Place::Host])
+            .is_empty()
+    );
     assert!(again.finish().is_none());
 }
 
@@ -112,9 +128,18 @@ fn an_override_ends_with_the_default_and_does_not_touch_other_places() {
     let over = activated(&start, SCORING, "y@1.0.0", &[index("a"), index("b")]);
     assert_eq!(
         serving(&over),
-        ["index `a`: team/y@1.0.0", "index `b`: team/y@1.0.0", "the host: team/x@1.0.0"]
+        [
+            "index `a`: team/y@1.0.0",
+            "index `b`: team/y@1.0.0",
+            "the host: team/x@1.0.0"
+        ]
     );
-    assert!(over.news[0].detail.as_deref().is_some_and(|text| text.contains("index `a`")));
+    assert!(
+        over.news[0]
+            .detail
+            .as_deref()
+            .is_some_and(|text| text.contains("index `a`"))
+    );
     let mut back = edit(&over, SCORING);
     let moved = back.roll_back(&id(SCORING, "y")).expect("the default");
     assert!(moved.iter().all(|moved| moved.to.is_none()));
@@ -124,7 +149,10 @@ fn an_override_ends_with_the_default_and_does_not_touch_other_places() {
 
     let mut left = edit(&over, SCORING);
     assert_eq!(left.deactivate(&id(SCORING, "y")).expect("left").len(), 2);
-    assert_eq!(serving(&left.finish().expect("a change")), ["the host: team/x@1.0.0"]);
+    assert_eq!(
+        serving(&left.finish().expect("a change")),
+        ["the host: team/x@1.0.0"]
+    );
     let refused = edit(&over, SCORING).deactivate(&id(SCORING, "x"));
     assert_eq!(refused.expect_err("default").code, "is_default");
     let refused = edit(&start, SCORING).deactivate(&id(SCORING, "y"));
@@ -138,7 +166,10 @@ fn detectors_are_a_set_in_which_a_version_replaces_its_namesake_only() {
     let set = activated(&start, pii, "a@1.0.0", &[Place::Host]);
     let set = activated(&set, pii, "b@1.0.0", &[Place::Host]);
     let set = activated(&set, pii, "b@2.0.0", &[Place::Host]);
-    assert_eq!(serving(&set), ["the host: team/a@1.0.0", "the host: team/b@2.0.0"]);
+    assert_eq!(
+        serving(&set),
+        ["the host: team/a@1.0.0", "the host: team/b@2.0.0"]
+    );
     let refused = edit(&set, pii).roll_back(&id(pii, "a"));
     assert_eq!(refused.expect_err("first of its name").code, "no_previous");
     let mut back = edit(&set, pii);
@@ -150,7 +181,10 @@ fn detectors_are_a_set_in_which_a_version_replaces_its_namesake_only() {
     let one = activated(&set, pii, "b@1.0.0", &[dataset("people")]);
     let mut out = edit(&one, pii);
     out.deactivate(&id(pii, "b")).expect("left");
-    assert_eq!(serving(&out.finish().expect("a change")), ["the host: team/a@1.0.0"]);
+    assert_eq!(
+        serving(&out.finish().expect("a change")),
+        ["the host: team/a@1.0.0"]
+    );
 }
 
 #[test]
@@ -164,7 +198,10 @@ fn only_what_nobody_uses_is_deleted_and_no_history_leads_to_it() {
     assert_eq!(refused.expect_err("shadow").code, "version_in_use");
 
     let first = activated(&shadow, SCORING, "x@1.0.0", &[Place::Host]);
-    assert_eq!(news(&first), ["shadow_stopped team/x@1.0.0", "activated team/x@1.0.0"]);
+    assert_eq!(
+        news(&first),
+        ["shadow_stopped team/x@1.0.0", "activated team/x@1.0.0"]
+    );
     let refused = edit(&first, SCORING).delete(&plugin("x@1.0.0"));
     assert_eq!(refused.expect_err("active").code, "version_in_use");
     let refused = edit(&first, SCORING).begin_shadow(&plugin("x@1.0.0"));
@@ -177,7 +214,10 @@ fn only_what_nobody_uses_is_deleted_and_no_history_leads_to_it() {
     let gone = gone.finish().expect("a change");
     let mut back = edit(&gone, SCORING);
     back.roll_back(&id(SCORING, "x")).expect("an older one");
-    assert_eq!(serving(&back.finish().expect("a change")), ["the host: team/x@1.0.0"]);
+    assert_eq!(
+        serving(&back.finish().expect("a change")),
+        ["the host: team/x@1.0.0"]
+    );
 }
 
 #[test]
@@ -193,8 +233,15 @@ fn a_suspension_is_noted_once_and_lifted_by_activation() {
     again.suspend(&plugin("x@1.0.0"), "trap");
     assert!(again.finish().is_none());
     let mut lifted = edit(&suspended, SCORING);
-    assert!(lifted.activate(&plugin("x@1.0.0"), &[Place::Host]).is_empty());
-    assert_eq!(news(&lifted.finish().expect("a change")), ["reinstated team/x@1.0.0"]);
+    assert!(
+        lifted
+            .activate(&plugin("x@1.0.0"), &[Place::Host])
+            .is_empty()
+    );
+    assert_eq!(
+        news(&lifted.finish().expect("a change")),
+        ["reinstated team/x@1.0.0"]
+    );
 }
 
 #[test]
@@ -207,7 +254,10 @@ fn a_place_remembers_a_bounded_history_and_its_bottom() {
     }
     let before = &catalogue.serving[0].before;
     assert_eq!(before.len(), HISTORY);
-    assert_eq!((&before[0], &before[HISTORY - 1]), (&None, &Some(plugin("x@1.0.58"))));
+    assert_eq!(
+        (&before[0], &before[HISTORY - 1]),
+        (&None, &Some(plugin("x@1.0.58")))
+    );
 }
 
 #[test]
@@ -222,5 +272,8 @@ fn a_plugin_of_the_house_takes_over_from_itself_and_from_nobody_else() {
     let mut left = edit(&pii, PluginKind::Pii);
     left.deactivate(&id(PluginKind::Pii, "x")).expect("left");
     let left = left.finish().expect("a change");
-    assert!(!takes_over(&left, PluginKind::Pii, "team/x"), "taken out on purpose");
+    assert!(
+        !takes_over(&left, PluginKind::Pii, "team/x"),
+        "taken out on purpose"
+    );
 }

@@ -55,7 +55,10 @@ impl World {
 
 /// A bundled component under another name of equal length and another version.
 fn variant(component: &Bundled, team: &str, version: &str) -> Bytes {
-    assert_eq!((team.len(), version.len()), ("boathouse".len(), "0.1.0".len()));
+    assert_eq!(
+        (team.len(), version.len()),
+        ("boathouse".len(), "0.1.0".len())
+    );
     let name = component.name.replace("boathouse", team);
     let plain = format!("{}0.1.0", component.name);
     let other = format!("{name}{version}");
@@ -92,7 +95,11 @@ async fn uploaded(registry: &Arc<Registry>, component: &Bundled, version: &str) 
 }
 
 async fn activated(registry: &Arc<Registry>, name: &str, version: &str, places: Vec<Place>) -> u64 {
-    let kind = if name == "pii" { PluginKind::Pii } else { SCORING };
+    let kind = if name == "pii" {
+        PluginKind::Pii
+    } else {
+        SCORING
+    };
     let switched = registry
         .activate(id(kind, name), version.to_owned(), places, wish(None))
         .await
@@ -109,7 +116,11 @@ async fn scorer(registry: &Arc<Registry>, index: &str) -> String {
 }
 
 async fn told(registry: &Registry, after: u64) -> Vec<Event> {
-    registry.events.after(None, after, 1_000).await.expect("events")
+    registry
+        .events
+        .after(None, after, 1_000)
+        .await
+        .expect("events")
 }
 
 fn names(events: &[Event]) -> Vec<String> {
@@ -124,8 +135,14 @@ async fn the_house_comes_in_once_and_serves_again_after_a_restart() {
     let versions = registry.versions();
     assert_eq!(versions.len(), 3);
     for version in &versions {
-        assert_eq!((version.state, version.suspended.is_some()), (State::Active, false));
-        assert!(version.checked_by.is_some() && version.bytes > 0, "{version:?}");
+        assert_eq!(
+            (version.state, version.suspended.is_some()),
+            (State::Active, false)
+        );
+        assert!(
+            version.checked_by.is_some() && version.bytes > 0,
+            "{version:?}"
+        );
     }
     let events = told(&registry, 0).await;
     assert_eq!(
@@ -146,13 +163,19 @@ async fn an_upload_is_checked_stored_and_idempotent() {
     let world = World::new();
     let registry = world.open().await;
     let version = uploaded(&registry, &PARETO, "1.0.0").await;
-    assert_eq!((version.state, version.uploaded_by.as_deref()), (State::Checked, Some("tests")));
+    assert_eq!(
+        (version.state, version.uploaded_by.as_deref()),
+        (State::Checked, Some("tests"))
+    );
     let bytes = variant(&PARETO, "acme-team", "1.0.0");
     let pareto = id(SCORING, "pareto");
     for given in [None, Some("1.0.0".to_owned())] {
         let again = Upload::new(pareto.clone(), given, bytes.clone(), "tests");
         let again = registry.upload(again).await.expect("known");
-        assert!(matches!(again, Uploaded::Known(ref stored) if stored.report.is_some()), "{again:?}");
+        assert!(
+            matches!(again, Uploaded::Known(ref stored) if stored.report.is_some()),
+            "{again:?}"
+        );
     }
     for bucket in [&world.primary, &world.rescue] {
         let path = format!("plugins/blobs/{}.wasm", version.digest);
@@ -160,17 +183,34 @@ async fn an_upload_is_checked_stored_and_idempotent() {
     }
 
     let mut other = bytes.to_vec();
-    let at = other.windows(11).position(|text| text == b"Recall less").expect("summary");
+    let at = other
+        .windows(11)
+        .position(|text| text == b"Recall less")
+        .expect("summary");
     other[at] = b'r';
-    let other = Upload::new(pareto.clone(), Some("1.0.0".to_owned()), other.into(), "tests");
-    let unnamed = Upload { version: None, ..other.clone() };
+    let other = Upload::new(
+        pareto.clone(),
+        Some("1.0.0".to_owned()),
+        other.into(),
+        "tests",
+    );
+    let unnamed = Upload {
+        version: None,
+        ..other.clone()
+    };
     for upload in [other, unnamed] {
         let refused = registry.upload(upload).await.expect_err("other bytes");
-        assert_eq!((refused.status, refused.code.as_str()), (409, "version_exists"));
+        assert_eq!(
+            (refused.status, refused.code.as_str()),
+            (409, "version_exists")
+        );
     }
     let wrong = Upload::new(pareto, Some("2.0.0".to_owned()), bytes, "tests");
     let refused = registry.upload(wrong).await.expect_err("another version");
-    assert_eq!((refused.status, refused.code.as_str()), (422, "check_failed"));
+    assert_eq!(
+        (refused.status, refused.code.as_str()),
+        (422, "check_failed")
+    );
     assert_eq!(refused.errors[0].field, "describe", "{refused:?}");
     assert!(refused.report.is_some());
     assert_eq!(registry.versions().len(), 4);
@@ -181,11 +221,20 @@ async fn a_refused_upload_stores_nothing() {
     let world = World::new();
     let registry = world.open().await;
     let before = world.primary.list("").await.expect("listed").len();
-    for bytes in [&b""[..], b"\0asm\x01\0\0\0", b"no wasm", &PARETO.bytes[..5_000], PII.bytes] {
+    for bytes in [
+        &b""[..],
+        b"\0asm\x01\0\0\0",
+        b"no wasm",
+        &PARETO.bytes[..5_000],
+        PII.bytes,
+    ] {
         let bytes = Bytes::from_static(bytes);
         let upload = Upload::new(id(SCORING, "pareto"), None, bytes, "tests");
         let refused = registry.upload(upload).await.expect_err("refused");
-        assert_eq!((refused.status, refused.code.as_str()), (422, "check_failed"));
+        assert_eq!(
+            (refused.status, refused.code.as_str()),
+            (422, "check_failed")
+        );
         assert!(!refused.errors.is_empty(), "{refused:?}");
     }
     assert_eq!(world.primary.list("").await.expect("listed").len(), before);
@@ -209,13 +258,22 @@ async fn what_is_activated_answers_and_goes_back_and_survives_a_restart() {
     assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@2.0.0");
     for expected in ["acme-team/pareto@1.0.0", "boathouse/pareto@0.1.0"] {
         let back = registry.roll_back(id(SCORING, "pareto"), wish(None)).await;
-        assert_eq!(back.expect("back").active.map(|by| by.to_string()).as_deref(), Some(expected));
+        assert_eq!(
+            back.expect("back")
+                .active
+                .map(|by| by.to_string())
+                .as_deref(),
+            Some(expected)
+        );
         assert_eq!(scorer(&registry, "a").await, expected);
     }
     let refused = registry.roll_back(id(SCORING, "pareto"), wish(None)).await;
     assert_eq!(refused.expect_err("nothing left").code, "no_previous");
     assert_eq!(
-        registry.version(&id(SCORING, "pareto"), "2.0.0").expect("listed").state,
+        registry
+            .version(&id(SCORING, "pareto"), "2.0.0")
+            .expect("listed")
+            .state,
         State::Retired
     );
 }
@@ -230,7 +288,10 @@ async fn an_override_serves_its_index_only_and_may_outlive_it() {
     let registry = world.open().await;
     assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@1.0.0");
     assert_eq!(scorer(&registry, "b").await, "boathouse/pareto@0.1.0");
-    registry.deactivate(id(SCORING, "pareto"), wish(None)).await.expect("left");
+    registry
+        .deactivate(id(SCORING, "pareto"), wish(None))
+        .await
+        .expect("left");
     assert_eq!(scorer(&registry, "a").await, "boathouse/pareto@0.1.0");
 }
 
@@ -242,7 +303,9 @@ async fn a_swap_answers_when_the_calls_that_began_before_have_ended() {
     let house = PARETO.name;
     for place in [Place::Host, index.clone()] {
         // A call for the index runs on what serves everywhere.
-        let turn = registry.turn(&Spot::new(SCORING, index.clone(), house)).expect("a turn");
+        let turn = registry
+            .turn(&Spot::new(SCORING, index.clone(), house))
+            .expect("a turn");
         let swap = registry.activate(
             id(SCORING, "pareto"),
             "1.0.0".to_owned(),
@@ -264,7 +327,10 @@ async fn a_swap_answers_when_the_calls_that_began_before_have_ended() {
         drop(turn);
         let switched = swap.await.expect("drained");
         assert_eq!(switched.places.len(), 1);
-        registry.roll_back(id(SCORING, "pareto"), wish(None)).await.expect("back");
+        registry
+            .roll_back(id(SCORING, "pareto"), wish(None))
+            .await
+            .expect("back");
     }
 }
 
@@ -277,7 +343,12 @@ async fn concurrent_changes_take_turns_and_a_stale_one_is_refused() {
     let wishes = (0..20).map(|n| {
         let version = if n % 2 == 0 { "1.0.0" } else { "2.0.0" };
         let places = vec![Place::Host];
-        registry.activate(id(SCORING, "pareto"), version.to_owned(), places, wish(None))
+        registry.activate(
+            id(SCORING, "pareto"),
+            version.to_owned(),
+            places,
+            wish(None),
+        )
     });
     let switched: Vec<_> = join_all(wishes).await;
     let etags: BTreeSet<String> = switched
@@ -285,7 +356,10 @@ async fn concurrent_changes_take_turns_and_a_stale_one_is_refused() {
         .map(|switched| switched.expect("no race is lost without `If-Match`").etag)
         .collect();
     assert!(etags.len() > 1, "{etags:?}");
-    let active = registry.versions().into_iter().filter(|v| v.state == State::Active && v.kind == SCORING);
+    let active = registry
+        .versions()
+        .into_iter()
+        .filter(|v| v.state == State::Active && v.kind == SCORING);
     assert_eq!(active.count(), 1);
     let events = told(&registry, 0).await;
     let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
@@ -293,11 +367,21 @@ async fn concurrent_changes_take_turns_and_a_stale_one_is_refused() {
 
     let guarded = |expected| {
         let version = before.version.clone();
-        registry.activate(id(SCORING, "pareto"), version, vec![Place::Host], wish(Some(expected)))
+        registry.activate(
+            id(SCORING, "pareto"),
+            version,
+            vec![Place::Host],
+            wish(Some(expected)),
+        )
     };
     let stale = guarded(revision).await.expect_err("stale");
-    assert_eq!((stale.status, stale.code.as_str()), (412, "changed_meanwhile"));
-    guarded(registry.catalogue().revision(SCORING)).await.expect("fresh");
+    assert_eq!(
+        (stale.status, stale.code.as_str()),
+        (412, "changed_meanwhile")
+    );
+    guarded(registry.catalogue().revision(SCORING))
+        .await
+        .expect("fresh");
 }
 
 #[tokio::test]
@@ -309,20 +393,35 @@ async fn three_failures_in_a_row_let_the_house_answer_until_it_is_activated_agai
     let plugin = id(SCORING, "pareto").at("1.0.0");
     let health = registry.health(SCORING, &plugin);
     assert!(!health.note(Says::Failing) && !health.note(Says::Failing));
-    assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@1.0.0", "an answer in between");
-    assert!(!health.note(Says::Failing) && !health.note(Says::Failing) && health.note(Says::Failing));
+    assert_eq!(
+        scorer(&registry, "a").await,
+        "acme-team/pareto@1.0.0",
+        "an answer in between"
+    );
+    assert!(
+        !health.note(Says::Failing) && !health.note(Says::Failing) && health.note(Says::Failing)
+    );
     registry.suspend(SCORING, plugin, "trap".to_owned());
     assert_eq!(scorer(&registry, "a").await, "boathouse/pareto@0.1.0");
     let pareto = id(SCORING, "pareto");
     let view = registry.version(&pareto, "1.0.0").expect("listed");
     assert!(view.state == State::Active && view.suspended.is_some());
     let deadline = Instant::now() + Duration::from_secs(60);
-    while registry.catalogue().named(&pareto, "1.0.0").expect("listed").suspended.is_none() {
+    while registry
+        .catalogue()
+        .named(&pareto, "1.0.0")
+        .expect("listed")
+        .suspended
+        .is_none()
+    {
         assert!(Instant::now() < deadline, "never on record");
         tokio::task::yield_now().await;
     }
     let last = told(&registry, 0).await.pop().expect("events");
-    assert_eq!((last.event, last.detail.as_deref()), (Happened::Suspended, Some("trap")));
+    assert_eq!(
+        (last.event, last.detail.as_deref()),
+        (Happened::Suspended, Some("trap"))
+    );
 
     let registry = world.open().await;
     assert_eq!(scorer(&registry, "a").await, "boathouse/pareto@0.1.0");
@@ -351,11 +450,22 @@ async fn damaged_bytes_come_from_the_copy_and_without_one_the_house_answers() {
     let last = told(&registry, 0).await.pop().expect("events");
     assert_eq!((last.event, last.by.as_str()), (Happened::Suspended, HOUSE));
     assert!(last.detail.is_some_and(|why| why.contains("does not load")));
-    let version = registry.activate(id(SCORING, "pareto"), "1.0.0".to_owned(), vec![Place::Host], wish(None));
-    assert_eq!(version.await.expect_err("still damaged").code, "damaged_object");
+    let version = registry.activate(
+        id(SCORING, "pareto"),
+        "1.0.0".to_owned(),
+        vec![Place::Host],
+        wish(None),
+    );
+    assert_eq!(
+        version.await.expect_err("still damaged").code,
+        "damaged_object"
+    );
     // The same upload mends it.
     let bytes = variant(&PARETO, "acme-team", "1.0.0");
-    registry.upload(Upload::new(id(SCORING, "pareto"), None, bytes, "tests")).await.expect("mended");
+    registry
+        .upload(Upload::new(id(SCORING, "pareto"), None, bytes, "tests"))
+        .await
+        .expect("mended");
     activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
     assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@1.0.0");
 }
@@ -388,21 +498,40 @@ async fn a_deleted_version_takes_its_bytes_along_and_a_used_one_stays() {
     let digest = uploaded(&registry, &PARETO, "1.0.0").await.digest;
     let pareto = id(SCORING, "pareto");
     let delete = || registry.delete(pareto.clone(), "1.0.0".to_owned(), wish(None));
-    registry.begin_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None)).await.expect("shadow");
+    registry
+        .begin_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None))
+        .await
+        .expect("shadow");
     assert_eq!(delete().await.expect_err("shadow").code, "version_in_use");
     let registry_again = world.open().await;
     let plugin = pareto.at("1.0.0");
-    assert!(registry_again.shadows.live(SCORING, &plugin).is_some(), "a shadow survives a restart");
-    registry.end_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None)).await.expect("ended");
+    assert!(
+        registry_again.shadows.live(SCORING, &plugin).is_some(),
+        "a shadow survives a restart"
+    );
+    registry
+        .end_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None))
+        .await
+        .expect("ended");
     assert!(registry.shadows.live(SCORING, &plugin).is_none());
-    let again = registry.end_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None)).await;
+    let again = registry
+        .end_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None))
+        .await;
     assert_eq!(again.expect_err("none").code, "no_shadow");
     delete().await.expect("deleted");
     assert_eq!(delete().await.expect_err("gone").code, "unknown_plugin");
     for bucket in [&world.primary, &world.rescue] {
-        assert!(!bucket.exists(&format!("plugins/blobs/{digest}.wasm")).await.expect("asked"));
+        assert!(
+            !bucket
+                .exists(&format!("plugins/blobs/{digest}.wasm"))
+                .await
+                .expect("asked")
+        );
     }
-    assert_eq!(hex(&digest_of(&variant(&PARETO, "acme-team", "1.0.0"))), digest);
+    assert_eq!(
+        hex(&digest_of(&variant(&PARETO, "acme-team", "1.0.0"))),
+        digest
+    );
 }
 
 #[tokio::test]
@@ -415,14 +544,35 @@ async fn detectors_are_those_of_the_host_and_of_the_dataset() {
     let shown = |dataset: &DatasetName| -> Vec<String> {
         let detectors = registry.serving_detectors(dataset);
         assert_eq!(detectors.len(), registry.detectors(dataset).len());
-        detectors.iter().map(|detector| detector.identity().to_string()).collect()
+        detectors
+            .iter()
+            .map(|detector| detector.identity().to_string())
+            .collect()
     };
     activated(&registry, "pii", "1.0.0", vec![Place::Host]).await;
-    activated(&registry, "pii", "2.0.0", vec![Place::Dataset(people.clone())]).await;
-    assert_eq!(shown(&people), ["acme-team/pii@2.0.0", "boathouse/pii@0.1.0"]);
-    assert_eq!(shown(&other), ["acme-team/pii@1.0.0", "boathouse/pii@0.1.0"]);
-    registry.deactivate(id(PluginKind::Pii, "pii"), wish(None)).await.expect("left");
+    activated(
+        &registry,
+        "pii",
+        "2.0.0",
+        vec![Place::Dataset(people.clone())],
+    )
+    .await;
+    assert_eq!(
+        shown(&people),
+        ["acme-team/pii@2.0.0", "boathouse/pii@0.1.0"]
+    );
+    assert_eq!(
+        shown(&other),
+        ["acme-team/pii@1.0.0", "boathouse/pii@0.1.0"]
+    );
+    registry
+        .deactivate(id(PluginKind::Pii, "pii"), wish(None))
+        .await
+        .expect("left");
     let house = PluginId::new(PluginKind::Pii, "boathouse", "pii").expect("name");
     registry.deactivate(house, wish(None)).await.expect("left");
-    assert!(registry.detectors(&people).is_empty(), "nobody looks, and ingest says so");
+    assert!(
+        registry.detectors(&people).is_empty(),
+        "nobody looks, and ingest says so"
+    );
 }
