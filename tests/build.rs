@@ -19,6 +19,7 @@ fn main() -> anyhow::Result<()> {
             package,
             features,
             file,
+            link: &[],
         }),
     )
 }

@@ -60,6 +60,8 @@ pub struct Guest<'a> {
     pub features: &'a [&'a str],
     /// File name of the component in `OUT_DIR`.
     pub file: &'a str,
+    /// Arguments for its linker.
+    pub link: &'a [&'a str],
 }
 
 /// Builds guests into `OUT_DIR`. `root` is the workspace, relative to the package whose build script
@@ -119,6 +121,9 @@ fn build_one(root: &Path, folder: &Path, guest: &Guest<'_>) -> Result<Built> {
         cargo.arg("--no-default-features");
         cargo.args(["--features", &guest.features.join(",")]);
     }
+    // Behind the dashes they are for this one crate, so that guests share what they depend on.
+    cargo.arg("--");
+    cargo.args(guest.link.iter().map(|link| format!("-Clink-arg={link}")));
     let status = cargo.status().context("cargo does not start")?;
     ensure!(
         status.success(),
