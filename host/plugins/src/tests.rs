@@ -264,6 +264,71 @@ async fn a_full_queue_turns_calls_away_at_once() {
 }
 
 #[tokio::test]
+async fn a_call_does_not_wait_for_its_turn_for_ever() {
+    let host = host_with(|config| {
+        config.max_concurrent_calls = 1;
+        config.queue_ms = 5;
+        config.limits.scoring.deadline_ms = 1_000;
+    });
+    let plugin = load(&host, &TestGuest::that("(loop $l (br $l))")).await;
+    let plugin = plugin.expect("loads");
+    let (first, second) = tokio::join!(score(&plugin, 0), score(&plugin, 0));
+    assert_eq!(first.map_err(|e| e.cause()), Err(Cause::Deadline));
+    assert_eq!(
+        second.map_err(|e| e.to_string()),
+        Err(
+            "test/guest@1.2.3 was not called: its turn did not come within 5 ms, try again later"
+                .to_owned()
+        )
+    );
+    let latency = plugin.stats().latency;
+    assert_eq!(latency.counts.iter().sum::<u64>(), 1, "only one call ran");
+}
+
+#[tokio::test]
+async fn memory_and_time_of_failed_calls_count() {
+    let grow = "(drop (memory.grow (i32.const 10))) unreachable";
+    let host = host_with(|_| ());
+    let plugin = load(&host, &TestGuest::that(grow)).await.expect("loads");
+    let outcome = score(&plugin, 0).await;
+    assert_eq!(outcome.map_err(|e| e.cause()), Err(Cause::Trap));
+    let stats = plugin.stats();
+    assert_eq!(stats.peak_memory_bytes, 12 * 65_536);
+    assert_eq!(stats.latency.counts.iter().sum::<u64>(), 1);
+    assert_eq!(stats.latency.sum_us, stats.total_us);
+}
+
+#[tokio::test]
+async fn nothing_of_a_call_is_there_in_the_next() {
+    // Bottom, data and top of memory, what was grown, a table and a global: each has to be as it was
+    // made, and is then changed.
+    let mut guest = TestGuest::that(
+        "(if (i32.load (i32.const 16)) (then unreachable))
+         (if (i32.load (i32.const 131068)) (then unreachable))
+         (if (i32.ne (i32.load8_u (i32.const 4096)) (i32.const 116)) (then unreachable))
+         (if (global.get $mark) (then unreachable))
+         (if (i32.eqz (ref.is_null (table.get $t (i32.const 7)))) (then unreachable))
+         (if (i32.ne (memory.grow (i32.const 20)) (i32.const 2)) (then unreachable))
+         (if (i32.load (i32.const 1441788)) (then unreachable))
+         (i32.store (i32.const 16) (i32.const -1))
+         (i32.store (i32.const 131068) (i32.const -1))
+         (i32.store8 (i32.const 4096) (i32.const 0))
+         (i32.store (i32.const 1441788) (i32.const -1))
+         (global.set $mark (i32.const 1))
+         (table.set $t (i32.const 7) (ref.func $f))",
+    );
+    guest.fields = "(table $t 8 funcref) (global $mark (mut i32) (i32.const 0))
+        (func $f) (elem declare func $f)"
+        .to_owned();
+    let host = host_with(|config| config.limits.scoring.deadline_ms = 10_000);
+    let plugin = load(&host, &guest).await.expect("loads");
+    for _ in 0..10 {
+        let (a, b) = tokio::join!(score(&plugin, 0), score(&plugin, 0));
+        assert_eq!((a, b), (Ok(Vec::new()), Ok(Vec::new())));
+    }
+}
+
+#[tokio::test]
 async fn many_calls_at_once_share_the_pool() {
     let host = host_with(|config| config.limits.scoring.deadline_ms = 10_000);
     let plugin = load(&host, &TestGuest::default()).await.expect("loads");
