@@ -6,7 +6,7 @@ use boathouse_guest_build::{Guest, build};
 /// the host keeps mapped between calls, and a fresh instance costs no page faults.
 const STACK: &str = "-zstack-size=131072";
 /// Memory enough for an ordinary question, so that a call need not grow it.
-const MEMORY: &str = "--initial-memory=393216";
+const MEMORY: &str = "--initial-memory=262144";
 
 /// Package of each plugin, the file name of its component, and how it is linked.
 const PLUGINS: [(&str, &str, &[&str]); 3] = [

@@ -25,7 +25,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// back by writing, which for so few pages costs a fraction of handing them to the system and faulting
 /// them in again; what lies above is handed back. Scanning for the pages that a call wrote would serve every
 /// guest, but would miss pages that were swapped out meanwhile, and so show them to the next call.
-const MEMORY_KEPT: usize = 384 << 10;
+const MEMORY_KEPT: usize = 256 << 10;
 const TABLE_KEPT: usize = 16 << 10;
 
 /// How the engine lays out guest memory.

@@ -125,7 +125,7 @@ impl PluginHost {
 
     /// Runs every check that a component has to pass before it may serve: those of its bytes, its
     /// surface, its compilation, what it says of itself, and how it answers the [golden](crate::golden)
-    /// questions. What is wrong with it is in the report.
+    /// questions without any settings. What is wrong with it is in the report.
     ///
     /// # Errors
     /// [`PluginError::Host`] when the host could not check it, which says nothing of the component.

@@ -35,7 +35,9 @@ struct Held {
     _gone: oneshot::Sender<()>,
 }
 
-/// The plugin that serves, for one call. Keep it as long as the call, no longer: a swap waits for it.
+/// The plugin that serves, for one call. Keep it as long as the call, no longer: a swap waits for it. (A
+/// guest whose caller went away runs on to its end or its deadline without a lease, and nobody gets its
+/// answer.)
 #[derive(Debug)]
 pub struct Lease(Arc<Held>);
 
