@@ -72,10 +72,10 @@ export function fronts(points) {
   const members = [];
   const answer = points.map(() => 0);
   for (const row of order) {
-    const free = members.findIndex((front) => !front.some((other) => dominates(other, points[row])));
-    const front = free < 0 ? members.length : free;
-    if (free < 0) members.push([]);
-    members[front].unshift(points[row]);
+    let front = 0;
+    while (front < members.length && isDominated(points[row], members[front])) front += 1;
+    if (front === members.length) members.push([]);
+    members[front].push(points[row]);
     answer[row] = front;
   }
   return answer;
@@ -85,7 +85,23 @@ function compare(a, b) {
   const aim = a.findIndex((value, at) => value !== b[at]);
   return aim < 0 ? 0 : a[aim] < b[aim] ? -1 : 1;
 }
-const dominates = (a, b) => a.every((value, aim) => value <= b[aim]) && a.some((value, aim) => value < b[aim]);
+
+// Plain loops: engines inside components interpret, and calls cost them the most.
+function isDominated(point, front) {
+  for (let other = front.length - 1; other >= 0; other -= 1) {
+    if (dominates(front[other], point)) return true;
+  }
+  return false;
+}
+
+function dominates(a, b) {
+  let better = false;
+  for (let aim = 0; aim < a.length; aim += 1) {
+    if (!(a[aim] <= b[aim])) return false;
+    better ||= a[aim] < b[aim];
+  }
+  return better;
+}
 
 /** Numbers from a seed: SplitMix64 (Steele, Lea and Flood, 2014), the same as in the SDK for Rust. */
 export class Chance {
