@@ -4,11 +4,23 @@
 //! over HTTP. `tidy` looks at the tree instead. A test that needs something this machine lacks says so on
 //! standard error and passes; with `BOATHOUSE_TESTS_NO_SKIP` set it fails.
 
+mod access;
 mod bad_input;
 mod chain;
 mod cli;
+mod compile;
+mod contract;
+mod determinism;
+mod guests;
+mod hostile;
 mod openapi;
 mod packages;
+mod plugin_cli;
+mod plugins;
+mod replay;
 mod restart;
+mod scaffold;
+mod shadow;
 mod support;
+mod swap;
 mod tidy;

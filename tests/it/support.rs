@@ -92,13 +92,24 @@ impl Host {
     }
 
     /// Ends the process the hard way and starts another on the same folder.
-    pub(crate) fn kill_and_restart(mut self) -> Self {
+    pub(crate) fn kill_and_restart(self) -> Self {
+        self.kill_and(|_| {})
+    }
+
+    /// As [`Self::kill_and_restart`], doing something to the folder while nobody holds it.
+    pub(crate) fn kill_and(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
+        meanwhile(&self.data);
         let folder = self._folder.take();
         let mut next = Self::on(&self.data);
         next._folder = folder;
         next
+    }
+
+    /// The process under test.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {

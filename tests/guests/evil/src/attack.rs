@@ -20,7 +20,7 @@ pub(crate) fn carry_out(order: &str) -> Option<String> {
         "trap" => trap(),
         "abort" => std::process::abort(),
         "exit" => std::process::exit(0),
-        "panic" => panic!("this plugin has lost its head"),
+        "panic" => panic(),
         "recurse" => Some(deeper(0).to_string()),
         "memory" => hoard(),
         "flood" => Some(flood()),
@@ -53,11 +53,24 @@ fn deeper(depth: u64) -> u64 {
     black_box(deeper(black_box(depth) + 1)) + 1
 }
 
-/// Takes memory until there is none.
+/// Panics, in words of its own: those of the standard library change with its version.
+fn panic() -> ! {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("last words: {}", panic.payload_as_str().unwrap_or_default());
+    }));
+    panic!("this plugin has lost its head");
+}
+
+/// Takes memory until there is none, then crashes.
 fn hoard() -> ! {
     let mut hoard = Vec::new();
     loop {
-        hoard.push(vec![1_u8; 1 << 20]);
+        let mut block: Vec<u8> = Vec::new();
+        if block.try_reserve_exact(1 << 20).is_err() {
+            trap();
+        }
+        block.resize(1 << 20, 1);
+        hoard.push(block);
         black_box(&hoard);
     }
 }
@@ -115,8 +128,8 @@ fn clock() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let started = Instant::now();
     std::thread::sleep(Duration::from_secs(3_600));
-    let (now, nap) = (now.unwrap_or_default(), started.elapsed());
-    format!("{now:?} since 1970, an hour's nap took {nap:?}")
+    let (now, nap, limit) = (now.unwrap_or_default(), started.elapsed(), host::deadline());
+    format!("{now:?} since 1970, an hour's nap took {nap:?} of the {limit:?} that a call may take")
 }
 
 fn entropy() -> String {

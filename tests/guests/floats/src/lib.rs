@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+use std::hash::BuildHasher as _;
 use std::hint::black_box;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,7 +31,7 @@ impl Scoring for Floats {
             let address = std::ptr::from_ref(&score) as usize;
             let nan = nan_bits(trial.recall);
             Verdict {
-                feasible: nan % 2 == 0,
+                feasible: nan.is_multiple_of(2),
                 front: u32::try_from(chance % 7).unwrap_or(0),
                 score,
                 reason: Some(format!(
@@ -66,8 +66,7 @@ fn sum_in_hash_order(trial: &Trial<'_>) -> (f64, String) {
 
 /// The bits of a quotient that is no number; processors disagree about its sign and payload.
 fn nan_bits(number: f64) -> u64 {
-    let zero = black_box(number) * black_box(0.0);
-    (zero / zero).to_bits()
+    (black_box(number * 0.0) / black_box(0.0)).to_bits()
 }
 
 /// Nanoseconds since 1970 and since the call began, hashed together.
@@ -83,9 +82,7 @@ fn time(started: Instant) -> u64 {
 
 /// What the standard library has for entropy, as a number.
 fn chance() -> u64 {
-    let mut hasher = RandomState::new().build_hasher();
-    "chance".hash(&mut hasher);
-    hasher.finish()
+    RandomState::new().hash_one("chance")
 }
 
 #[cfg(test)]
