@@ -227,7 +227,10 @@ fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
         .parse::<axum::http::uri::Authority>()
         .map_or(true, |authority| !is_own_name(authority.host()));
     let elsewhere = text(header::ORIGIN).is_some_and(|origin| {
-        origin.strip_prefix("http://").or(origin.strip_prefix("https://")) != Some(host)
+        origin
+            .strip_prefix("http://")
+            .or(origin.strip_prefix("https://"))
+            != Some(host)
     });
     strange || elsewhere
 }
@@ -244,7 +247,10 @@ fn check_spec(spec: &KeySpec) -> Result<(), Problem> {
     let wrong = |field: &str, detail: &str| Err(Problem::field(field, "bad_key", detail));
     let length = spec.name.chars().count();
     if spec.name.trim().is_empty() || length > 80 || spec.name.chars().any(char::is_control) {
-        return wrong("name", "must be 1 to 80 characters that say what the key is for");
+        return wrong(
+            "name",
+            "must be 1 to 80 characters that say what the key is for",
+        );
     }
     if spec.scopes.is_empty() {
         return wrong("scopes", "must name at least one, for example `read`");
@@ -253,7 +259,10 @@ fn check_spec(spec: &KeySpec) -> Result<(), Problem> {
         .expires_in_days
         .is_some_and(|days| !(1..=3_650).contains(&days))
     {
-        return wrong("expires_in_days", "must be 1 to 3,650; leave it out for never");
+        return wrong(
+            "expires_in_days",
+            "must be 1 to 3,650; leave it out for never",
+        );
     }
     let lists = [
         ("datasets", spec.datasets.as_ref().map(|names| names.len())),

@@ -199,10 +199,9 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Key(command) => key::run(client, &output, command).await,
         Command::Plugin(command) => plugin::run(client, &config, &output, command).await,
-        Command::Serve { .. }
-        | Command::Demo(_)
-        | Command::Config(_)
-        | Command::CompilePlugin => Ok(()),
+        Command::Serve { .. } | Command::Demo(_) | Command::Config(_) | Command::CompilePlugin => {
+            Ok(())
+        }
     };
     connection.close().await;
     outcome

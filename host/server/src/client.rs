@@ -178,7 +178,10 @@ impl Client {
             request = request.header(*name, *value);
         }
         let response = self.send(request.body(body.unwrap_or_default())).await?;
-        let bytes = response.bytes().await.map_err(|error| self.unexpected(error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unexpected(error))?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
@@ -194,7 +197,10 @@ impl Client {
     /// [`ClientError`].
     pub async fn text(&self, path: &str) -> Result<String, ClientError> {
         let response = self.send(self.request(Method::GET, path)).await?;
-        response.text().await.map_err(|error| self.unexpected(error))
+        response
+            .text()
+            .await
+            .map_err(|error| self.unexpected(error))
     }
 
     /// Follows server-sent events after number `after`, showing the data of each, until the host ends them.

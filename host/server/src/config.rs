@@ -282,10 +282,17 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if let Some(team) = self.auth.teams.keys().find(|name| Team::new(name).is_none()) {
+        if let Some(team) = self
+            .auth
+            .teams
+            .keys()
+            .find(|name| Team::new(name).is_none())
+        {
             return Err(invalid(
                 "auth.teams",
-                &format!("`{team}` is not a team's name: use lower-case letters, digits and hyphens"),
+                &format!(
+                    "`{team}` is not a team's name: use lower-case letters, digits and hyphens"
+                ),
             ));
         }
         self.plugins
@@ -444,12 +451,18 @@ mod tests {
     fn public_keys_of_teams_are_read_and_checked() {
         let key = "A".repeat(43) + "=";
         let team = |name: &str, key: &str| {
-            load(&format!("[auth.teams.{name}]\npublic_key = \"{key}\"\n"), &[])
+            load(
+                &format!("[auth.teams.{name}]\npublic_key = \"{key}\"\n"),
+                &[],
+            )
         };
         let config = team("acme", &key).expect("a key");
         assert_eq!(config.auth.teams["acme"].public_key.to_string(), key);
         let error = team("acme", "AAAA").expect_err("too short");
-        assert!(error.contains("boathouse.toml:2") && error.contains("ed25519"), "{error}");
+        assert!(
+            error.contains("boathouse.toml:2") && error.contains("ed25519"),
+            "{error}"
+        );
         let error = team("Acme", &key).expect_err("a capital");
         assert!(error.contains("Acme"), "{error}");
     }

@@ -60,7 +60,9 @@ impl Modify for BearerKey {
         let scheme = SecurityScheme::Http(
             HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)
-                .description(Some("A key, `bh_...`; not asked for on loopback while there is none."))
+                .description(Some(
+                    "A key, `bh_...`; not asked for on loopback while there is none.",
+                ))
                 .build(),
         );
         let components = api.components.get_or_insert_default();
@@ -92,7 +94,10 @@ pub fn router(app: Arc<App>) -> Router {
     bounded
         .merge(uploads.layer(DefaultBodyLimit::disable()))
         .fallback(unknown_route)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::layer))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::layer,
+        ))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(request_id::layer))
         .with_state(app)

@@ -110,9 +110,11 @@ async fn handshake(
 fn server_config(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
     let chain = CertificateDer::pem_file_iter(&config.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .and_then(|chain| match chain.is_empty() {
-            true => Err(rustls::pki_types::pem::Error::NoItemsFound),
-            false => Ok(chain),
+        .and_then(|chain| {
+            let found = !chain.is_empty();
+            found
+                .then_some(chain)
+                .ok_or(rustls::pki_types::pem::Error::NoItemsFound)
         })
         .map_err(|source| TlsError::File {
             what: "certificate",

@@ -111,10 +111,7 @@ pub(super) enum Found {
     /// A key that holds.
     Caller(Caller),
     /// A key that held until then.
-    Expired {
-        caller: Caller,
-        end: Timestamp,
-    },
+    Expired { caller: Caller, end: Timestamp },
     /// No key of this host, or one that was revoked.
     Unknown,
 }

@@ -108,15 +108,27 @@ impl Visit {
         all.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
+    /// Path and query without what people may write freely.
+    fn shown(&self) -> String {
+        let query = self.uri.query().unwrap_or_default().split('&');
+        let named: Vec<&str> = query
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("label="))
+            .collect();
+        let mut text = self.uri.path().to_owned();
+        if !named.is_empty() {
+            text = format!("{text}?{}", named.join("&"));
+        }
+        let text: String = text.chars().take(SHOWN).collect();
+        redact_dsn(&text)
+    }
+
     fn event(&self, caller: &str, status: Option<u16>, code: Option<&str>) -> Event {
-        let path = self.uri.path_and_query().map_or("", |path| path.as_str());
-        let shown: String = path.chars().take(SHOWN).collect();
         Event {
             caller: caller.to_owned(),
             from: self.from,
             method: self.method.to_string(),
             route: self.route().unwrap_or_default().to_owned(),
-            path: redact_dsn(&shown),
+            path: self.shown(),
             status,
             code: code.map(str::to_owned),
             request_id: request_id::current(),

@@ -40,10 +40,14 @@ pub struct PublicKey([u8; KEY_BYTES]);
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     /// A text is no public key.
-    #[error("not an ed25519 public key: write the base64 text that `boathouse key generate-signing` prints")]
+    #[error(
+        "not an ed25519 public key: write the base64 text that `boathouse key generate-signing` prints"
+    )]
     NotPublic,
     /// A file is no private key.
-    #[error("{path} holds no ed25519 private key: it must be PKCS #8 in PEM, as `boathouse key generate-signing` writes it")]
+    #[error(
+        "{path} holds no ed25519 private key: it must be PKCS #8 in PEM, as `boathouse key generate-signing` writes it"
+    )]
     NotPrivate {
         /// The file.
         path: PathBuf,
@@ -274,7 +278,12 @@ mod tests {
         let other: [u8; 32] = Sha256::digest(b"other bytes").into();
         let wrong = "signature_wrong";
         check(&signatures, &other, &headers(&good.signature), wrong);
-        check(&signatures, &good.digest, &headers(&signed().signature), wrong);
+        check(
+            &signatures,
+            &good.digest,
+            &headers(&signed().signature),
+            wrong,
+        );
         for text in ["", "AAAA", "not base64!", &"A".repeat(100_000)] {
             check(&signatures, &good.digest, &headers(text), wrong);
         }
@@ -329,7 +338,10 @@ mod tests {
         let file = folder.path().join("key.pem");
         generate(&file).expect("a pair");
         let before = std::fs::read(&file).expect("read");
-        let mode = std::fs::metadata(&file).expect("there").permissions().mode();
+        let mode = std::fs::metadata(&file)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(generate(&file), Err(SignatureError::File { .. })));
         assert_eq!(std::fs::read(&file).expect("read"), before);

@@ -35,7 +35,10 @@ async fn house(bind: &str, required: bool) -> House {
 fn spec(scopes: &[&str]) -> KeySpec {
     KeySpec {
         name: "test".to_owned(),
-        scopes: scopes.iter().map(|text| text.parse().expect("scope")).collect(),
+        scopes: scopes
+            .iter()
+            .map(|text| text.parse().expect("scope"))
+            .collect(),
         expires_in_days: None,
         datasets: None,
         indexes: None,
@@ -73,7 +76,9 @@ async fn everybody_may_enter_until_there_is_a_key() {
     assert_eq!(who(&auth, &[]), Err("key_needed".to_owned()));
     assert!(bearer(&auth, &key).is_ok_and(|name| name.starts_with("test (")));
     let id = key.split('_').nth(1).expect("id");
-    auth.revoke_key(id).await.expect("the last one, on loopback");
+    auth.revoke_key(id)
+        .await
+        .expect("the last one, on loopback");
     assert_eq!(bearer(&auth, &key), Err("key_unknown".to_owned()));
     assert_eq!(who(&auth, &[]), Ok("anonymous".to_owned()));
 }
@@ -93,7 +98,11 @@ async fn a_wrong_key_is_refused_even_where_none_is_asked_for() {
     let auth = house("127.0.0.1", false).await.auth;
     let other = house("127.0.0.1", false).await.auth;
     for wrong in ["x", "bh_owner_x", other.owner_token().reveal()] {
-        assert_eq!(bearer(&auth, wrong), Err("key_unknown".to_owned()), "{wrong}");
+        assert_eq!(
+            bearer(&auth, wrong),
+            Err("key_unknown".to_owned()),
+            "{wrong}"
+        );
     }
     let basic = [(header::AUTHORIZATION, "Basic YTpi")];
     assert_eq!(who(&auth, &basic), Err("key_unknown".to_owned()));
@@ -124,13 +133,22 @@ async fn a_page_of_another_origin_may_not_use_an_open_host() {
         &[(host.clone(), own)][..],
         &[(host.clone(), "localhost:7700")],
         &[(host.clone(), "[::1]:7700")],
-        &[(host.clone(), own), (origin.clone(), "http://127.0.0.1:7700")],
+        &[
+            (host.clone(), own),
+            (origin.clone(), "http://127.0.0.1:7700"),
+        ],
     ] {
         assert_eq!(who(&auth, good), Ok("anonymous".to_owned()), "{good:?}");
     }
     for bad in [
-        &[(host.clone(), own), (origin.clone(), "https://evil.example")][..],
-        &[(host.clone(), own), (origin.clone(), "http://127.0.0.1:8000")],
+        &[
+            (host.clone(), own),
+            (origin.clone(), "https://evil.example"),
+        ][..],
+        &[
+            (host.clone(), own),
+            (origin.clone(), "http://127.0.0.1:8000"),
+        ],
         &[(host.clone(), own), (origin.clone(), "null")],
         &[(host.clone(), "evil.example:7700")],
         &[(host.clone(), "127.0.0.1.evil.example")],
@@ -140,8 +158,9 @@ async fn a_page_of_another_origin_may_not_use_an_open_host() {
         assert_eq!(who(&auth, bad), Err("foreign_origin".to_owned()), "{bad:?}");
     }
     let key = key(&auth, spec(&["read"])).await;
+    let shown = format!("Bearer {key}");
     let with_key = [
-        (header::AUTHORIZATION, &*format!("Bearer {key}")),
+        (header::AUTHORIZATION, shown.as_str()),
         (host, "data.example"),
     ];
     assert!(who(&auth, &with_key).is_ok(), "a key is no browser's habit");

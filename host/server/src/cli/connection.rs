@@ -133,7 +133,10 @@ mod tests {
         assert_eq!(key_in(&file).expect("a key").reveal(), text);
         std::fs::write(&file, "secret").expect("written");
         let error = key_in(&file).expect_err("no key").to_string();
-        assert!(error.contains("bh_") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("bh_") && !error.contains("secret"),
+            "{error}"
+        );
         let set = |text: &str| Environment::from([(VARIABLE.to_owned(), text.to_owned())]);
         assert_eq!(key_of(&set(" ")).expect("none"), None);
         assert!(key_of(&set(&text)).expect("a key").is_some());

@@ -56,7 +56,11 @@ pub(crate) struct Create {
     #[arg(default_value = "unnamed")]
     name: String,
     /// A scope: read, search, ingest, tune, models, storage, plugins:write:TEAM or admin. May be repeated.
-    #[arg(long = "scope", value_name = "SCOPE", required_unless_present = "admin")]
+    #[arg(
+        long = "scope",
+        value_name = "SCOPE",
+        required_unless_present = "admin"
+    )]
     scopes: Vec<Scope>,
     /// The scope `admin`, which contains all.
     #[arg(long)]
@@ -127,7 +131,10 @@ async fn make(client: &Client, output: Output, create: Create) -> Result<(), Cli
     let key = made["key"].as_str().unwrap_or_default();
     if let Some(out) = &out {
         write_private(out, &format!("{key}\n")).map_err(|source| CliError::Io {
-            what: format!("write the key to {}; revoke it and try again", out.display()),
+            what: format!(
+                "write the key to {}; revoke it and try again",
+                out.display()
+            ),
             source,
         })?;
     }
@@ -187,6 +194,8 @@ fn generate(out: &Path, output: Output) -> Result<(), CliError> {
 
 fn sign(file: &Path, key: &Path, output: Output) -> Result<(), CliError> {
     let signature = signature::sign_file(file, key)?;
-    output.result(&json!({"signature": signature}), |_| println!("{signature}"));
+    output.result(&json!({"signature": signature}), |_| {
+        println!("{signature}")
+    });
     Ok(())
 }

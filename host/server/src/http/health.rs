@@ -39,10 +39,7 @@ pub(crate) async fn live() -> StatusCode {
 
 /// Whether each part of the host is ready.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(crate) async fn ready(
-    State(app): AppState,
-    caller: Caller,
-) -> (StatusCode, Json<Readiness>) {
+pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, Json<Readiness>) {
     let mut components = Vec::new();
     for bucket in app.buckets.list() {
         let health = bucket.children("indexes").await;
@@ -94,7 +91,10 @@ pub(crate) async fn ready(
 /// How many versions serve, and whether one of them is suspended: the host answers nevertheless.
 fn plugins(app: &App) -> String {
     let versions = app.plugins.versions();
-    let active = versions.iter().filter(|v| v.state == PluginState::Active).count();
+    let active = versions
+        .iter()
+        .filter(|v| v.state == PluginState::Active)
+        .count();
     match versions.iter().filter(|v| v.suspended.is_some()).count() {
         0 => format!("{active} active"),
         suspended => format!("{active} active, {suspended} suspended"),

@@ -24,9 +24,8 @@ pub(crate) struct IndexList {
 #[utoipa::path(get, path = "/vectors/indexes", responses((status = 200, body = IndexList)))]
 pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<IndexList> {
     let mut indexes = app.indexes.list();
-    indexes.retain(|index| {
-        caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset))
-    });
+    indexes
+        .retain(|index| caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset)));
     axum::Json(IndexList {
         indexes: indexes.iter().map(|index| index.view()).collect(),
     })

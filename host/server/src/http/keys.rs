@@ -58,7 +58,9 @@ pub(crate) async fn create(
     let made = app.auth.create_key(spec, &caller).await?;
     let mut response = (StatusCode::CREATED, axum::Json(made)).into_response();
     let private = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, private);
     Ok(response)
 }
 

@@ -67,9 +67,8 @@ pub(crate) async fn rollback(
 #[utoipa::path(get, path = "/vectors/promotions", responses((status = 200, body = ServedList)))]
 pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<ServedList> {
     let mut indexes = app.indexes.list();
-    indexes.retain(|index| {
-        caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset))
-    });
+    indexes
+        .retain(|index| caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset)));
     let promotions = indexes.iter().map(|index| {
         let view = index.view();
         ServedIndex {

@@ -159,7 +159,10 @@ async fn nothing_that_is_stored_holds_a_secret() {
         assert!(!String::from_utf8_lossy(&bytes).contains(secret));
     }
     let shown = serde_json::to_string(&keys.list()).expect("json");
-    assert!(!shown.contains(secret) && !shown.contains("sha256"), "{shown}");
+    assert!(
+        !shown.contains(secret) && !shown.contains("sha256"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
