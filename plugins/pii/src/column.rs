@@ -1,14 +1,15 @@
-//! One column, read once: a tally per kind and what its name says to each.
+//! One column, read once: a tally per entity and what its name says to each.
 //!
-//! The declared type decides which kinds look at all: a boolean or a float is never personal data
-//! here, an integer may be a phone number, a date may be a birthday.
+//! The declared type decides which kinds look at all: a boolean is never personal data here, an integer may
+//! be a phone number, a date may be a birthday, a float a coordinate.
 
 use boathouse_sdk::pii::{Column, Evidence, Scope};
 
-use crate::fusion::{self, Surroundings};
-use crate::header::Header;
-use crate::kinds::{self, Country, Kind};
-use crate::tally::Tally;
+use crate::forms::{self, Index, Reader};
+use crate::fusion::{self, Case, Surroundings};
+use crate::header::{Header, Naming, Vocabulary};
+use crate::kinds::{self, Country, KINDS, Kind, Shows};
+use crate::tally::{Tallies, Tally};
 use crate::value::Value;
 
 /// What a declared type lets a column hold.
@@ -18,6 +19,8 @@ pub(crate) enum Declared {
     Text,
     /// Whole numbers, and decimals, which some databases use for long ones.
     Integer,
+    /// Numbers with a fraction.
+    Decimal,
     /// Dates and timestamps.
     Temporal,
     /// Nothing that could be personal data by itself.
@@ -32,9 +35,11 @@ impl Declared {
             Self::Text
         } else if starts(&["Int", "UInt", "Decimal"]) && !name.starts_with("Interval") {
             Self::Integer
+        } else if starts(&["Float"]) {
+            Self::Decimal
         } else if starts(&["Date", "Timestamp"]) {
             Self::Temporal
-        } else if starts(&["Bool", "Float", "Time", "Duration", "Interval", "Null"]) {
+        } else if starts(&["Bool", "Time", "Duration", "Interval", "Null"]) {
             Self::Harmless
         } else {
             Self::Text
@@ -42,93 +47,256 @@ impl Declared {
     }
 }
 
+/// What all columns of a call share.
+pub(crate) struct Shared {
+    forms: Index,
+    vocabulary: Vocabulary,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            forms: Index::new(KINDS),
+            vocabulary: Vocabulary::new(),
+        }
+    }
+}
+
 /// A decision on one column and kind.
 #[derive(Debug)]
 pub(crate) struct Judgement {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Kind,
     pub(crate) country: Option<Country>,
     pub(crate) scope: Scope,
     pub(crate) confidence: f64,
     pub(crate) evidence: Evidence,
 }
 
-/// A column after its one pass: what every kind that may look at it has seen.
-pub(crate) struct Reading {
-    candidates: Vec<Candidate>,
-    tested: u32,
+/// An entity that some values fit.
+pub(crate) struct Candidate {
+    pub(crate) kind: Kind,
+    pub(crate) country: Option<Country>,
+    pub(crate) tally: Tally,
+    /// Share of random strings of the form that pass its rule, for forms.
+    chance: Option<f64>,
+    /// What the header says to the kind, in -1..=1.
+    name: f64,
 }
 
-struct Candidate {
-    kind: &'static Kind,
-    tally: Tally,
-    name: f64,
+/// A column after its one pass: what every entity that may look at it has seen.
+pub(crate) struct Reading {
+    pub(crate) candidates: Vec<Candidate>,
+    facts: fusion::ColumnFacts,
+    naming: Naming,
 }
 
 impl Reading {
     /// Reads a column: every value once, blank ones and placeholders left out.
-    pub(crate) fn of(column: &Column) -> Self {
+    pub(crate) fn of(column: &Column, shared: &Shared) -> Self {
         let declared = Declared::parse(&column.declared_type);
-        let header = Header::parse(&column.name);
-        let kinds = kinds::ALL
-            .iter()
-            .filter(|kind| kind.types.contains(&declared));
-        let mut candidates: Vec<Candidate> = kinds
-            .map(|&kind| Candidate {
-                kind,
-                tally: Tally::default(),
-                name: header.evidence(kind.terms),
-            })
-            .collect();
-        let mut tested = 0;
-        if !candidates.is_empty() {
-            for value in column.values().filter_map(|(text, _)| Value::new(text)) {
-                tested += 1;
-                for Candidate { kind, tally, .. } in &mut candidates {
-                    if let Some(found) = (kind.inspect)(&value) {
-                        tally.add(found);
-                    }
+        let naming = Header::parse(&column.name).naming(&shared.vocabulary);
+        let mut tallies = Tallies::new(KINDS + forms::all().count());
+        let mut facts = fusion::ColumnFacts::default();
+        if declared != Declared::Harmless {
+            let look = Look::new(declared, &naming);
+            let mut reader = Reader::new(&shared.forms, declared);
+            for (text, count) in column.values() {
+                if let Some(value) = Value::new(text) {
+                    facts.add(value.text, count);
+                    look.at(&value, &mut reader, &mut tallies);
                 }
             }
         }
-        Self { candidates, tested }
+        let candidates = tallies
+            .into_seen()
+            .map(|(entity, tally)| candidate(entity, tally, &naming));
+        Self {
+            candidates: candidates.collect(),
+            facts,
+            naming,
+        }
     }
 
-    /// Whether the column, on its own, holds data that tells people apart.
-    pub(crate) fn is_about_people(&self) -> bool {
-        let mut personal = self
-            .candidates
-            .iter()
-            .filter(|candidate| candidate.kind.of_people);
-        personal.any(|candidate| self.judge(candidate, false).is_some())
-    }
-
-    /// The decisions on this column; `company` says that another column is about people.
-    pub(crate) fn judgements(&self, company: bool) -> impl Iterator<Item = Judgement> {
-        let candidates = self.candidates.iter();
-        candidates.filter_map(move |candidate| self.judge(candidate, company))
-    }
-
-    fn judge(&self, candidate: &Candidate, company: bool) -> Option<Judgement> {
-        let Candidate { kind, tally, name } = candidate;
-        let surroundings = Surroundings {
-            tested: self.tested,
-            name: *name,
-            company,
-        };
-        let verdict = fusion::decide(tally, surroundings, kind.calibration)?;
-        Some(Judgement {
-            kind: kind.name,
-            country: tally.country(),
-            scope: verdict.scope,
-            confidence: verdict.confidence,
-            evidence: Evidence {
-                tested: self.tested,
-                matched: tally.matched(),
-                checksum_passed: tally.passed,
-                name_evidence: name.max(0.0),
-            },
+    /// What the column, on its own, shows of its table.
+    pub(crate) fn shows(&self) -> Shows {
+        let alone = Surroundings::default();
+        let whole = self.whole(alone);
+        whole.map_or(Shows::Nothing, |(candidate, _)| {
+            candidate.kind.facts().shows
         })
     }
+
+    /// The decisions on this column: the best kind for the whole of it, and those of some values.
+    pub(crate) fn judgements(&self, around: Surroundings) -> Vec<Judgement> {
+        let whole = self.whole(around);
+        let winner = whole.as_ref().map(|(candidate, _)| candidate.kind);
+        let mut found: Vec<Judgement> = whole
+            .map(|(candidate, confidence)| {
+                self.judgement(candidate, Scope::WholeColumn, confidence)
+            })
+            .into_iter()
+            .collect();
+        for candidate in &self.candidates {
+            let kind = candidate.kind;
+            let known = found.iter().any(|judgement| judgement.kind == kind);
+            if known || (winner.is_some() && !fusion::hides_in_others(kind)) {
+                continue;
+            }
+            let case = self.case(candidate, around);
+            let sure = match winner {
+                // What fits as a whole is what the column holds.
+                Some(_) => candidate.tally.sure.min(candidate.tally.within),
+                None => candidate.tally.sure,
+            };
+            if let Some(confidence) = fusion::partial(&case, sure) {
+                found.push(self.judgement(candidate, Scope::SomeValues, confidence));
+            }
+        }
+        found.sort_by_key(|judgement| judgement.kind as usize);
+        found
+    }
+
+    fn whole(&self, around: Surroundings) -> Option<(&Candidate, f64)> {
+        let scored = self.candidates.iter().filter_map(|candidate| {
+            let confidence = fusion::whole(&self.case(candidate, around))?;
+            Some((candidate, confidence))
+        });
+        scored.max_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
+    /// What is known of the column when it is taken for the kind of a candidate.
+    pub(crate) fn case<'a>(&'a self, candidate: &'a Candidate, around: Surroundings) -> Case<'a> {
+        Case {
+            kind: candidate.kind,
+            tally: &candidate.tally,
+            chance: candidate.chance,
+            name: candidate.name,
+            otherwise: self.naming.otherwise(candidate.name),
+            harmless: self.naming.is_harmless(),
+            column: &self.facts,
+            around,
+        }
+    }
+
+    fn judgement(&self, candidate: &Candidate, scope: Scope, confidence: f64) -> Judgement {
+        let Candidate { kind, tally, .. } = candidate;
+        Judgement {
+            kind: *kind,
+            country: candidate.country.or_else(|| tally.country()),
+            scope,
+            confidence,
+            evidence: Evidence {
+                tested: self.facts.tested,
+                matched: tally.matched(),
+                checksum_passed: tally.passed,
+                name_evidence: candidate.name.max(0.0),
+            },
+        }
+    }
+}
+
+fn candidate(entity: usize, tally: Tally, naming: &Naming) -> Candidate {
+    let form = entity
+        .checked_sub(KINDS)
+        .and_then(|at| forms::all().nth(at));
+    let kind = form.map_or_else(|| Kind::all().nth(entity), |form| Some(form.kind));
+    Candidate {
+        kind: kind.unwrap_or(Kind::Email),
+        country: form.and_then(forms::Form::country),
+        chance: form.map(|form| form.chance).or(match kind {
+            Some(Kind::CreditCard) => Some(0.1),
+            Some(Kind::Iban) => Some(1.0 / 97.0),
+            Some(Kind::CryptoWallet) => Some(0.001),
+            _ => None,
+        }),
+        name: naming.of(entity),
+        tally,
+    }
+}
+
+/// Who looks at the values of a column.
+struct Look {
+    declared: Declared,
+    passports: bool,
+    licences: bool,
+    accounts: bool,
+}
+
+impl Look {
+    fn new(declared: Declared, naming: &Naming) -> Self {
+        let named = |kind: Kind| naming.of(kind as usize) > 0.0;
+        Self {
+            declared,
+            passports: named(Kind::Passport),
+            licences: named(Kind::DriverLicense),
+            accounts: named(Kind::BankAccount),
+        }
+    }
+
+    fn at(&self, value: &Value<'_>, forms: &mut Reader<'_>, tallies: &mut Tallies) {
+        match self.declared {
+            Declared::Text => text(value, tallies),
+            Declared::Integer => digits(value, tallies),
+            Declared::Decimal => {
+                tallies.add_if(Kind::Coordinates as usize, kinds::place::coordinates(value));
+                return;
+            }
+            Declared::Temporal | Declared::Harmless => {
+                tallies.add_if(
+                    Kind::DateOfBirth as usize,
+                    kinds::birth::date_of_birth(value),
+                );
+                return;
+            }
+        }
+        forms.read(value, tallies);
+        let documents: [(bool, Kind, fn(&Value<'_>) -> Option<kinds::Match>); 3] = [
+            (self.passports, Kind::Passport, kinds::documents::passport),
+            (
+                self.licences,
+                Kind::DriverLicense,
+                kinds::documents::driver_license,
+            ),
+            (
+                self.accounts,
+                Kind::BankAccount,
+                kinds::documents::bank_account,
+            ),
+        ];
+        for (named, kind, inspect) in documents {
+            if named {
+                tallies.add_if(kind as usize, inspect(value));
+            }
+        }
+    }
+}
+
+/// What bare digits can be.
+fn digits(value: &Value<'_>, tallies: &mut Tallies) {
+    use kinds::{birth, payment, phone};
+    tallies.add_if(Kind::Phone as usize, phone::phone(value));
+    tallies.add_if(Kind::CreditCard as usize, payment::credit_card(value));
+    tallies.add_if(Kind::DateOfBirth as usize, birth::date_of_birth(value));
+}
+
+/// What characters can be. Those without digits are words.
+fn text(value: &Value<'_>, tallies: &mut Tallies) {
+    use kinds::{address, internet, payment, person, place, secret, wallet};
+    tallies.add_if(Kind::Email as usize, internet::email(value));
+    tallies.add_if(Kind::PersonName as usize, person::person_name(value));
+    tallies.add_if(Kind::PostalAddress as usize, address::postal_address(value));
+    tallies.add_if(Kind::Url as usize, internet::url(value));
+    tallies.add_if(Kind::IpAddress as usize, internet::ip_address(value));
+    tallies.add_if(Kind::MacAddress as usize, internet::mac_address(value));
+    tallies.add_if(Kind::Secret as usize, secret::secret(value));
+    if value.digits() == 0 {
+        tallies.add_if(Kind::City as usize, place::city(value));
+        return;
+    }
+    digits(value, tallies);
+    tallies.add_if(Kind::Iban as usize, payment::iban(value));
+    tallies.add_if(Kind::CryptoWallet as usize, wallet::crypto_wallet(value));
+    tallies.add_if(Kind::Coordinates as usize, place::coordinates(value));
 }
 
 #[cfg(test)]
@@ -150,7 +318,7 @@ mod tests {
         check("Interval(DayTime)", Declared::Harmless);
         check("Time64(Nanosecond)", Declared::Harmless);
         check("Boolean", Declared::Harmless);
-        check("Float64", Declared::Harmless);
+        check("Float64", Declared::Decimal);
         check("citext", Declared::Text);
         check("", Declared::Text);
     }

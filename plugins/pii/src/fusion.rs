@@ -1,38 +1,27 @@
 //! Decides whether a column holds a kind of data, by adding up evidence in log-odds.
 //!
-//! For the whole column:
+//! For the whole column the log-odds are a weighted sum of what [`evidence`] gathers: what the header says
+//! to the kind, to other kinds and to harmless things; the shares of values that fit, by how telling their
+//! form is; the share that does not fit; the log likelihood ratio of the checksum; the company of other
+//! columns. The weights, one row a kind, are fitted to labelled columns ([`weights`]) by conditional logistic
+//! regression: the kinds that a column could be compete with each other and with being none of them.
 //!
-//! ```text
-//! log-odds = prior                               ln of the kind's share among columns
-//!          + name                                evidence of the header x its weight
-//!          + company                             another column is about people
-//!          + sum over grades of N x share x ln(rate in the kind / rate elsewhere)
-//!          + checksum: N x (share passed x ln(pass/chance) + share failed x ln(fail/(1 - chance)))
-//! ```
-//!
-//! Values of one column resemble each other, so they are not independent witnesses: N stops at
-//! [`SATURATION`], and the sum over values is capped per kind. It is bounded below by how many values
-//! do not fit at all, so that a clear name survives values of a merely weak form but never values of
-//! another form. A checksum is weighed against its chance rate: random digits pass Luhn one time
-//! in ten, and a column that passes at that rate is pushed away from `credit_card`, not towards.
+//! Values of one column resemble each other, so they are not independent witnesses: their shares count in
+//! full from [`SATURATION`] distinct ones on, fewer count less. A checksum is weighed against its chance
+//! rate, so that random digits, which pass Luhn one time in ten, push a column away from `credit_card`.
 //!
 //! When too few values fit as a whole, the column may still contain some: then the share that was
 //! found is weighed against the rate of accidents by the likelihood ratio of the best-fitting share,
 //! less `ln(tested + 1)` for having fitted it. The confidence of such a finding is scaled down with
 //! the share, since a few values say less about the column.
 //!
-//! No finding rests on fewer distinct values than the kind asks for, unless the name supports it.
+//! Outside the sum stand a few bars: least numbers of values, and kinds that need a name or company.
 
-mod calibration;
+pub(crate) mod weights;
 
-use boathouse_sdk::pii::Scope;
-
+use crate::kinds::{Kind, Unnamed};
 use crate::tally::Tally;
-
-pub(crate) use crate::fusion::calibration::{
-    CREDIT_CARD, Calibration, DATE_OF_BIRTH, EMAIL, IBAN, IP_ADDRESS, PERSON_NAME, PHONE,
-    POSTAL_ADDRESS, URL, US_SSN,
-};
+use weights::WEIGHTS;
 
 /// Least confidence that is reported.
 pub const THRESHOLD: f64 = 0.5;
@@ -44,19 +33,16 @@ const CERTAIN: f64 = 0.999;
 const SATURATION: f64 = 20.0;
 
 /// Least share of values that fit as a whole before the whole column is called the kind.
-const WHOLE_SHARE: f64 = 0.6;
+const WHOLE_SHARE: f64 = 0.5;
 
 /// Header evidence from which a few values suffice.
 const NAME_SUPPORT: f64 = 0.3;
 
-/// Weight of a header that says the column is something else.
-const CONTRADICTION: f64 = 3.5;
-
-/// Log-odds that values which do not fit at all may cost, per share of them.
-const MISFIT: f64 = 20.0;
-
-/// Values from which a kind that must spread is held to it.
+/// Values from which a column that must spread is held to it.
 const SPREAD_FROM: u32 = 5;
+
+/// Least distance of years of birth.
+const LEAST_YEARS: u32 = 15;
 
 /// Share of values from which a partial finding is as sure as a whole one.
 const COMMON_SHARE: f64 = 0.5;
@@ -64,116 +50,205 @@ const COMMON_SHARE: f64 = 0.5;
 /// How often values of a kind pass their checksum; the rest are typing errors.
 const PASS_RATE: f64 = 0.97;
 
-/// What is known of a column besides the tally of a kind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Surroundings {
+/// Least and most log-odds that a checksum may bring before it is weighted.
+const CHECKSUM_RANGE: (f64, f64) = (-5.0, 12.0);
+
+/// Log-odds of some values of a kind being in a column that nothing is known of.
+const PARTIAL_PRIOR: f64 = -3.5;
+
+/// Log-odds that a header which names the kind, or speaks against it, adds to that.
+const PARTIAL_NAME: f64 = 5.0;
+
+/// Most log-odds that the share of some values may bring.
+const PARTIAL_CAP: f64 = 10.0;
+
+/// What holds of a column whatever it is taken for.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnFacts {
     /// Distinct values that were looked at.
     pub(crate) tested: u32,
-    /// Evidence of the header, in -1..=1.
+    seen: u64,
+    prefix: Option<[u8; 3]>,
+    varied: bool,
+}
+
+impl ColumnFacts {
+    /// Takes in a distinct value and how often it was seen.
+    pub(crate) fn add(&mut self, text: &str, count: u32) {
+        self.tested += 1;
+        self.seen += u64::from(count.max(1));
+        let prefix = text.as_bytes().first_chunk().copied().unwrap_or_default();
+        self.varied |= *self.prefix.get_or_insert(prefix) != prefix;
+    }
+
+    /// All values begin alike, as those of a counter or a clock do.
+    fn is_narrow(&self) -> bool {
+        self.tested >= SPREAD_FROM && !self.varied
+    }
+
+    /// Share of occurrences that repeat an earlier one.
+    fn repeated(&self) -> f64 {
+        1.0 - f64::from(self.tested) / self.seen.max(1) as f64
+    }
+}
+
+/// What the other columns of the table are about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Surroundings {
+    pub(crate) people: bool,
+    pub(crate) places: bool,
+}
+
+/// A column taken for a kind.
+pub(crate) struct Case<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) tally: &'a Tally,
+    /// Share of random strings that pass the rule, for what has one.
+    pub(crate) chance: Option<f64>,
+    /// What the header says to the kind, in -1..=1.
     pub(crate) name: f64,
-    /// Another column of the table is about people.
-    pub(crate) company: bool,
+    /// How strongly the header names another kind, in 0..=1.
+    pub(crate) otherwise: f64,
+    /// The header names something that is no personal data.
+    pub(crate) harmless: bool,
+    pub(crate) column: &'a ColumnFacts,
+    pub(crate) around: Surroundings,
 }
 
-/// A decision for a kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Verdict {
-    pub(crate) scope: Scope,
-    /// In [`THRESHOLD`]..1.
-    pub(crate) confidence: f64,
-}
+/// Names of the evidence, in the order of weights.
+pub(crate) const EVIDENCE: [&str; 14] = [
+    "bias",
+    "named",
+    "named_otherwise",
+    "named_harmless",
+    "strong",
+    "fair",
+    "weak",
+    "misfit",
+    "checksum",
+    "company",
+    "narrow",
+    "repeated",
+    "named_misfit",
+    "few",
+];
 
-/// Weighs a tally; `None` when the column is not, or not surely enough, of the kind.
-pub(crate) fn decide(tally: &Tally, around: Surroundings, kind: &Calibration) -> Option<Verdict> {
-    if around.tested == 0 || tally.matched() == 0 {
-        return None;
-    }
-    let base = before_values(around, kind);
-    whole(tally, around, kind, base)
-        .or_else(|| partial(tally, around, kind, base))
-        .filter(|verdict| verdict.confidence >= THRESHOLD)
-}
-
-/// Log-odds before any value was looked at.
-fn before_values(around: Surroundings, kind: &Calibration) -> f64 {
-    let weight = if around.name > 0.0 {
-        kind.name_weight
-    } else {
-        CONTRADICTION
+/// The evidence of a case.
+pub(crate) fn evidence(case: &Case<'_>) -> [f64; EVIDENCE.len()] {
+    let Case { tally, column, .. } = case;
+    let tested = f64::from(column.tested.max(1));
+    let share = |count: u32| f64::from(count) / tested;
+    let weight = tested.min(SATURATION).ln_1p() / SATURATION.ln_1p();
+    let misfit = 1.0 - share(tally.whole());
+    let narrow = match case.kind {
+        Kind::DateOfBirth => tally.matched() >= SPREAD_FROM && tally.spread() < LEAST_YEARS,
+        _ => column.is_narrow(),
     };
-    let company = if around.company { kind.company } else { 0.0 };
-    kind.prior_odds() + around.name * weight + company
+    let company = match case.kind {
+        Kind::PostalAddress | Kind::PostalCode | Kind::City => {
+            case.around.people || case.around.places
+        }
+        _ => case.around.people,
+    };
+    [
+        1.0,
+        case.name.max(0.0),
+        case.otherwise.max(-case.name),
+        f64::from(u8::from(case.harmless)),
+        share(tally.strong) * weight,
+        share(tally.fair) * weight,
+        share(tally.weak) * weight,
+        misfit,
+        checksum(tally, case.chance) / 4.0,
+        f64::from(u8::from(company)),
+        f64::from(u8::from(narrow)),
+        column.repeated(),
+        case.name.max(0.0) * misfit,
+        1.0 - weight,
+    ]
 }
 
-fn whole(tally: &Tally, around: Surroundings, kind: &Calibration, base: f64) -> Option<Verdict> {
-    let share = ratio(tally.whole(), around.tested);
-    let enough = tally.whole() >= kind.least_values || around.name >= NAME_SUPPORT;
-    if share < WHOLE_SHARE || !enough {
-        return None;
-    }
-    let odds = base + form(tally, around.tested, kind) + checksums(tally, kind);
-    let confidence = confidence(odds);
-    (confidence >= THRESHOLD).then_some(Verdict {
-        scope: Scope::WholeColumn,
-        confidence,
-    })
-}
-
-/// Log-odds from the form of the values.
-fn form(tally: &Tally, tested: u32, kind: &Calibration) -> f64 {
-    let misfits = 1.0 - ratio(tally.whole(), tested);
-    let per_value = ratio(tally.strong, tested) * kind.strong.odds()
-        + ratio(tally.fair, tested) * kind.fair.odds()
-        + ratio(tally.weak, tested) * kind.weak.odds()
-        + misfits * kind.none.odds();
-    let sum = per_value * SATURATION.min(f64::from(tested));
-    let floor = -(kind.weak_floor + MISFIT * misfits);
-    let narrow = tally.matched() >= SPREAD_FROM && tally.spread() < kind.least_spread;
-    let cap = if narrow { 0.0 } else { kind.cap };
-    sum.clamp(floor, cap)
-}
-
-/// Log-odds from the checksum, 0 for kinds without one.
-fn checksums(tally: &Tally, kind: &Calibration) -> f64 {
+/// Log likelihood ratio of the checksum, 0 for kinds without one.
+fn checksum(tally: &Tally, chance: Option<f64>) -> f64 {
     let checked = tally.passed + tally.failed;
-    let (Some(sum), true) = (&kind.checksum, checked > 0) else {
+    let (Some(chance), true) = (chance, checked > 0) else {
         return 0.0;
     };
-    let pass = (PASS_RATE / sum.chance).ln();
-    let fail = ((1.0 - PASS_RATE) / (1.0 - sum.chance)).ln();
-    let per_value = ratio(tally.passed, checked) * pass + ratio(tally.failed, checked) * fail;
-    let sum_of = per_value * SATURATION.min(f64::from(checked));
-    sum_of.clamp(-sum.floor, sum.cap)
+    let pass = (PASS_RATE / chance).ln();
+    let fail = ((1.0 - PASS_RATE) / (1.0 - chance)).ln();
+    let share = |count: u32| f64::from(count) / f64::from(checked);
+    let each = share(tally.passed) * pass + share(tally.failed) * fail;
+    let (least, most) = CHECKSUM_RANGE;
+    (each * SATURATION.min(f64::from(checked))).clamp(least, most)
 }
 
-fn partial(tally: &Tally, around: Surroundings, kind: &Calibration, base: f64) -> Option<Verdict> {
-    let sparse = kind.sparse.as_ref()?;
-    let share = ratio(tally.sure, around.tested);
-    let enough = tally.sure >= kind.least_values || around.name >= NAME_SUPPORT;
-    if !enough || share <= sparse.accidents || share < sparse.least_share {
+/// How sure it is that the whole column is of the kind; `None` when it is not.
+pub(crate) fn whole(case: &Case<'_>) -> Option<f64> {
+    if !is_eligible(case) {
+        return None;
+    }
+    let weights = &WEIGHTS[case.kind as usize];
+    let odds = evidence(case)
+        .iter()
+        .zip(weights)
+        .map(|(value, weight)| value * weight)
+        .sum();
+    Some(confidence(odds)).filter(|&confidence| confidence >= THRESHOLD)
+}
+
+/// Whether enough values fit for the whole column to be weighed at all.
+pub(crate) fn is_eligible(case: &Case<'_>) -> bool {
+    let values = case.tally.whole();
+    let fits = f64::from(values) >= WHOLE_SHARE * f64::from(case.column.tested);
+    values > 0 && fits && may_be_reported(case, values)
+}
+
+/// The bars that no weight moves.
+fn may_be_reported(case: &Case<'_>, values: u32) -> bool {
+    let facts = case.kind.facts();
+    let named = case.name >= NAME_SUPPORT;
+    let enough = values >= facts.least_values || named;
+    let bar = match (case.kind, facts.unnamed) {
+        // Sensors have places too.
+        (Kind::Coordinates, _) => case.around.people,
+        (_, Unnamed::Values) => true,
+        (_, Unnamed::Company) => named || case.around.people,
+        (_, Unnamed::Never) => named,
+    };
+    enough && bar
+}
+
+/// Whether values of a kind are worth a word inside a column that is something else.
+pub(crate) fn hides_in_others(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Email | Kind::CreditCard | Kind::Iban | Kind::Secret
+    )
+}
+
+/// How sure it is that some values, `sure` of them, are or contain something of the kind.
+pub(crate) fn partial(case: &Case<'_>, sure: u32) -> Option<f64> {
+    let sparse = case.kind.facts().sparse.as_ref()?;
+    let tested = f64::from(case.column.tested.max(1));
+    let share = f64::from(sure) / tested;
+    let bars = may_be_reported(case, sure);
+    // Where most values fit as a whole, the weights have had their say.
+    if is_eligible(case) || !bars || share <= sparse.accidents || share < sparse.least_share {
         return None;
     }
     // Strings of the form that pass no more often than chance are another kind of number.
-    if checksums(tally, kind) < 0.0 {
+    if checksum(case.tally, case.chance) < 0.0 {
         return None;
     }
-    let tested = f64::from(around.tested);
     let missed = 1.0 - share;
-    let mut per_value = share * (share / sparse.accidents).ln();
+    let mut each = share * (share / sparse.accidents).ln();
     if missed > 0.0 {
-        per_value += missed * (missed / (1.0 - sparse.accidents)).ln();
+        each += missed * (missed / (1.0 - sparse.accidents)).ln();
     }
-    let cap = kind.cap + kind.checksum.as_ref().map_or(0.0, |sum| sum.cap);
-    let evidence = (tested * per_value - tested.ln_1p()).min(cap);
+    let found = (tested * each - tested.ln_1p()).min(PARTIAL_CAP);
     let prevalence = 0.5 + 0.5 * (share / COMMON_SHARE).min(1.0);
-    Some(Verdict {
-        scope: Scope::SomeValues,
-        confidence: confidence(base + evidence) * prevalence,
-    })
-}
-
-fn ratio(part: u32, of: u32) -> f64 {
-    f64::from(part) / f64::from(of)
+    let odds = PARTIAL_PRIOR + PARTIAL_NAME * case.name + found;
+    Some(confidence(odds) * prevalence).filter(|&confidence| confidence >= THRESHOLD)
 }
 
 fn confidence(odds: f64) -> f64 {
@@ -185,17 +260,36 @@ mod tests {
     use super::*;
     use crate::kinds::{Grade, Match};
 
-    fn cards(passed: u32, failed: u32, name: f64) -> Option<Verdict> {
+    fn facts(tested: u32) -> ColumnFacts {
+        let mut facts = ColumnFacts::default();
+        (0..tested).for_each(|n| facts.add(&format!("{n:03}"), 1));
+        facts
+    }
+
+    fn case<'a>(kind: Kind, tally: &'a Tally, column: &'a ColumnFacts, name: f64) -> Case<'a> {
+        Case {
+            kind,
+            tally,
+            chance: (kind == Kind::CreditCard).then_some(0.1),
+            name,
+            otherwise: 0.0,
+            harmless: false,
+            column,
+            around: Surroundings::default(),
+        }
+    }
+
+    fn cards(passed: u32, failed: u32, name: f64) -> Option<f64> {
         let mut tally = Tally::default();
         for index in 0..passed + failed {
             tally.add(Match::whole(Grade::Fair).checked(index < passed));
         }
-        let around = Surroundings {
-            tested: passed + failed,
+        whole(&case(
+            Kind::CreditCard,
+            &tally,
+            &facts(passed + failed),
             name,
-            company: false,
-        };
-        decide(&tally, around, &CREDIT_CARD)
+        ))
     }
 
     #[test]
@@ -206,18 +300,19 @@ mod tests {
         assert!(cards(8, 12, 0.0).is_none());
         assert!(cards(1, 0, 0.0).is_none(), "one lucky checksum");
         assert!(cards(2, 0, 0.0).is_none(), "two lucky checksums");
-        assert!(cards(0, 20, 1.0).is_some(), "test cards under a clear name");
         assert!(cards(0, 20, -1.0).is_none());
     }
 
     #[test]
     fn no_values_no_finding() {
-        let around = Surroundings {
-            tested: 0,
-            name: 1.0,
-            company: true,
-        };
-        assert_eq!(decide(&Tally::default(), around, &EMAIL), None);
+        assert_eq!(
+            whole(&case(Kind::Email, &Tally::default(), &facts(0), 1.0)),
+            None
+        );
+        assert_eq!(
+            partial(&case(Kind::Email, &Tally::default(), &facts(0), 1.0), 0),
+            None
+        );
     }
 
     #[test]
@@ -227,12 +322,7 @@ mod tests {
             for _ in 0..matched {
                 tally.add(Match::within(Grade::Strong));
             }
-            let around = Surroundings {
-                tested: 100,
-                name: 0.0,
-                company: false,
-            };
-            decide(&tally, around, &EMAIL).map_or(0.0, |verdict| verdict.confidence)
+            partial(&case(Kind::Email, &tally, &facts(100), 0.0), matched).unwrap_or(0.0)
         };
         assert!(confidence(1) < THRESHOLD);
         let shares = [5, 20, 50].map(confidence);
@@ -240,5 +330,10 @@ mod tests {
             shares.is_sorted() && shares[0] > THRESHOLD && shares[2] < 1.0,
             "{shares:?}"
         );
+    }
+
+    #[test]
+    fn evidence_has_a_weight_for_every_kind() {
+        assert_eq!(WEIGHTS.len(), crate::kinds::KINDS);
     }
 }

@@ -1,184 +1,116 @@
 //! What the name of a column says about what it holds.
 //!
 //! A name is cut into tokens (`billingEmail-Address2` is `billing email address 2`), folded, and
-//! compared by whole tokens, so that `scenario` never contains `cena` and `customer` never `us`.
-//! The head of an English compound comes last: `email_verified` is a flag, `card_type` a type. So
-//! the rightmost phrase of a kind is taken, and what follows it decides whether it still is the
-//! head: numbering and qualifiers leave it, a measure or a flag turns it round, anything unknown
-//! halves it. A word in front that makes a flag or a count (`is`, `num`) turns it round as well.
+//! compared by whole tokens, so that `scenario` never contains `cena` and `customer` never `us`. A token
+//! that nobody knows is cut further when known words cover it without a rest (`emailaddress`,
+//! `kundentelefon`), which `creatinine` never is.
+//!
+//! The head of an English compound comes last: `email_verified` is a flag, `card_type` a type. So the
+//! rightmost phrase that anything is called by is taken, the longest if several end there, and it speaks for
+//! its kinds and against all others. Words for harmless things take part: what ends in one is harmless.
+//! Behind the phrase, numbering and qualifiers leave it the head; anything unknown halves it. A word in
+//! front that makes a flag or a count (`is`, `num`) makes it harmless.
+
+mod terms;
+mod words;
 
 use crate::fold::fold_char;
-
-/// Words that speak for or against a kind.
-pub(crate) struct Terms {
-    /// Phrases of folded tokens with their strength in -1..=1. The longest that ends rightmost wins.
-    pub(crate) phrases: &'static [(&'static str, f64)],
-    /// Phrases that count only when nothing but qualifiers stands beside them, such as a bare
-    /// `name`; with other words beside them they speak against the kind.
-    pub(crate) alone: &'static [(&'static str, f64)],
-}
-
-/// Evidence of an `alone` phrase that has company, as in `product_name`.
-const IN_COMPANY: f64 = -0.6;
+use crate::forms;
+use crate::kinds::KINDS;
+use crate::lexicon::Known;
+use terms::{ALONE, TERMS};
+use words::{HARMLESS, OWNERS, QUALIFIERS, TURNING_HEADS};
 
 /// What remains of a phrase that is followed by a word nobody knows.
 const UNKNOWN_TAIL: f64 = 0.5;
 
-/// Words behind a phrase that leave it the head.
-const QUALIFIERS: [&str; 44] = [
-    "alt",
-    "alternate",
-    "clean",
-    "cleaned",
-    "col",
-    "column",
-    "current",
-    "field",
-    "full",
-    "home",
-    "latest",
-    "main",
-    "new",
-    "no",
-    "nr",
-    "num",
-    "number",
-    "numbers",
-    "numero",
-    "nummer",
-    "old",
-    "orig",
-    "original",
-    "personal",
-    "plain",
-    "preferred",
-    "previous",
-    "primary",
-    "private",
-    "raw",
-    "secondary",
-    "str",
-    "string",
-    "text",
-    "txt",
-    "value",
-    "values",
-    "val",
-    "work",
-    "list",
-    "a",
-    "b",
-    "x",
-    "y",
-];
+/// What a bare `name` says to a name of people when it stands beside a word for people.
+const OWNED: f64 = 0.9;
 
-/// Words behind a phrase that make the column a property of the thing instead of the thing.
-const TURNING_TAILS: [&str; 92] = [
-    "active",
-    "address",
-    "age",
-    "agent",
-    "allowed",
-    "approved",
-    "at",
-    "available",
-    "blocked",
-    "body",
-    "bounced",
-    "brand",
-    "category",
-    "changed",
-    "channel",
-    "class",
-    "client",
-    "code",
-    "color",
-    "confirmed",
-    "consent",
-    "count",
-    "country",
-    "created",
-    "currency",
-    "date",
-    "deleted",
-    "domain",
-    "email",
-    "enabled",
-    "error",
-    "expiry",
-    "flag",
-    "format",
-    "frequency",
-    "gender",
-    "group",
-    "hash",
-    "hashed",
-    "id",
-    "ids",
-    "index",
-    "ip",
-    "issuer",
-    "key",
-    "kind",
-    "label",
-    "language",
-    "length",
-    "level",
-    "link",
-    "mail",
-    "masked",
-    "model",
-    "network",
-    "notification",
-    "notifications",
-    "opened",
-    "opt",
-    "optin",
-    "phone",
-    "policy",
-    "position",
-    "provider",
-    "rank",
-    "rating",
-    "role",
-    "salt",
-    "score",
-    "seen",
-    "sent",
-    "since",
-    "size",
-    "source",
-    "state",
-    "status",
-    "subject",
-    "subscribed",
-    "team",
-    "template",
-    "time",
-    "timestamp",
-    "tld",
-    "token",
-    "total",
-    "type",
-    "updated",
-    "url",
-    "valid",
-    "verified",
-    "version",
-    "weight",
-];
+/// What makes a count of the phrase that it stands in front of.
+const COUNTED: [&str; 4] = ["number of", "num of", "no of", "nr of"];
 
-/// Words in front of a phrase that make a flag, a count or a measure of it.
-const TURNING_HEADS: [&str; 26] = [
-    "allow", "avg", "can", "count", "days", "disable", "enable", "has", "hide", "is", "max", "md5",
-    "min", "n", "nb", "needs", "num", "pct", "send", "sha1", "sha256", "should", "show", "sum",
-    "total", "use",
-];
+/// Longest phrase, in bytes.
+const LONGEST_PHRASE: usize = 64;
 
-/// The folded tokens of a column's name.
+/// Most tokens of a phrase.
+const MOST_TOKENS: usize = 5;
+
+/// Longest token that is cut into known words, in bytes, and the shortest word it is cut into.
+const GLUED: usize = 40;
+const SHORTEST_PART: usize = 3;
+
+/// Every phrase by its length in bytes, with what it names.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    by_length: Vec<Vec<(&'static str, Named, f64)>>,
+}
+
+impl Vocabulary {
+    pub(crate) fn new() -> Self {
+        let mut by_length = vec![Vec::new(); LONGEST_PHRASE + 1];
+        let mut add = |phrase: &'static str, named, strength| {
+            if let Some(list) = by_length.get_mut(phrase.len()) {
+                list.push((phrase, named, strength));
+            }
+        };
+        for (kind, phrases) in TERMS {
+            for (phrase, strength) in *phrases {
+                add(phrase, Named::Entity(*kind as usize), *strength);
+            }
+        }
+        for (at, form) in forms::all().enumerate() {
+            for (phrase, strength) in form.terms {
+                add(phrase, Named::Entity(KINDS + at), *strength);
+            }
+        }
+        for phrase in HARMLESS {
+            add(phrase, Named::Harmless, 1.0);
+        }
+        Self { by_length }
+    }
+
+    /// Everything that is called by a phrase.
+    fn named_by(&self, phrase: &str) -> Vec<(Named, f64)> {
+        let alike = self.by_length.get(phrase.len()).into_iter().flatten();
+        let alike = alike.filter(|(known, ..)| *known == phrase);
+        alike
+            .map(|&(_, named, strength)| (named, strength))
+            .collect()
+    }
+}
+
+/// Cuts a token into known words that cover it; `None` when they do not.
+fn cut(token: &str) -> Option<Vec<&str>> {
+    let known = |word: &str| Known::of(word).is(Known::OF_HEADERS);
+    if token.len() < 2 * SHORTEST_PART || token.len() > GLUED || known(token) {
+        return None;
+    }
+    let mut starts: Vec<Option<usize>> = vec![None; token.len() + 1];
+    starts[0] = Some(0);
+    for end in SHORTEST_PART..=token.len() {
+        starts[end] = (0..=end - SHORTEST_PART).find(|&start| {
+            let part = token.get(start..end).filter(|_| starts[start].is_some());
+            part.is_some_and(known)
+        });
+    }
+    let mut parts = Vec::new();
+    let mut end = token.len();
+    while end > 0 {
+        let start = starts[end]?;
+        parts.push(&token[start..end]);
+        end = start;
+    }
+    parts.reverse();
+    Some(parts)
+}
+
+/// The folded tokens of a column's name, with single spaces between them.
 #[derive(Debug)]
 pub(crate) struct Header {
-    tokens: Vec<String>,
+    text: String,
+    /// Where each token begins and ends.
+    tokens: Vec<(usize, usize)>,
 }
 
 impl Header {
@@ -186,70 +118,177 @@ impl Header {
     /// the last capital of a run (`IPAddress`), and between letters and digits.
     pub(crate) fn parse(name: &str) -> Self {
         let characters: Vec<char> = name.chars().take(256).collect();
-        let mut tokens = vec![String::new()];
+        let mut words = vec![String::new()];
         for (index, &c) in characters.iter().enumerate() {
             let before = index.checked_sub(1).map(|before| characters[before]);
             let after = characters.get(index + 1).copied();
-            if !c.is_alphanumeric() || before.is_some_and(|before| starts_token(before, c, after)) {
-                tokens.push(String::new());
+            if !is_part(c) || before.is_some_and(|before| starts_token(before, c, after)) {
+                words.push(String::new());
             }
-            if let (true, Some(token)) = (c.is_alphanumeric(), tokens.last_mut()) {
-                fold_char(c, |folded| token.push(folded));
+            if let (true, Some(word)) = (is_part(c), words.last_mut()) {
+                fold_char(c, |folded| word.push(folded));
             }
         }
-        tokens.retain(|token| !token.is_empty());
-        Self { tokens }
+        let mut header = Self {
+            text: String::new(),
+            tokens: Vec::new(),
+        };
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            match cut(word) {
+                Some(parts) => parts.into_iter().for_each(|part| header.push(part)),
+                None => header.push(word),
+            }
+        }
+        header
     }
 
-    /// How much the name speaks for a kind: 1 names it, 0 is silent, -1 says it is something else.
-    pub(crate) fn evidence(&self, terms: &Terms) -> f64 {
+    fn push(&mut self, token: &str) {
+        if !self.tokens.is_empty() {
+            self.text.push(' ');
+        }
+        let start = self.text.len();
+        self.text.push_str(token);
+        self.tokens.push((start, self.text.len()));
+    }
+
+    fn token(&self, at: usize) -> &str {
+        self.span(at, at + 1)
+    }
+
+    /// The tokens from `start` to before `end`.
+    fn span(&self, start: usize, end: usize) -> &str {
+        match (
+            self.tokens.get(start),
+            end.checked_sub(1).and_then(|end| self.tokens.get(end)),
+        ) {
+            (Some((start, _)), Some((_, end))) => &self.text[*start..*end],
+            _ => "",
+        }
+    }
+
+    /// What the name says to every entity.
+    pub(crate) fn naming(&self, vocabulary: &Vocabulary) -> Naming {
         for end in (1..=self.tokens.len()).rev() {
-            let found = self.longest(terms.phrases, end);
-            if let Some((start, strength)) = found {
-                return self.in_context(start, end, strength);
+            for start in end.saturating_sub(MOST_TOKENS)..end {
+                let named = vocabulary.named_by(self.span(start, end));
+                if !named.is_empty() {
+                    return self.in_context(start, end, named);
+                }
             }
-            if let Some((start, strength)) = self.longest(terms.alone, end) {
-                let mut beside = self.tokens[..start].iter().chain(&self.tokens[end..]);
-                return if beside.all(|token| is_qualifier(token)) {
-                    strength
-                } else {
-                    IN_COMPANY
-                };
+            if ALONE.contains(&self.token(end - 1)) {
+                return self.bare_name(end - 1);
             }
         }
-        0.0
+        Naming::default()
     }
 
-    /// The longest phrase that ends before token `end`: where it starts, and its strength.
-    fn longest(&self, phrases: &[(&str, f64)], end: usize) -> Option<(usize, f64)> {
-        let starts = phrases.iter().filter_map(|(phrase, strength)| {
-            let start = end.checked_sub(phrase.split(' ').count())?;
-            let tokens = self.tokens[start..end].iter();
-            tokens.eq(phrase.split(' ')).then_some((start, *strength))
-        });
-        starts.min_by_key(|&(start, _)| start)
-    }
-
-    /// The strength of a phrase between what stands before and behind it.
-    fn in_context(&self, start: usize, end: usize, strength: f64) -> f64 {
-        let turning = |token: &String, list: &[&str]| list.contains(&token.as_str());
-        let tail = &self.tokens[end..];
-        if strength <= 0.0 {
-            return strength;
+    /// The word of a phrase, seen between what stands before and behind it.
+    fn in_context(&self, start: usize, end: usize, mut named: Vec<(Named, f64)>) -> Naming {
+        let mut before = (0..start).map(|at| self.token(at));
+        let counted = COUNTED
+            .iter()
+            .any(|count| self.span(0, start).ends_with(count));
+        if counted || before.any(|token| TURNING_HEADS.contains(&token)) {
+            return Naming::harmless();
         }
-        if tail.iter().any(|token| turning(token, &TURNING_TAILS))
-            || self.tokens[..start]
-                .iter()
-                .any(|token| turning(token, &TURNING_HEADS))
+        let mut behind = (end..self.tokens.len()).map(|at| self.token(at));
+        if !behind.all(is_qualifier) {
+            for (_, strength) in &mut named {
+                *strength *= UNKNOWN_TAIL;
+            }
+        }
+        Naming { named }
+    }
+
+    /// A bare `name` is one of people when it stands alone or beside a word for people, and otherwise that
+    /// of a thing.
+    fn bare_name(&self, at: usize) -> Naming {
+        let mut beside = (0..self.tokens.len()).filter(|&other| other != at);
+        let person = Named::Entity(crate::kinds::Kind::PersonName as usize);
+        if beside
+            .clone()
+            .any(|other| OWNERS.contains(&self.token(other)))
         {
-            return -1.0;
+            return Naming {
+                named: vec![(person, OWNED)],
+            };
         }
-        if tail.iter().all(|token| is_qualifier(token)) {
-            strength
-        } else {
-            strength * UNKNOWN_TAIL
+        if beside.all(|other| is_qualifier(self.token(other))) {
+            return Naming {
+                named: vec![(person, 0.35)],
+            };
+        }
+        Naming::harmless()
+    }
+}
+
+/// What a phrase names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// An entity by its number: a kind, or a form behind the kinds.
+    Entity(usize),
+    Harmless,
+}
+
+/// What a header says.
+#[derive(Debug, Default)]
+pub(crate) struct Naming {
+    named: Vec<(Named, f64)>,
+}
+
+impl Naming {
+    fn harmless() -> Self {
+        Self {
+            named: vec![(Named::Harmless, 1.0)],
         }
     }
+
+    /// How strongly it names an entity, in 0..=1. What names a kind names all of its forms; what names a
+    /// form names its kind as well, and half as much the other forms.
+    pub(crate) fn of(&self, entity: usize) -> f64 {
+        let kind_of = |entity: usize| match entity.checked_sub(KINDS) {
+            None => Some(entity),
+            Some(at) => forms::all().nth(at).map(|form| form.kind as usize),
+        };
+        let strengths = self
+            .named
+            .iter()
+            .filter_map(|(named, strength)| match *named {
+                Named::Harmless => None,
+                Named::Entity(named) if named == entity => Some(*strength),
+                Named::Entity(named) if kind_of(named) != kind_of(entity) => None,
+                Named::Entity(named) if named < KINDS || entity < KINDS => Some(*strength),
+                Named::Entity(_) => Some(*strength * 0.5),
+            });
+        strengths.fold(0.0, f64::max)
+    }
+
+    /// How strongly it names something else than what it names with `strength`.
+    pub(crate) fn otherwise(&self, strength: f64) -> f64 {
+        if strength > 0.0 {
+            return 0.0;
+        }
+        let others = self
+            .named
+            .iter()
+            .filter(|(named, _)| *named != Named::Harmless);
+        others.map(|(_, strength)| *strength).fold(0.0, f64::max)
+    }
+
+    /// Whether it names a thing that is no personal data, and nothing else.
+    pub(crate) fn is_harmless(&self) -> bool {
+        !self.named.is_empty()
+            && self
+                .named
+                .iter()
+                .all(|(named, _)| *named == Named::Harmless)
+    }
+}
+
+/// A letter or digit, or a mark that belongs to one (of Hebrew, Arabic, and the scripts of India and Thailand).
+fn is_part(c: char) -> bool {
+    let mark = matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{65f}' | '\u{900}'..='\u{e4e}');
+    c.is_alphanumeric() || mark
 }
 
 fn starts_token(before: char, c: char, after: Option<char>) -> bool {
@@ -266,12 +305,49 @@ fn is_qualifier(token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::kinds::Kind;
+
+    fn parse(name: &str) -> Header {
+        Header::parse(name)
+    }
+
+    #[test]
+    fn the_lexicon_has_the_words_of_all_phrases() {
+        let of_kinds = TERMS.iter().flat_map(|(_, phrases)| phrases.iter());
+        let of_forms = forms::all().flat_map(|form| form.terms.iter());
+        let phrases = of_kinds.chain(of_forms).map(|(phrase, _)| *phrase);
+        let lists = [HARMLESS, OWNERS, QUALIFIERS, TURNING_HEADS, ALONE];
+        let phrases = phrases.chain(lists.into_iter().flatten().copied());
+        let words: BTreeSet<&str> = phrases.flat_map(|phrase| phrase.split(' ')).collect();
+        let listed = include_str!("../data/header_words.txt").lines();
+        assert!(
+            words.into_iter().eq(listed),
+            "data/header_words.txt lists other words"
+        );
+    }
+
+    fn naming(name: &str) -> Naming {
+        parse(name).naming(&Vocabulary::new())
+    }
+
+    #[test]
+    fn no_phrase_is_too_long() {
+        let of_kinds = TERMS.iter().flat_map(|(_, phrases)| phrases.iter());
+        let of_forms = forms::all().flat_map(|form| form.terms.iter());
+        for (phrase, strength) in of_kinds.chain(of_forms) {
+            assert!(phrase.len() <= LONGEST_PHRASE, "{phrase}");
+            assert!(*strength > 0.0 && *strength <= 1.0, "{phrase}");
+            assert_eq!(parse(phrase).text, *phrase, "is folded");
+        }
+    }
 
     #[test]
     fn names_fall_into_tokens() {
         let check = |name: &str, expected: &str| {
-            assert_eq!(Header::parse(name).tokens.join(" "), expected, "{name}");
+            assert_eq!(parse(name).text, expected, "{name}");
         };
         check("billingEmail-Address2", "billing email address 2");
         check("IPAddress", "ip address");
@@ -279,6 +355,11 @@ mod tests {
         check("Téléphone portable", "telephone portable");
         check("__c7__", "c 7");
         check("PHONE", "phone");
+        check("emailaddress", "email address");
+        check("homephonenumber", "home phone number");
+        check("emailverified", "email verified");
+        check("creatinine", "creatinine");
+        check("scenario", "scenario");
         check("出生日期", "出生日期");
         check("", "");
         check("!?", "");
@@ -286,39 +367,92 @@ mod tests {
 
     #[test]
     fn the_head_decides() {
-        const TERMS: Terms = Terms {
-            phrases: &[
-                ("email", 1.0),
-                ("email id", 0.7),
-                ("mail server", -1.0),
-                ("mail", 0.8),
-            ],
-            alone: &[("name", 0.4)],
-        };
-        let check = |name: &str, expected: f64| {
-            let found = Header::parse(name).evidence(&TERMS);
+        let check = |name: &str, kind: Kind, expected: f64| {
+            let naming = naming(name);
+            let found = naming.of(kind as usize);
             assert!(
                 (found - expected).abs() < 1e-12,
                 "{name}: {found} for {expected}"
             );
         };
-        check("email", 1.0);
-        check("customer_email", 1.0);
-        check("email_2", 1.0);
-        check("primaryEmailValue", 1.0);
-        check("email_verified", -1.0);
-        check("email_count", -1.0);
-        check("is_email", -1.0);
-        check("email_hash", -1.0);
-        check("email_foo", 0.5);
-        check("email_id", 0.7);
-        check("mail_server", -1.0);
-        check("emailing", 0.0);
-        check("c7", 0.0);
-        check("", 0.0);
-        check("name", 0.4);
-        check("name_1", 0.4);
-        check("product_name", -0.6);
-        check("name_of_thing", -0.6);
+        for name in [
+            "email",
+            "customer_email",
+            "email_2",
+            "primaryEmailValue",
+            "emailaddress",
+            "e-mail",
+            "correo_electronico",
+        ] {
+            check(name, Kind::Email, 1.0);
+        }
+        check("email_foo", Kind::Email, 0.5);
+        check("ip_address", Kind::PostalAddress, 0.0);
+        check("ip_address", Kind::IpAddress, 1.0);
+        check("street_address", Kind::PostalAddress, 1.0);
+        check("customer_name", Kind::PersonName, 0.9);
+        check("name_1", Kind::PersonName, 0.35);
+        check("product_name", Kind::PersonName, 0.0);
+        check("birth_date", Kind::DateOfBirth, 1.0);
+        check("national_id", Kind::NationalId, 0.8);
+        check("cpf", Kind::NationalId, 1.0);
+        check("credit_card_number", Kind::CreditCard, 1.0);
+        check("postal_code", Kind::PostalCode, 1.0);
+        check("numero_de_telefono", Kind::Phone, 1.0);
+        check("Telefonnummer", Kind::Phone, 1.0);
+        check("c7", Kind::Email, 0.0);
+        check("", Kind::Email, 0.0);
+    }
+
+    #[test]
+    fn a_property_of_a_thing_is_not_the_thing() {
+        for name in [
+            "email_verified",
+            "email_count",
+            "is_email",
+            "has_phone",
+            "email_hash",
+            "phone_model",
+            "card_type",
+            "name_length",
+            "created_by_ip_count",
+            "product_name",
+            "iban_country",
+            "address_type",
+            "birth_year",
+            "order_id",
+            "number_of_emails",
+            "emailverified",
+            "preferred_contact_method",
+            "password_changed_at",
+        ] {
+            assert!(naming(name).is_harmless(), "{name}: {:?}", naming(name));
+        }
+        for name in ["c7", "tin_can_x", "creatinine", "foo"] {
+            assert!(!naming(name).is_harmless(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_names_one_speaks_against_others() {
+        let said = naming("email");
+        assert!((said.otherwise(0.0) - 1.0).abs() < 1e-12);
+        assert!(said.otherwise(1.0).abs() < 1e-12);
+        assert!(!said.is_harmless());
+        let said = naming("pesel");
+        let others: Vec<f64> = forms::all()
+            .enumerate()
+            .filter(|(_, form)| form.kind == Kind::NationalId)
+            .map(|(at, _)| said.of(KINDS + at))
+            .collect();
+        assert_eq!(others.iter().filter(|&&strength| strength > 0.9).count(), 1);
+        assert!(others.iter().all(|&strength| strength >= 0.5));
+    }
+
+    #[test]
+    fn long_names_are_cut_quickly() {
+        let long = "email".repeat(100);
+        assert_eq!(parse(&long).tokens.len(), 1, "beyond what is cut");
+        parse(&"é".repeat(300));
     }
 }

@@ -1,53 +1,173 @@
 //! The kinds of personal data, one file a family, and the vocabulary that they share.
 //!
-//! A kind is a table row: its name, the declared types it may hide in, the words of a header that
-//! speak for or against it, a function that looks at one value, and its calibration. A function
-//! that looks at a value judges form only; how much a form means is said in [`crate::fusion`].
+//! A kind is a row of facts: its name in findings, what its columns show of a table, how much it takes
+//! to report it. An *entity* is what is counted: a kind as a whole, or one of its fixed forms with its
+//! own country (`crate::forms`). Functions that look at a value judge form only; how much a form means
+//! is said in `crate::fusion`.
 
-mod address;
-mod birth;
-mod internet;
-mod national_id;
-mod payment;
-mod person;
-mod phone;
+pub(crate) mod address;
+pub(crate) mod birth;
+pub(crate) mod documents;
+pub(crate) mod internet;
+pub(crate) mod payment;
+pub(crate) mod person;
+pub(crate) mod phone;
+pub(crate) mod place;
+pub(crate) mod secret;
+pub(crate) mod wallet;
 
 use std::fmt;
 
-use crate::column::Declared;
-use crate::fusion::Calibration;
-use crate::header::Terms;
-use crate::value::Value;
-
-/// One kind of personal data.
-pub(crate) struct Kind {
-    /// Its name in findings, in snake_case.
-    pub(crate) name: &'static str,
-    /// Declared types that can hold it.
-    pub(crate) types: &'static [Declared],
-    /// What headers say about it.
-    pub(crate) terms: &'static Terms,
-    /// Looks at one value.
-    pub(crate) inspect: fn(&Value<'_>) -> Option<Match>,
-    /// What its evidence is worth.
-    pub(crate) calibration: &'static Calibration,
-    /// A column of it shows that the table is about people.
-    pub(crate) of_people: bool,
+/// A kind of personal data, in the order of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Email,
+    Phone,
+    PersonName,
+    CreditCard,
+    Iban,
+    UsSsn,
+    NationalId,
+    TaxId,
+    HealthId,
+    MedicalProviderId,
+    Passport,
+    DriverLicense,
+    BankAccount,
+    BankRouting,
+    CryptoWallet,
+    Secret,
+    IpAddress,
+    MacAddress,
+    Url,
+    Imei,
+    Vin,
+    DateOfBirth,
+    PostalAddress,
+    PostalCode,
+    City,
+    Coordinates,
 }
 
-/// Every kind, in the order of findings.
-pub(crate) static ALL: [&Kind; 10] = [
-    &internet::EMAIL,
-    &phone::PHONE,
-    &person::PERSON_NAME,
-    &payment::CREDIT_CARD,
-    &payment::IBAN,
-    &national_id::US_SSN,
-    &internet::IP_ADDRESS,
-    &internet::URL,
-    &birth::DATE_OF_BIRTH,
-    &address::POSTAL_ADDRESS,
+/// Number of kinds.
+pub(crate) const KINDS: usize = Kind::Coordinates as usize + 1;
+
+/// What holds of a kind.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) kind: Kind,
+    /// Its name in findings, in snake_case.
+    pub(crate) name: &'static str,
+    /// A column of it shows what the table is about.
+    pub(crate) shows: Shows,
+    /// Distinct matching values without which the header must support the finding.
+    pub(crate) least_values: u32,
+    /// What it takes when the header does not name it.
+    pub(crate) unnamed: Unnamed,
+    /// When some values of a column are reported.
+    pub(crate) sparse: Option<Sparse>,
+}
+
+/// What a column says about its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    Nothing,
+    /// The rows are people.
+    People,
+    /// The rows are somewhere.
+    Places,
+}
+
+/// What a kind needs when the header does not name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    /// Its values suffice.
+    Values,
+    /// Its values, when other columns are about people.
+    Company,
+    /// It is never reported: anything has this form.
+    Never,
+}
+
+/// When some values of a column are reported.
+#[derive(Debug)]
+pub(crate) struct Sparse {
+    /// Share of values in other columns that fit by accident.
+    pub(crate) accidents: f64,
+    /// Least share worth reporting.
+    pub(crate) least_share: f64,
+}
+
+const fn sparse(accidents: f64, least_share: f64) -> Option<Sparse> {
+    Some(Sparse {
+        accidents,
+        least_share,
+    })
+}
+
+const fn facts(
+    kind: Kind,
+    name: &'static str,
+    shows: Shows,
+    least_values: u32,
+    unnamed: Unnamed,
+    sparse: Option<Sparse>,
+) -> Facts {
+    Facts {
+        kind,
+        name,
+        shows,
+        least_values,
+        unnamed,
+        sparse,
+    }
+}
+
+use Shows::{Nothing, People, Places};
+use Unnamed::{Company, Never, Values};
+
+/// The facts of every kind, in the order of [`Kind`].
+#[rustfmt::skip]
+static FACTS: [Facts; KINDS] = [
+    facts(Kind::Email, "email", People, 1, Values, sparse(0.001, 0.0)),
+    facts(Kind::Phone, "phone", People, 3, Values, sparse(0.01, 0.05)),
+    facts(Kind::PersonName, "person_name", People, 3, Values, sparse(0.15, 0.2)),
+    facts(Kind::CreditCard, "credit_card", People, 4, Values, sparse(0.01, 0.02)),
+    facts(Kind::Iban, "iban", People, 2, Values, sparse(0.0005, 0.0)),
+    facts(Kind::UsSsn, "us_ssn", People, 3, Values, sparse(0.003, 0.02)),
+    facts(Kind::NationalId, "national_id", People, 3, Values, sparse(0.003, 0.02)),
+    facts(Kind::TaxId, "tax_id", People, 3, Values, None),
+    facts(Kind::HealthId, "health_id", People, 3, Values, sparse(0.003, 0.02)),
+    facts(Kind::MedicalProviderId, "medical_provider_id", Nothing, 4, Values, None),
+    facts(Kind::Passport, "passport", People, 1, Never, None),
+    facts(Kind::DriverLicense, "driver_license", People, 3, Values, None),
+    facts(Kind::BankAccount, "bank_account", People, 1, Never, None),
+    facts(Kind::BankRouting, "bank_routing", Nothing, 4, Values, None),
+    facts(Kind::CryptoWallet, "crypto_wallet", Nothing, 1, Values, sparse(0.0005, 0.0)),
+    facts(Kind::Secret, "secret", Nothing, 1, Values, sparse(0.0005, 0.0)),
+    facts(Kind::IpAddress, "ip_address", Nothing, 2, Values, sparse(0.005, 0.05)),
+    facts(Kind::MacAddress, "mac_address", Nothing, 2, Values, sparse(0.001, 0.02)),
+    facts(Kind::Url, "url", Nothing, 1, Values, sparse(0.01, 0.1)),
+    facts(Kind::Imei, "imei", Nothing, 4, Values, None),
+    facts(Kind::Vin, "vin", Nothing, 3, Values, sparse(0.001, 0.02)),
+    facts(Kind::DateOfBirth, "date_of_birth", Nothing, 5, Company, None),
+    facts(Kind::PostalAddress, "postal_address", Places, 3, Values, sparse(0.02, 0.1)),
+    facts(Kind::PostalCode, "postal_code", Places, 4, Values, None),
+    facts(Kind::City, "city", Places, 4, Values, None),
+    facts(Kind::Coordinates, "coordinates", Nothing, 3, Company, None),
 ];
+
+impl Kind {
+    /// Every kind, in order.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        FACTS.iter().map(|facts| facts.kind)
+    }
+
+    /// What holds of it.
+    pub(crate) fn facts(self) -> &'static Facts {
+        &FACTS[self as usize]
+    }
+}
 
 /// How well a value fits a kind by its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +187,7 @@ pub(crate) enum Extent {
     Within,
 }
 
-/// What a kind's checksum said.
+/// What a kind's rule or checksum said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checksum {
     /// The kind has none.
@@ -149,5 +269,17 @@ impl Match {
     pub(crate) const fn in_bucket(mut self, bucket: u8) -> Self {
         self.bucket = bucket;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_stand_in_the_order_of_kinds() {
+        for (index, facts) in FACTS.iter().enumerate() {
+            assert_eq!(facts.kind as usize, index, "{}", facts.name);
+        }
     }
 }

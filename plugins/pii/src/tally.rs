@@ -1,4 +1,4 @@
-//! What one kind has seen in one column: counts only, never a value.
+//! What one entity has seen in one column: counts only, never a value.
 
 use crate::kinds::{Checksum, Country, Extent, Grade, Match};
 
@@ -83,6 +83,44 @@ impl Tally {
     }
 }
 
+/// A tally for every entity.
+#[derive(Debug)]
+pub(crate) struct Tallies(Vec<Tally>);
+
+impl Tallies {
+    /// Empty tallies for as many entities.
+    pub(crate) fn new(entities: usize) -> Self {
+        Self((0..entities).map(|_| Tally::default()).collect())
+    }
+
+    /// Counts a value for an entity.
+    pub(crate) fn add(&mut self, entity: usize, found: Match) {
+        if let Some(tally) = self.0.get_mut(entity) {
+            tally.add(found);
+        }
+    }
+
+    /// Counts a value for an entity if it fits.
+    pub(crate) fn add_if(&mut self, entity: usize, found: Option<Match>) -> bool {
+        found.is_some_and(|found| {
+            self.add(entity, found);
+            true
+        })
+    }
+
+    /// The tally of an entity.
+    #[cfg(test)]
+    pub(crate) fn of(&self, entity: usize) -> &Tally {
+        &self.0[entity]
+    }
+
+    /// The tallies that have seen anything, with their entities.
+    pub(crate) fn into_seen(self) -> impl Iterator<Item = (usize, Tally)> {
+        let seen = self.0.into_iter().enumerate();
+        seen.filter(|(_, tally)| tally.matched() > 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +155,15 @@ mod tests {
             tally.add(Match::whole(Grade::Fair).in_bucket(bucket));
         }
         assert_eq!(tally.spread(), 61);
+    }
+
+    #[test]
+    fn only_what_was_seen_comes_out() {
+        let mut tallies = Tallies::new(3);
+        assert!(tallies.add_if(1, Some(Match::within(Grade::Weak))));
+        assert!(!tallies.add_if(2, None));
+        tallies.add(7, Match::whole(Grade::Weak));
+        let seen: Vec<usize> = tallies.into_seen().map(|(entity, _)| entity).collect();
+        assert_eq!(seen, [1]);
     }
 }

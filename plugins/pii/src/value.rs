@@ -1,10 +1,14 @@
-//! One value and the count of its bytes by class, taken in one pass.
+//! One value, its bytes counted by class and its mask, taken in one pass.
 //!
 //! Kinds look at the counts first and leave at once when the value cannot be theirs; only then do
-//! they parse. Nothing is allocated. Of a long value only the first [`LOOK`] bytes are read.
+//! they parse. The mask of a short value (`99-A9` for `12-B3`) finds every number form that it could
+//! be with one comparison. Nothing is allocated. Of a long value only the first [`LOOK`] bytes are read.
 
 /// Most bytes of a value that are looked at; free text says what it is well before that.
 pub(crate) const LOOK: usize = 1024;
+
+/// Longest value that has a mask, in bytes.
+pub(crate) const MASKED: usize = 40;
 
 /// Class of a byte. Bytes of characters beyond ASCII are `High`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +27,37 @@ pub(crate) enum Class {
     Other,
 }
 
-const CLASSES: usize = Class::Other as usize + 1;
+/// Counters in a packed set: eight lanes of a byte each.
+const LANES: usize = 8;
 
-/// Class of every byte, as an index into the counts.
-const CLASS_OF: [u8; 256] = {
+/// Most bytes that are counted before a lane could overflow.
+const CHUNK: usize = 255;
+
+/// One in the lane of a byte's class: classes up to the eighth in the first word.
+const ONE_OF: [[u64; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "the index stays below 256")]
+        let class = class_of(byte as u8) as usize;
+        table[byte][class / LANES] = 1 << (8 * (class % LANES));
+        byte += 1;
+    }
+    table
+};
+
+/// What stands for a byte in a mask.
+const MASK_OF: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < table.len() {
         #[expect(clippy::cast_possible_truncation, reason = "the index stays below 256")]
-        let class = class_of(byte as u8);
-        table[byte] = class as u8;
+        let itself = byte as u8;
+        table[byte] = match itself {
+            b'0'..=b'9' => b'9',
+            b'A'..=b'Z' | b'a'..=b'z' => b'A',
+            _ => itself,
+        };
         byte += 1;
     }
     table
@@ -73,12 +98,13 @@ const PLACEHOLDERS: [&str; 14] = [
     "undefined",
 ];
 
-/// A trimmed value with its counts.
+/// A trimmed value with its counts and its mask.
 #[derive(Debug)]
 pub(crate) struct Value<'a> {
     /// The first [`LOOK`] bytes, cut on a character boundary, without surrounding white space.
     pub(crate) text: &'a str,
-    counts: [u16; CLASSES],
+    counts: [u16; 2 * LANES],
+    mask: [u8; MASKED],
 }
 
 impl<'a> Value<'a> {
@@ -89,11 +115,39 @@ impl<'a> Value<'a> {
         if text.is_empty() || (text.len() <= 9 && PLACEHOLDERS.iter().any(missing)) {
             return None;
         }
-        let mut counts = [0; CLASSES];
-        for &byte in text.as_bytes() {
-            counts[usize::from(CLASS_OF[usize::from(byte)])] += 1;
+        let mut value = Self {
+            text,
+            counts: [0; 2 * LANES],
+            mask: [0; MASKED],
+        };
+        for chunk in text.as_bytes().chunks(CHUNK) {
+            value.count_in(chunk);
         }
-        Some(Self { text, counts })
+        if text.len() <= MASKED {
+            for (place, &byte) in value.mask.iter_mut().zip(text.as_bytes()) {
+                *place = MASK_OF[usize::from(byte)];
+            }
+        }
+        Some(value)
+    }
+
+    fn count_in(&mut self, chunk: &[u8]) {
+        let mut sums = [0_u64; 2];
+        for &byte in chunk {
+            let [first, second] = ONE_OF[usize::from(byte)];
+            sums[0] += first;
+            sums[1] += second;
+        }
+        let lanes = sums.iter().flat_map(|sum| sum.to_le_bytes());
+        for (count, lane) in self.counts.iter_mut().zip(lanes) {
+            *count += u16::from(lane);
+        }
+    }
+
+    /// The value with `9` for every digit and `A` for every letter of ASCII; empty when it is long.
+    pub(crate) fn mask(&self) -> &[u8] {
+        let length = self.text.len();
+        self.mask.get(..length).unwrap_or_default()
     }
 
     /// Number of bytes of a class.
@@ -162,6 +216,22 @@ mod tests {
             assert_eq!(value.count(class), count, "{class:?}");
         }
         assert_eq!(value.letters(), 6);
+    }
+
+    #[test]
+    fn long_values_are_counted_without_overflow_and_have_no_mask() {
+        let value = "7".repeat(LOOK);
+        let value = Value::new(&value).expect("has text");
+        assert_eq!((value.digits(), value.mask()), (LOOK, &b""[..]));
+    }
+
+    #[test]
+    fn a_mask_keeps_separators() {
+        let mask = |text: &str| Value::new(text).map(|value| value.mask().to_vec());
+        assert_eq!(mask("12-b3.Z").as_deref(), Some(&b"99-A9.A"[..]));
+        assert_eq!(mask(" 1 ").as_deref(), Some(&b"9"[..]));
+        assert_eq!(mask(&"1".repeat(40)).map(|mask| mask.len()), Some(40));
+        assert_eq!(mask(&"1".repeat(41)).map(|mask| mask.len()), Some(0));
     }
 
     #[test]

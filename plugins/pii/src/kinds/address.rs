@@ -5,165 +5,10 @@
 //! of the street, hence endings. A street without a number is weak. Cities and postcodes are not
 //! looked for.
 
-use super::{Grade, Kind, Match};
-use crate::column::Declared;
+use super::{Grade, Match};
 use crate::fold::Word;
-use crate::fusion;
-use crate::header::Terms;
+use crate::lexicon::Known;
 use crate::value::{Class, Value};
-
-pub(crate) static POSTAL_ADDRESS: Kind = Kind {
-    name: "postal_address",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: &[
-            ("address", 0.8),
-            ("addresses", 0.8),
-            ("addr", 0.7),
-            ("address line", 1.0),
-            ("addressline", 1.0),
-            ("street", 1.0),
-            ("street address", 1.0),
-            ("street name", 0.7),
-            ("streetaddress", 1.0),
-            ("postal address", 1.0),
-            ("mailing address", 1.0),
-            ("home address", 1.0),
-            ("billing address", 1.0),
-            ("shipping address", 1.0),
-            ("residence", 0.6),
-            ("adresse", 0.8),
-            ("anschrift", 1.0),
-            ("strasse", 1.0),
-            ("hausnummer", 0.4),
-            ("adresse postale", 1.0),
-            ("rue", 0.9),
-            ("direccion", 0.8),
-            ("domicilio", 0.9),
-            ("calle", 0.9),
-            ("indirizzo", 0.8),
-            ("endereco", 0.8),
-            ("morada", 0.8),
-            ("adres", 0.8),
-            ("adress", 0.8),
-            ("ulica", 0.9),
-            ("osoite", 0.9),
-            ("адрес", 0.8),
-            ("住所", 1.0),
-            ("地址", 1.0),
-            ("email address", -1.0),
-            ("mail address", -1.0),
-            ("ip address", -1.0),
-            ("ip addr", -1.0),
-            ("adresse ip", -1.0),
-            ("adresse mail", -1.0),
-            ("adresse email", -1.0),
-            ("mac address", -1.0),
-            ("mac addr", -1.0),
-            ("web address", -1.0),
-            ("url address", -1.0),
-            ("memory address", -1.0),
-            ("wallet address", -1.0),
-            ("contract address", -1.0),
-            ("host address", -1.0),
-            ("remote addr", -1.0),
-        ],
-        alone: &[],
-    },
-    inspect: postal_address,
-    calibration: &fusion::POSTAL_ADDRESS,
-    of_people: false,
-};
-
-/// Words for a street that mean little else, folded and sorted.
-const STRONG_WORDS: [&str; 43] = [
-    "alameda",
-    "allee",
-    "apartment",
-    "avda",
-    "ave",
-    "avenida",
-    "avenue",
-    "bld",
-    "blvd",
-    "boulevard",
-    "bulvar",
-    "caddesi",
-    "calle",
-    "camino",
-    "carrera",
-    "chemin",
-    "crescent",
-    "highway",
-    "hwy",
-    "impasse",
-    "lane",
-    "mahallesi",
-    "namesti",
-    "parkway",
-    "paseo",
-    "piazza",
-    "piazzale",
-    "pkwy",
-    "plaza",
-    "quai",
-    "rd",
-    "road",
-    "rua",
-    "rue",
-    "sokak",
-    "strada",
-    "strasse",
-    "street",
-    "travessa",
-    "ulica",
-    "ulice",
-    "viale",
-    "улица",
-];
-
-/// Words for a street that have other uses, folded and sorted.
-const FAIR_WORDS: [&str; 39] = [
-    "al",
-    "apt",
-    "cad",
-    "circle",
-    "close",
-    "corso",
-    "cours",
-    "court",
-    "cove",
-    "ct",
-    "dr",
-    "drive",
-    "estate",
-    "estrada",
-    "gardens",
-    "grove",
-    "hill",
-    "largo",
-    "ln",
-    "loop",
-    "mews",
-    "os",
-    "pl",
-    "plac",
-    "place",
-    "praca",
-    "route",
-    "sok",
-    "sq",
-    "square",
-    "st",
-    "str",
-    "terrace",
-    "trail",
-    "ul",
-    "via",
-    "way",
-    "проспект",
-    "ул",
-];
 
 /// Ends of street names written in one word, folded.
 const ENDINGS: [&str; 24] = [
@@ -173,22 +18,31 @@ const ENDINGS: [&str; 24] = [
 ];
 
 /// Ends of street names that also end other words, folded.
-const FAIR_ENDINGS: [&str; 5] = ["str", "weg", "ring", "steig", "tie"];
+const FAIR_ENDINGS: [&str; 9] = [
+    "str", "weg", "ring", "steig", "tie", "dreef", "pad", "hof", "stien",
+];
+
+/// Most words of an address; more is prose.
+const MOST_WORDS: usize = 18;
 
 /// Most spaces of a street that comes without a number.
 const MOST_SPACES: usize = 5;
 
+/// Most words in lower case beside those for streets.
+const MOST_PROSE: u32 = 3;
+
 /// Longest value that is still an address.
 const LONGEST: usize = 200;
 
-fn postal_address(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn postal_address(value: &Value<'_>) -> Option<Match> {
     if value.letters() < 3 || value.text.len() > LONGEST || value.count(Class::At) > 0 {
         return None;
     }
     if value.count(Class::Space) == 0 && value.count(Class::High) == 0 {
         return None;
     }
-    if value.digits() == 0 && value.count(Class::Space) > MOST_SPACES {
+    let spaces = value.count(Class::Space);
+    if spaces > MOST_WORDS || (value.digits() == 0 && spaces > MOST_SPACES) {
         return None;
     }
     if is_east_asian(value) {
@@ -197,17 +51,25 @@ fn postal_address(value: &Value<'_>) -> Option<Match> {
     let split = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
     let mut number = false;
     let mut street = None;
+    let (mut names, mut prose) = (0, 0);
     let words = value.text.split(split).filter(|word| !word.is_empty());
-    for (index, word) in words.enumerate() {
-        if index > 24 {
-            return None;
-        }
+    for word in words {
         number |= is_house_number(word);
-        street = street.max(street_word(word));
+        let found = street_word(word, value.digits() > 0);
+        street = street.max(found);
+        prose += u32::from(found.is_none() && word.starts_with(char::is_lowercase));
+        names += u32::from(word.len() > 3 && word.starts_with(char::is_uppercase));
     }
-    match (street?, number) {
-        (grade, true) => Some(Match::whole(grade)),
-        (_, false) => Some(Match::whole(Grade::Weak)),
+    if prose > MOST_PROSE {
+        return None;
+    }
+    match (street, number) {
+        (Some(Grade::Fair), true) if names == 0 => None,
+        (Some(grade), true) => Some(Match::whole(grade)),
+        (Some(_), false) => Some(Match::whole(Grade::Weak)),
+        // A name beside a number may be a street where the header says so.
+        (None, true) if names > 0 => Some(Match::whole(Grade::Weak)),
+        (None, _) => None,
     }
 }
 
@@ -223,26 +85,34 @@ fn is_house_number(word: &str) -> bool {
     (1..=5).contains(&digits) && (rest.is_empty() || single || (pair && rest.len() <= 6))
 }
 
-fn street_word(word: &str) -> Option<Grade> {
+/// How surely a word is one for a street; `endings` says whether to look at its end as well.
+fn street_word(word: &str, endings: bool) -> Option<Grade> {
     let word = word.trim_matches(['.', '(', ')']);
     if !word.chars().next()?.is_alphabetic() {
         return None;
     }
-    let word = Word::fold(word)?;
+    let known = Known::of(word);
+    if known.is(Known::STREET) {
+        return Some(Grade::Strong);
+    }
+    if known.is(Known::STREET_TOO) {
+        return Some(Grade::Fair);
+    }
+    if !endings {
+        return None;
+    }
+    // An ending makes a street of a long word only.
+    let word = Some(word)
+        .filter(|word| word.len() > 4)
+        .and_then(Word::fold)?;
     let word = word.as_bytes();
     let ends = |endings: &[&str]| {
-        endings
-            .iter()
-            .any(|end| word.len() > end.len() + 1 && word.ends_with(end.as_bytes()))
+        let mut endings = endings.iter();
+        endings.any(|end| word.len() > end.len() + 1 && word.ends_with(end.as_bytes()))
     };
-    let listed = |words: &[&str]| {
-        words
-            .binary_search_by(|known| known.as_bytes().cmp(word))
-            .is_ok()
-    };
-    if listed(&STRONG_WORDS) || ends(&ENDINGS) {
+    if ends(&ENDINGS) {
         Some(Grade::Strong)
-    } else if listed(&FAIR_WORDS) || ends(&FAIR_ENDINGS) {
+    } else if ends(&FAIR_ENDINGS) {
         Some(Grade::Fair)
     } else {
         None
@@ -261,12 +131,6 @@ fn is_east_asian(value: &Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_sorted() {
-        assert!(STRONG_WORDS.is_sorted());
-        assert!(FAIR_WORDS.is_sorted());
-    }
 
     #[test]
     fn a_number_and_a_street() {
@@ -291,6 +155,9 @@ mod tests {
         check("12 Main St.", Some(Grade::Fair));
         check("Via Roma 5", Some(Grade::Fair));
         check("Fleet Street", Some(Grade::Weak));
+        check("Jl. Siliwangi No. 539", Some(Grade::Strong));
+        check("ул. Ленина, д. 5 кв. 7", Some(Grade::Strong));
+        check("Sunnmøre 12", Some(Grade::Weak));
         for other in [
             "Berlin",
             "12 monkeys",

@@ -4,87 +4,15 @@
 //! the year is one in which people of today were born, and years spread over a lifetime. The name,
 //! or people in neighbouring columns, must do the rest; a column of recent timestamps never gets here.
 
-use super::{Grade, Kind, Match};
-use crate::column::Declared;
-use crate::fusion;
-use crate::header::Terms;
+use super::{Grade, Match};
 use crate::value::Value;
-
-pub(crate) static DATE_OF_BIRTH: Kind = Kind {
-    name: "date_of_birth",
-    types: &[Declared::Text, Declared::Integer, Declared::Temporal],
-    terms: &Terms {
-        phrases: &[
-            ("dob", 1.0),
-            ("birth", 0.7),
-            ("birthday", 1.0),
-            ("birthdate", 1.0),
-            ("birth date", 1.0),
-            ("birth day", 0.8),
-            ("birth dt", 1.0),
-            ("bday", 1.0),
-            ("date of birth", 1.0),
-            ("dateofbirth", 1.0),
-            ("born", 0.8),
-            ("born on", 1.0),
-            ("born at", 0.4),
-            ("geburtsdatum", 1.0),
-            ("geburtstag", 1.0),
-            ("geboren", 0.8),
-            ("geboortedatum", 1.0),
-            ("date naissance", 1.0),
-            ("date de naissance", 1.0),
-            ("naissance", 0.8),
-            ("fecha nacimiento", 1.0),
-            ("fecha de nacimiento", 1.0),
-            ("nacimiento", 0.8),
-            ("data nascita", 1.0),
-            ("data di nascita", 1.0),
-            ("data nascimento", 1.0),
-            ("data de nascimento", 1.0),
-            ("nascimento", 0.8),
-            ("data urodzenia", 1.0),
-            ("fodselsdato", 1.0),
-            ("fodelsedatum", 1.0),
-            ("dogum tarihi", 1.0),
-            ("дата рождения", 1.0),
-            ("生年月日", 1.0),
-            ("出生日期", 1.0),
-            ("birth place", -1.0),
-            ("birth country", -1.0),
-            ("date", -0.4),
-            ("time", -1.0),
-            ("timestamp", -1.0),
-            ("created", -1.0),
-            ("updated", -1.0),
-            ("modified", -1.0),
-            ("at", -1.0),
-            ("death", -1.0),
-            ("hire", -1.0),
-            ("hired", -1.0),
-            ("released", -1.0),
-            ("release date", -1.0),
-            ("start date", -1.0),
-            ("end date", -1.0),
-            ("order date", -1.0),
-            ("hire date", -1.0),
-            ("founded", -1.0),
-            ("published", -1.0),
-            ("expires", -1.0),
-        ],
-        alone: &[],
-    },
-    inspect: date_of_birth,
-    calibration: &fusion::DATE_OF_BIRTH,
-    of_people: false,
-};
 
 /// First letters of the months in English.
 const MONTHS: [&[u8]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-fn date_of_birth(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn date_of_birth(value: &Value<'_>) -> Option<Match> {
     if !(3..=16).contains(&value.digits()) || value.text.len() > 32 {
         return None;
     }

@@ -1,118 +1,15 @@
-//! Email addresses, URLs and IP addresses.
+//! Email addresses, URLs, and addresses of machines.
 //!
 //! The grammar of an email address is that of everyday use (RFC 5322 without comments, quoting and
 //! literals; letters beyond ASCII allowed on both sides, RFC 6531). Addresses inside URLs and
 //! `user@host:path` of version control are not email. A URL needs a known scheme or `www.`; a bare
-//! host name is none. IP addresses are parsed by the standard library.
+//! host name is none. IP addresses are parsed by the standard library; a MAC address is six pairs of hexadecimal
+//! digits with one kind of separator.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Grade, Kind, Match};
-use crate::column::Declared;
-use crate::fusion;
-use crate::header::Terms;
+use super::{Grade, Match};
 use crate::value::{Class, Value};
-
-pub(crate) static EMAIL: Kind = Kind {
-    name: "email",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: &[
-            ("email", 1.0),
-            ("emails", 1.0),
-            ("e mail", 1.0),
-            ("mail", 0.8),
-            ("email address", 1.0),
-            ("e mail address", 1.0),
-            ("mail address", 1.0),
-            ("emailaddress", 1.0),
-            ("email addr", 1.0),
-            ("email id", 0.7),
-            ("mailto", 0.8),
-            ("courriel", 1.0),
-            ("correo", 0.9),
-            ("correo electronico", 1.0),
-            ("adresse mail", 1.0),
-            ("posta elettronica", 1.0),
-            ("maintainer", 0.4),
-            ("uploaders", 0.4),
-            ("contact", 0.3),
-            ("contacts", 0.3),
-            ("mail server", -1.0),
-            ("mail host", -1.0),
-        ],
-        alone: &[],
-    },
-    inspect: email,
-    calibration: &fusion::EMAIL,
-    of_people: true,
-};
-
-pub(crate) static URL: Kind = Kind {
-    name: "url",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: &[
-            ("url", 1.0),
-            ("urls", 1.0),
-            ("uri", 0.8),
-            ("link", 0.8),
-            ("links", 0.8),
-            ("href", 1.0),
-            ("website", 1.0),
-            ("homepage", 1.0),
-            ("webpage", 1.0),
-            ("web site", 1.0),
-            ("web page", 1.0),
-            ("web address", 1.0),
-            ("home page", 1.0),
-            ("site web", 1.0),
-            ("sitio web", 1.0),
-            ("referrer", 0.7),
-            ("referer", 0.7),
-        ],
-        alone: &[],
-    },
-    inspect: url,
-    calibration: &fusion::URL,
-    of_people: false,
-};
-
-pub(crate) static IP_ADDRESS: Kind = Kind {
-    name: "ip_address",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: &[
-            ("ip", 1.0),
-            ("ips", 1.0),
-            ("ip address", 1.0),
-            ("ip addr", 1.0),
-            ("ip adresse", 1.0),
-            ("adresse ip", 1.0),
-            ("direccion ip", 1.0),
-            ("ipaddress", 1.0),
-            ("ipaddr", 1.0),
-            ("ipv 4", 1.0),
-            ("ipv 6", 1.0),
-            ("ip v 4", 1.0),
-            ("ip v 6", 1.0),
-            ("remote addr", 1.0),
-            ("remote address", 0.8),
-            ("client addr", 0.8),
-            ("client ip", 1.0),
-            ("host ip", 1.0),
-            ("version", -1.0),
-            ("release", -1.0),
-            ("firmware", -1.0),
-            ("build", -1.0),
-            ("ver", -1.0),
-        ],
-        alone: &[],
-    },
-    inspect: ip_address,
-    calibration: &fusion::IP_ADDRESS,
-    of_people: false,
-};
 
 /// Last labels of a domain that are file types, as in `icon@2x.png`.
 const FILE_TYPES: [&str; 16] = [
@@ -126,7 +23,7 @@ const SCHEMES: [&str; 13] = [
     "ldap",
 ];
 
-fn email(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn email(value: &Value<'_>) -> Option<Match> {
     if value.count(Class::At) == 0 || value.count(Class::Dot) == 0 {
         return None;
     }
@@ -215,7 +112,7 @@ fn is_host(host: &[u8]) -> bool {
     named && !file && label(last) && rest.is_some_and(|count: u32| count > 0)
 }
 
-fn url(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn url(value: &Value<'_>) -> Option<Match> {
     if value.count(Class::Dot) == 0 {
         return None;
     }
@@ -258,7 +155,7 @@ fn scheme_before(text: &str, at: usize) -> Option<usize> {
     (known && host).then_some(at - length)
 }
 
-fn ip_address(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn ip_address(value: &Value<'_>) -> Option<Match> {
     let (dots, colons) = (value.count(Class::Dot), value.count(Class::Colon));
     if dots < 3 && colons < 2 {
         return None;
@@ -317,6 +214,28 @@ fn grade_v6(address: Ipv6Addr, text: &str) -> Grade {
     } else {
         Grade::Weak
     }
+}
+
+/// Six pairs with one separator, or three groups of four with dots.
+pub(crate) fn mac_address(value: &Value<'_>) -> Option<Match> {
+    let bytes = value.text.as_bytes();
+    if !matches!(bytes.len(), 14 | 17) {
+        return None;
+    }
+    let (width, separators): (usize, &[u8]) = if bytes.len() == 14 {
+        (4, b".")
+    } else {
+        (2, b":-")
+    };
+    let separator = bytes[width];
+    let fits = bytes.iter().enumerate().all(|(at, byte)| {
+        if at % (width + 1) == width {
+            *byte == separator
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    });
+    (fits && separators.contains(&separator)).then_some(Match::whole(Grade::Strong))
 }
 
 #[cfg(test)]
@@ -424,6 +343,22 @@ mod tests {
             "1.2.3.4/x",
         ] {
             check(other, None);
+        }
+    }
+
+    #[test]
+    fn cards_of_networks() {
+        let fits = |text: &str| mac_address(&Value::new(text).expect("has text")).is_some();
+        for text in ["00:1B:44:11:3A:B7", "00-1b-44-11-3a-b7", "001b.4411.3ab7"] {
+            assert!(fits(text), "{text}");
+        }
+        for text in [
+            "00:1B:44:11:3A",
+            "00:1B-44:11:3A:B7",
+            "00:1B:44:11:3A:G7",
+            "12:30:45:00:00:00:0",
+        ] {
+            assert!(!fits(text), "{text}");
         }
     }
 }

@@ -4,82 +4,9 @@
 //! in a Luhn digit. An IBAN (ISO 13616) has a country, that country's length and two check digits
 //! (ISO 7064, mod 97-10). Form and checksum are reported apart: the checksum is weighed elsewhere.
 
-use super::{Country, Grade, Kind, Match};
-use crate::column::Declared;
-use crate::fusion;
-use crate::header::Terms;
+use super::{Country, Grade, Match};
+use crate::check::{luhn, mod_97};
 use crate::value::Value;
-
-pub(crate) static CREDIT_CARD: Kind = Kind {
-    name: "credit_card",
-    types: &[Declared::Text, Declared::Integer],
-    terms: &Terms {
-        phrases: &[
-            ("credit card", 1.0),
-            ("creditcard", 1.0),
-            ("debit card", 1.0),
-            ("payment card", 1.0),
-            ("bank card", 1.0),
-            ("card number", 1.0),
-            ("cardnumber", 1.0),
-            ("card no", 1.0),
-            ("card num", 1.0),
-            ("cc number", 1.0),
-            ("cc num", 1.0),
-            ("cc no", 1.0),
-            ("ccn", 0.8),
-            ("ccnum", 1.0),
-            ("pan", 0.5),
-            ("card", 0.6),
-            ("kreditkarte", 1.0),
-            ("kartennummer", 1.0),
-            ("kreditkartennummer", 1.0),
-            ("carte bancaire", 1.0),
-            ("carte de credit", 1.0),
-            ("numero de carte", 1.0),
-            ("tarjeta", 0.7),
-            ("tarjeta de credito", 1.0),
-            ("numero tarjeta", 1.0),
-            ("carta di credito", 1.0),
-            ("cartao", 0.7),
-            ("numero cartao", 1.0),
-            ("gift card", -1.0),
-            ("card holder", -1.0),
-            ("cardholder", -1.0),
-            ("order", -0.6),
-            ("tracking", -0.6),
-            ("imei", -1.0),
-        ],
-        alone: &[("cc", 0.5)],
-    },
-    inspect: credit_card,
-    calibration: &fusion::CREDIT_CARD,
-    of_people: true,
-};
-
-pub(crate) static IBAN: Kind = Kind {
-    name: "iban",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: &[
-            ("iban", 1.0),
-            ("ibans", 1.0),
-            ("bank account", 0.7),
-            ("account number", 0.5),
-            ("account no", 0.5),
-            ("bankverbindung", 0.7),
-            ("konto", 0.5),
-            ("kontonummer", 0.5),
-            ("compte bancaire", 0.7),
-            ("cuenta bancaria", 0.7),
-            ("conto corrente", 0.7),
-        ],
-        alone: &[],
-    },
-    inspect: iban,
-    calibration: &fusion::IBAN,
-    of_people: true,
-};
 
 /// First and last prefix of a range, its number of digits, and the lengths of its cards.
 const CARD_RANGES: [(u32, u32, u32, std::ops::RangeInclusive<usize>); 17] = [
@@ -196,7 +123,7 @@ const IBAN_LENGTHS: [(&str, usize); 87] = [
 /// Longest IBAN that the standard allows.
 const IBAN_LONGEST: usize = 34;
 
-fn credit_card(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn credit_card(value: &Value<'_>) -> Option<Match> {
     if value.digits() < 12 {
         return None;
     }
@@ -246,7 +173,7 @@ impl DigitRun {
         for (at, &byte) in bytes.iter().enumerate() {
             if byte.is_ascii_digit() {
                 if let Some(place) = run.digits.get_mut(run.length) {
-                    *place = byte - b'0';
+                    *place = byte;
                 }
                 run.length += 1;
                 run.bytes = at + 1;
@@ -271,30 +198,14 @@ impl DigitRun {
         let varied = digits.iter().any(|&digit| digit != digits[0]);
         let known = CARD_RANGES.iter().any(|(low, high, width, lengths)| {
             let prefix = digits.iter().take(*width as usize);
-            let prefix = prefix.fold(0, |prefix, &digit| prefix * 10 + u32::from(digit));
+            let prefix = prefix.fold(0, |prefix, &digit| prefix * 10 + u32::from(digit - b'0'));
             (*low..=*high).contains(&prefix) && lengths.contains(&digits.len())
         });
         (known && varied).then(|| luhn(digits))
     }
 }
 
-/// The sum of the digits, every second from the right doubled and reduced, is a multiple of ten.
-fn luhn(digits: &[u8]) -> bool {
-    let doubled = |digit: u8| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
-    let terms = digits.iter().rev().enumerate();
-    let sum: u32 = terms
-        .map(|(index, &digit)| {
-            u32::from(if index % 2 == 1 {
-                doubled(digit)
-            } else {
-                digit
-            })
-        })
-        .sum();
-    sum.is_multiple_of(10)
-}
-
-fn iban(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn iban(value: &Value<'_>) -> Option<Match> {
     if value.digits() < 10 || value.letters() < 2 {
         return None;
     }
@@ -338,17 +249,6 @@ fn account(text: &str) -> Option<(Country, bool)> {
     }
     let moved = bank.iter().chain(&characters[..4]);
     Some((Country::new(country)?, mod_97(moved) == 1))
-}
-
-/// The remainder by 97 of the number that arises when `A` is written as 10, `B` as 11 and so on.
-fn mod_97<'a>(characters: impl Iterator<Item = &'a u8>) -> u32 {
-    characters.fold(0, |remainder, &byte| {
-        if byte.is_ascii_digit() {
-            (remainder * 10 + u32::from(byte - b'0')) % 97
-        } else {
-            (remainder * 100 + u32::from(byte - b'A') + 10) % 97
-        }
-    })
 }
 
 #[cfg(test)]

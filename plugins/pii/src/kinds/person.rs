@@ -1,37 +1,14 @@
 //! Names of people.
 //!
 //! A name is two to four capitalised words, or one word in a column of given names or surnames. Two
-//! word lists (given names and surnames of some twenty languages, folded) say how well it is known:
+//! word lists (given names and family names, `crate::lexicon`) say how well it is known:
 //! a given name and a surname together are strong, one known word is fair, capitals alone are weak.
 //! Words of organisations argue against. Names beside an email address (`Name <mail>`) and lists of
 //! names are found too; names in running text are not looked for.
 
-mod lists;
-
-use super::{Grade, Kind, Match};
-use crate::column::Declared;
-use crate::fold::Word;
-use crate::fusion;
-use crate::header::Terms;
+use super::{Grade, Match};
+use crate::lexicon::Known;
 use crate::value::{Class, Value};
-
-pub(crate) static PERSON_NAME: Kind = Kind {
-    name: "person_name",
-    types: &[Declared::Text],
-    terms: &Terms {
-        phrases: lists::PHRASES,
-        alone: &[
-            ("name", 0.35),
-            ("names", 0.35),
-            ("nom", 0.35),
-            ("nome", 0.35),
-            ("nombre", 0.35),
-        ],
-    },
-    inspect: person_name,
-    calibration: &fusion::PERSON_NAME,
-    of_people: true,
-};
 
 /// Longest value that is looked at; more is prose.
 const LONGEST: usize = 200;
@@ -39,7 +16,7 @@ const LONGEST: usize = 200;
 /// Most words of one name, titles and particles left out.
 const MOST_WORDS: u32 = 4;
 
-fn person_name(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn person_name(value: &Value<'_>) -> Option<Match> {
     if value.letters() < 2 || value.text.len() > LONGEST {
         return None;
     }
@@ -72,7 +49,7 @@ fn beside_email(text: &str) -> Option<Grade> {
     best
 }
 
-/// `Surname, Given`, known by its second half.
+/// `Surname, Given`, known by its second half; without that it is weak.
 fn turned_name(last: &str, first: &str) -> Option<Grade> {
     if first.is_empty() || first.contains(',') || (first.contains(' ') && last.contains(' ')) {
         return None;
@@ -80,13 +57,14 @@ fn turned_name(last: &str, first: &str) -> Option<Grade> {
     let given = first
         .split(' ')
         .next()
-        .is_some_and(|word| known(word).given);
+        .is_some_and(|word| known(word).is(Known::GIVEN));
     let surname = name(last)?;
-    match (given, surname) {
-        (true, Grade::Fair | Grade::Strong) => Some(Grade::Strong),
-        (true, Grade::Weak) => Some(Grade::Fair),
-        (false, _) => None,
+    if !given {
+        let proper = surname == Grade::Weak && name(first) == Some(Grade::Weak);
+        return (proper || surname > Grade::Weak).then_some(Grade::Weak);
     }
+    let listed = surname > Grade::Weak || known(last).is(Known::SURNAME);
+    Some(if listed { Grade::Strong } else { Grade::Fair })
 }
 
 /// A list whose every member is a full name; its grade is the middling one.
@@ -115,6 +93,9 @@ struct Words {
     surnames: u32,
     /// Words that are known only as names that mean something else too, such as `Rose` or `Austin`.
     doubtful: u32,
+    /// Words that are no names and known as something else.
+    other: u32,
+    initials: u32,
     lower: bool,
 }
 
@@ -134,13 +115,11 @@ impl Words {
         if !is_name_like(word) {
             return None;
         }
-        let folded = Word::fold(word)?;
-        if lists::contains(lists::ORGANISATION, folded.as_bytes()) {
+        let known = known(word);
+        if known.is(Known::ORGANISATION) {
             return None;
         }
-        let particle = lists::contains(lists::PARTICLES, folded.as_bytes());
-        let title = lists::contains(lists::TITLES, folded.as_bytes());
-        if particle || title {
+        if known.is(Known::PARTICLE.or(Known::TITLE)) {
             return Some(());
         }
         self.count += 1;
@@ -149,16 +128,19 @@ impl Words {
         }
         self.lower |= initial.is_lowercase();
         if word.chars().nth(1).is_none() {
+            self.initials += 1;
             return Some(());
         }
-        let known = known(word);
+        let (given, surname) = (known.is(Known::GIVEN), known.is(Known::SURNAME));
         // A word on both lists counts for the half that is still missing.
-        if known.given && (self.given == 0 || !known.surname) {
+        if given && (self.given == 0 || !surname) {
             self.given += 1;
-        } else if known.surname {
+        } else if surname {
             self.surnames += 1;
+        } else {
+            self.other += u32::from(known.is(Known::ORDINARY.or(Known::CITY)));
         }
-        self.doubtful += u32::from(known.doubtful);
+        self.doubtful += u32::from((given || surname) && known.is(Known::DOUBTFUL));
         Some(())
     }
 
@@ -171,10 +153,12 @@ impl Words {
         let grade = match (self.count, hits) {
             (1, _) if text.chars().nth(1).is_none() => return None,
             (1, _) if clear > 0 => Grade::Fair,
+            (1, _) if self.other > 0 => return None,
             (1, _) => east_asian(text).unwrap_or(Grade::Weak),
             (_, 2..) if clear > 0 => Grade::Strong,
-            (_, 1..) if clear > 0 => Grade::Fair,
-            _ => Grade::Weak,
+            (_, 1..) if clear + self.initials > 0 && self.other == 0 => Grade::Fair,
+            _ if self.other > 0 => return None,
+            _ => east_asian(text).unwrap_or(Grade::Weak),
         };
         // Without capitals only names that are known through and through count.
         match (self.lower, grade) {
@@ -193,42 +177,100 @@ fn is_name_like(word: &str) -> bool {
         && word.chars().next().is_some_and(char::is_alphabetic)
 }
 
-/// What the lists know of a word.
-struct Known {
-    given: bool,
-    surname: bool,
-    doubtful: bool,
-}
-
-/// Looks a word up; of a hyphenated one each half, and `O'Brien` without its apostrophe.
+/// Looks a word up; of a hyphenated one each half, and `O'Brien` without its apostrophe. A word that no
+/// list has may still end as family names do.
 fn known(word: &str) -> Known {
-    let mut known = Known {
-        given: false,
-        surname: false,
-        doubtful: false,
-    };
-    for part in word.split('-') {
-        let joined = part.strip_prefix("O'").or_else(|| part.strip_prefix("O’"));
-        let Some(folded) = Word::fold(joined.unwrap_or(part)) else {
-            continue;
-        };
-        let folded = folded.as_bytes();
-        known.given |= lists::contains(lists::GIVEN, folded);
-        known.surname |= joined.is_some() || lists::contains(lists::SURNAMES, folded);
-        known.doubtful |= lists::contains(lists::DOUBTFUL, folded);
+    let found = Known::of(word);
+    if found.is(Known::ANY_WORD) {
+        return found;
     }
-    known.doubtful &= known.given || known.surname;
-    known
+    let irish = ["O'", "O’", "D'", "D’"]
+        .iter()
+        .find_map(|prefix| word.strip_prefix(prefix));
+    if irish.is_some_and(|rest| rest.len() > 2) {
+        return Known::SURNAME;
+    }
+    if let Some((first, second)) = word.split_once('-') {
+        return Known::of(first).or(Known::of(second));
+    }
+    if ends_as_surname(word) {
+        return Known::SURNAME;
+    }
+    found
 }
 
-/// Two to four Han characters, or three Hangul syllables, that begin with a common surname.
+/// Ends of family names that hardly any other word has.
+const ENDINGS: [&str; 44] = [
+    "sson",
+    "dottir",
+    "dóttir",
+    "ovich",
+    "evich",
+    "ović",
+    "ević",
+    "ovic",
+    "evic",
+    "enko",
+    "chuk",
+    "shvili",
+    "adze",
+    "wicz",
+    "owski",
+    "owska",
+    "ewski",
+    "ewska",
+    "poulos",
+    "poulou",
+    "idis",
+    "akis",
+    "akos",
+    "escu",
+    "oglu",
+    "oğlu",
+    "ovna",
+    "evna",
+    "kova",
+    "ková",
+    "ovsky",
+    "sdottir",
+    "ович",
+    "евич",
+    "овна",
+    "евна",
+    "енко",
+    "ский",
+    "ская",
+    "ова",
+    "ева",
+    "ский",
+    "όπουλος",
+    "ίδης",
+];
+
+fn ends_as_surname(word: &str) -> bool {
+    let ends = |end: &&str| word.len() > end.len() + 1 && word.ends_with(*end);
+    word.len() > 5 && word.starts_with(char::is_uppercase) && ENDINGS.iter().any(|end| ends(&end))
+}
+
+/// Most common family names of one character, Chinese and Korean.
+const EAST_ASIAN_SURNAMES: &str = "王李张張刘劉陈陳杨楊黄黃赵趙吴吳周徐孙孫马馬朱胡郭何高林罗羅郑鄭梁谢謝宋唐许許韩韓冯馮邓鄧曹彭曾肖田董袁潘于蒋蔣蔡余杜叶葉程苏蘇魏吕呂丁任沈姚卢盧姜崔钟鍾谭譚陆陸김이박최정강조윤장임한오서신권황안송류홍전고문손양배백허남심노하곽성차주우구민진지엄채원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모";
+
+/// Two to four Han characters, or three Hangul syllables, that begin with a common family name; of
+/// Japanese ones the first two characters are looked up.
 fn east_asian(text: &str) -> Option<Grade> {
-    let mut characters = text.chars();
-    let first = characters.next()?;
-    let rest = characters.clone().count();
-    let script = |c: char| matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
-    let fits = (1..=3).contains(&rest) && script(first) && characters.all(script);
-    (fits && lists::EAST_ASIAN_SURNAMES.contains(first)).then_some(Grade::Fair)
+    let first = text.chars().next()?;
+    let script = |c: char| matches!(c, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | ' ' | '\u{3000}');
+    if first.is_ascii() || !text.chars().all(script) {
+        return None;
+    }
+    let length = text.chars().filter(|c| !c.is_whitespace()).count();
+    let two = text.char_indices().nth(2).map_or(text.len(), |(at, _)| at);
+    let japanese = (3..=6).contains(&length) && Known::of(&text[..two]).is(Known::SURNAME);
+    if japanese {
+        return Some(Grade::Strong);
+    }
+    let single = (2..=4).contains(&length) && EAST_ASIAN_SURNAMES.contains(first);
+    single.then_some(Grade::Fair)
 }
 
 #[cfg(test)]
@@ -267,7 +309,9 @@ mod tests {
             check(fair, Some(Grade::Fair));
         }
         check("John Smith, Maria Garcia", Some(Grade::Fair));
-        for weak in ["Red Apple", "Berlin", "Brown", "Austin", "maria"] {
+        check("山田 太郎", Some(Grade::Strong));
+        check("Ragnar Sigurbjörnsson", Some(Grade::Strong));
+        for weak in ["Brown", "Austin", "maria", "Red Apple"] {
             check(weak, Some(Grade::Weak));
         }
     }
@@ -286,6 +330,8 @@ mod tests {
             "X",
             "ok",
             "user_name",
+            "Quick Answer",
+            "Reykjavik",
         ] {
             check(other, None);
         }

@@ -7,72 +7,13 @@
 
 mod codes;
 
-use super::{Country, Grade, Kind, Match};
-use crate::column::Declared;
-use crate::fusion;
-use crate::header::Terms;
+use super::{Country, Grade, Match};
 use crate::value::{Class, Value};
-
-pub(crate) static PHONE: Kind = Kind {
-    name: "phone",
-    types: &[Declared::Text, Declared::Integer],
-    terms: &Terms {
-        phrases: &[
-            ("phone", 1.0),
-            ("phones", 1.0),
-            ("phone number", 1.0),
-            ("phonenumber", 1.0),
-            ("phone no", 1.0),
-            ("telephone", 1.0),
-            ("tel", 1.0),
-            ("mobile", 0.8),
-            ("mobile phone", 1.0),
-            ("mobile number", 1.0),
-            ("mobilephone", 1.0),
-            ("cell", 0.6),
-            ("cell phone", 1.0),
-            ("cellphone", 1.0),
-            ("msisdn", 1.0),
-            ("fax", 0.9),
-            ("landline", 1.0),
-            ("whatsapp", 0.9),
-            ("contact number", 0.9),
-            ("contact no", 0.9),
-            ("contact", 0.4),
-            ("telefon", 1.0),
-            ("telefonnummer", 1.0),
-            ("handy", 0.8),
-            ("handynummer", 1.0),
-            ("mobil", 0.8),
-            ("mobilnummer", 1.0),
-            ("rufnummer", 1.0),
-            ("telefono", 1.0),
-            ("telefone", 1.0),
-            ("telefoon", 1.0),
-            ("movil", 0.9),
-            ("celular", 1.0),
-            ("cellulare", 1.0),
-            ("portable", 0.6),
-            ("telemovel", 1.0),
-            ("puhelin", 1.0),
-            ("телефон", 1.0),
-            ("电话", 1.0),
-            ("手机", 1.0),
-            ("電話番号", 1.0),
-            ("phone model", -1.0),
-            ("phone os", -1.0),
-        ],
-        alone: &[],
-    },
-    inspect: phone,
-    calibration: &fusion::PHONE,
-    of_people: true,
-};
 
 /// Most digits of an international number with its prefix.
 const MOST_DIGITS: usize = 17;
 
-fn phone(value: &Value<'_>) -> Option<Match> {
+pub(crate) fn phone(value: &Value<'_>) -> Option<Match> {
     if !(7..=40).contains(&value.digits()) {
         return None;
     }
@@ -97,12 +38,25 @@ fn phone(value: &Value<'_>) -> Option<Match> {
         let dialled =
             |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.');
         let end = text.find(|c| !dialled(c)).unwrap_or(text.len());
-        Dialled::parse(text[..end].trim_end_matches([' ', '-', '(', '.']))?.judge()
+        let alone = end == value.text.len();
+        let mut numbers = shortened(&text[..end]).take(if alone { 1 } else { 3 });
+        numbers.find_map(|number| Dialled::parse(number)?.judge())
     })?;
     Some(Match {
         extent: Match::within(found.grade).extent,
         ..found
     })
+}
+
+/// What was found, and the same without its last group, and so on: they may not belong to it.
+fn shortened(text: &str) -> impl Iterator<Item = &str> {
+    let trim = |text: &'_ str| -> usize { text.trim_end_matches([' ', '-', '(', ')', '.']).len() };
+    let whole = &text[..trim(text)];
+    let lengths = std::iter::successors(Some(whole.len()), move |&length| {
+        let space = whole[..length].rfind(' ')?;
+        Some(trim(&whole[..space]))
+    });
+    lengths.map(move |length| &whole[..length])
 }
 
 /// Cuts off `x123`, `ext. 123` and the like; `None` when other letters are in the number.
@@ -331,9 +285,17 @@ mod tests {
 
     #[test]
     fn numbers_inside_text() {
-        let found =
-            phone(&Value::new("call me at +49 30 1234567 (evenings) please").expect("text"));
-        assert_eq!(found.map(|found| found.extent), Some(Extent::Within));
+        for text in [
+            "call me at +49 30 1234567 (evenings) please",
+            "from +61-7-6608-0448 (12)",
+        ] {
+            let found = phone(&Value::new(text).expect("text"));
+            assert_eq!(
+                found.map(|found| found.extent),
+                Some(Extent::Within),
+                "{text}"
+            );
+        }
         assert_eq!(
             phone(&Value::new("the total of 4155552671 items was found").expect("text")),
             None
