@@ -41,25 +41,23 @@ impl Judge {
         ask: impl Fn(Plugin) -> BoxFuture<'a, Result<T, PluginError>> + Send + Sync,
     ) -> Result<(Judged<T>, Duration), JudgementError> {
         let Some(turn) = self.registry.turn(&self.spot) else {
-            return self.house(None, ask).await;
+            return self.house(ask, || self.gone()).await;
         };
-        if !turn.health.is_suspended() {
-            let began = Instant::now();
-            let outcome = ask(Plugin::clone(&turn.lease)).await;
-            let took = began.elapsed();
-            self.note(&turn, &outcome);
-            match outcome {
-                Ok(answer) => {
-                    let by = turn.lease.identity().clone();
-                    return Ok((Judged { by, answer }, took));
-                }
-                Err(error) if !turn.health.is_suspended() => {
-                    return Err(failed(turn.lease.identity(), &error));
-                }
-                Err(_) => {}
-            }
+        if turn.health.is_suspended() {
+            return self.house(ask, || suspended(turn.plugin)).await;
         }
-        self.house(Some(turn.plugin), ask).await
+        let began = Instant::now();
+        let outcome = ask(Plugin::clone(&turn.lease)).await;
+        let took = began.elapsed();
+        self.note(&turn, &outcome);
+        let by = turn.lease.identity().clone();
+        match outcome {
+            Ok(answer) => Ok((Judged { by, answer }, took)),
+            Err(error) if turn.health.is_suspended() => {
+                self.house(ask, || failed(&by, &error)).await
+            }
+            Err(error) => Err(failed(&by, &error)),
+        }
     }
 
     /// Counts how the call went; the third failure in a row is the last one.
@@ -75,29 +73,43 @@ impl Judge {
         }
     }
 
-    /// Asks the plugin of the house, unless this is about a detector of another name.
+    /// Asks the plugin of the house, which stands in for everybody but a detector of another name; that one
+    /// has failed, and `why` tells how.
     async fn house<'a, T>(
         &self,
-        suspended: Option<PluginRef>,
         ask: impl Fn(Plugin) -> BoxFuture<'a, Result<T, PluginError>> + Send + Sync,
+        why: impl FnOnce() -> JudgementError + Send,
     ) -> Result<(Judged<T>, Duration), JudgementError> {
         let house = self.registry.house(self.spot.kind()).clone();
         let by = house.identity().clone();
-        if let Some(name) = self.spot.detector().filter(|name| *name != by.name) {
-            return Err(JudgementError {
-                plugin: suspended.unwrap_or_else(|| PluginRef {
-                    name: name.to_owned(),
-                    version: String::new(),
-                }),
-                cause: JudgementCause::Failed,
-                message: "it was not asked: it is suspended after failures in a row, or was just deactivated; activate a version that works".to_owned(),
-            });
+        if self.spot.detector().is_some_and(|name| name != by.name) {
+            return Err(why());
         }
         let began = Instant::now();
         match ask(house).await {
             Ok(answer) => Ok((Judged { by, answer }, began.elapsed())),
             Err(error) => Err(failed(&by, &error)),
         }
+    }
+
+    /// A detector left between the look at who is asked and the question.
+    fn gone(&self) -> JudgementError {
+        JudgementError {
+            plugin: PluginRef {
+                name: self.spot.detector().unwrap_or_default().to_owned(),
+                version: "none".to_owned(),
+            },
+            cause: JudgementCause::Failed,
+            message: "it was deactivated before it was asked; ask again".to_owned(),
+        }
+    }
+}
+
+fn suspended(plugin: PluginRef) -> JudgementError {
+    JudgementError {
+        plugin,
+        cause: JudgementCause::Failed,
+        message: "it was not asked: it is suspended after failures; activate a version that works, or deactivate it".to_owned(),
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) async fn upload(
     let _place = app.plugins.room_for_upload()?;
     let headers = request.headers().clone();
     let bytes = body(request, most).await?;
-    let mut upload = Upload::new(id, version, bytes, caller.name());
+    let mut upload = Upload::new(id, version, bytes, caller.name()).await;
     upload.signature = app
         .auth
         .signatures

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     PluginsError,
-    catalogue::{Catalogue, HOUSE},
+    catalogue::{Catalogue, Entry, HOUSE, Serving},
     edit::Edit,
     events::EventLog,
     health::Health,
@@ -257,9 +257,24 @@ impl Registry {
             }
             let plugin = entry.plugin();
             match self.load(entry.kind, &plugin, &entry.digest).await {
-                Ok(plugin) => self.shadows.begin(plugin, beside(entry.kind)),
+                Ok(plugin) => self.shadows.begin(plugin, self.beside(entry)),
                 Err(problem) => tracing::error!(%plugin, %problem, "the shadow does not load"),
             }
+        }
+    }
+
+    /// What a shadow is held against live: a new version of a detector that is active against the old one,
+    /// because the others stay when it takes over; everything else against all that serve.
+    fn beside(&self, entry: &Entry) -> Beside {
+        let namesake = |serving: &Serving| {
+            serving.kind == PluginKind::Pii
+                && entry.kind == PluginKind::Pii
+                && serving.plugin.name == entry.name
+        };
+        if self.catalogue().serving.iter().any(namesake) {
+            Beside::Namesake
+        } else {
+            Beside::All
         }
     }
 
@@ -298,14 +313,6 @@ impl Registry {
     pub(super) fn health(&self, kind: PluginKind, plugin: &PluginRef) -> Arc<Health> {
         let mut healths = locked(&self.healths);
         Arc::clone(healths.entry((kind, plugin.clone())).or_default())
-    }
-}
-
-/// What a shadow of a kind is held against.
-pub(super) fn beside(kind: PluginKind) -> Beside {
-    match kind {
-        PluginKind::Pii => Beside::Namesake,
-        PluginKind::Proposer | PluginKind::Scoring => Beside::All,
     }
 }
 

@@ -55,12 +55,11 @@ pub enum Uploaded {
 
 impl Upload {
     /// A component for a plugin; computes its digest.
-    #[must_use]
-    pub fn new(id: PluginId, version: Option<String>, bytes: Bytes, by: &str) -> Self {
+    pub async fn new(id: PluginId, version: Option<String>, bytes: Bytes, by: &str) -> Self {
         Self {
             id,
             version,
-            digest: digest_of(&bytes),
+            digest: digest_of(&bytes).await,
             bytes,
             signature: None,
             by: by.to_owned(),

@@ -1,3 +1,5 @@
+//! Each step of a life on catalogues in memory: what serves after it, what the log says, what is refused.
+
 use boathouse_types::{DatasetName, IndexName};
 
 use super::*;

@@ -10,7 +10,7 @@ use boathouse_plugins::Drain;
 use boathouse_storage::StorageError;
 use boathouse_types::{PluginKind, PluginRef};
 
-use super::{CATALOGUES, Registry, SPARE, beside};
+use super::{CATALOGUES, Registry, SPARE};
 use crate::{
     plugins::{
         PluginsError,
@@ -121,7 +121,7 @@ impl Registry {
             (true, false) => {
                 // At a start it is not loaded yet, and begins once it is.
                 if let Some(plugin) = self.if_loaded(&entry.digest) {
-                    self.shadows.begin(plugin, beside(entry.kind));
+                    self.shadows.begin(plugin, self.beside(entry));
                 }
             }
             _ => {}

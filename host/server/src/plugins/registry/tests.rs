@@ -87,7 +87,7 @@ async fn uploaded(registry: &Arc<Registry>, component: &Bundled, version: &str) 
     let kind = super::super::kind_of(component).expect("kind");
     let name = component.name.split('/').nth(1).expect("name");
     let bytes = variant(component, "acme-team", version);
-    let upload = Upload::new(id(kind, name), Some(version.to_owned()), bytes, "tests");
+    let upload = Upload::new(id(kind, name), Some(version.to_owned()), bytes, "tests").await;
     match registry.upload(upload).await.expect("uploaded") {
         Uploaded::New(stored) => stored.version,
         Uploaded::Known(stored) => panic!("known: {stored:?}"),
@@ -170,7 +170,7 @@ async fn an_upload_is_checked_stored_and_idempotent() {
     let bytes = variant(&PARETO, "acme-team", "1.0.0");
     let pareto = id(SCORING, "pareto");
     for given in [None, Some("1.0.0".to_owned())] {
-        let again = Upload::new(pareto.clone(), given, bytes.clone(), "tests");
+        let again = Upload::new(pareto.clone(), given, bytes.clone(), "tests").await;
         let again = registry.upload(again).await.expect("known");
         assert!(
             matches!(again, Uploaded::Known(ref stored) if stored.report.is_some()),
@@ -193,7 +193,8 @@ async fn an_upload_is_checked_stored_and_idempotent() {
         Some("1.0.0".to_owned()),
         other.into(),
         "tests",
-    );
+    )
+    .await;
     let unnamed = Upload {
         version: None,
         ..other.clone()
@@ -205,7 +206,7 @@ async fn an_upload_is_checked_stored_and_idempotent() {
             (409, "version_exists")
         );
     }
-    let wrong = Upload::new(pareto, Some("2.0.0".to_owned()), bytes, "tests");
+    let wrong = Upload::new(pareto, Some("2.0.0".to_owned()), bytes, "tests").await;
     let refused = registry.upload(wrong).await.expect_err("another version");
     assert_eq!(
         (refused.status, refused.code.as_str()),
@@ -229,7 +230,7 @@ async fn a_refused_upload_stores_nothing() {
         PII.bytes,
     ] {
         let bytes = Bytes::from_static(bytes);
-        let upload = Upload::new(id(SCORING, "pareto"), None, bytes, "tests");
+        let upload = Upload::new(id(SCORING, "pareto"), None, bytes, "tests").await;
         let refused = registry.upload(upload).await.expect_err("refused");
         assert_eq!(
             (refused.status, refused.code.as_str()),
@@ -463,7 +464,7 @@ async fn damaged_bytes_come_from_the_copy_and_without_one_the_house_answers() {
     // The same upload mends it.
     let bytes = variant(&PARETO, "acme-team", "1.0.0");
     registry
-        .upload(Upload::new(id(SCORING, "pareto"), None, bytes, "tests"))
+        .upload(Upload::new(id(SCORING, "pareto"), None, bytes, "tests").await)
         .await
         .expect("mended");
     activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
@@ -529,7 +530,7 @@ async fn a_deleted_version_takes_its_bytes_along_and_a_used_one_stays() {
         );
     }
     assert_eq!(
-        hex(&digest_of(&variant(&PARETO, "acme-team", "1.0.0"))),
+        hex(&digest_of(&variant(&PARETO, "acme-team", "1.0.0")).await),
         digest
     );
 }
