@@ -232,7 +232,6 @@ const RULES: &[Rule] = &[
     get("/plugins", READ, Touches::Everything),
     get("/plugins/events", READ, Touches::Everything),
     get("/plugins/{kind}/{team}/{name}", PLUGINS_READ, Touches::Everything),
-    get("/plugins/{kind}/{team}/{name}/versions/{version}", PLUGINS_READ, Touches::Everything),
     get("/plugins/{kind}/{team}/{name}/events", PLUGINS_READ, Touches::Everything),
     plugins("POST", "/plugins/{kind}/{team}/{name}/versions"),
     get("/plugins/{kind}/{team}/{name}/versions/{version}", PLUGINS_READ, Touches::Everything),
