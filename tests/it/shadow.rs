@@ -209,7 +209,8 @@ async fn a_detector_is_compared_on_samples_and_no_value_leaves() {
     .await;
     let plugin = "pii/evil/pii";
     begin(&host, plugin, "1.0.0", EVIL_PII).await;
-    let report = host.read(&shadow(plugin, "1.0.0")).await;
+    let path = shadow(plugin, "1.0.0");
+    let report = host.read(&path).await;
     check_sides(&report);
     let table = &report["history"]["differences"]["pii"][0];
     assert_eq!(
@@ -224,6 +225,14 @@ async fn a_detector_is_compared_on_samples_and_no_value_leaves() {
         "it finds nothing, so every finding is lost: {report}"
     );
     assert_eq!(table["difference"]["added"], json!([]));
+    // A detector of a new name is asked beside every one that serves.
+    host.ingest("more", "mail\ncarl@values.example\n").await;
+    let report = host
+        .until(&path, |report| {
+            report["live"]["answered"].as_u64() > Some(0)
+        })
+        .await;
+    assert_eq!(report["live"]["different"], 1, "{report}");
     assert!(
         !report.to_string().contains("values.example"),
         "a value left: {report}"

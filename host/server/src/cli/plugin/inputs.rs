@@ -64,7 +64,7 @@ fn trial(at: usize) -> Trial {
             seed: 0,
         },
         metrics: TrialMetrics {
-            build_time_secs: if at % 5 == 0 { 4.0 } else { 0.0 },
+            build_time_secs: if at.is_multiple_of(5) { 4.0 } else { 0.0 },
             search_latency_p50_us: p95 * 0.7,
             search_latency_p95_us: p95,
             search_latency_p99_us: p95 * 1.3,

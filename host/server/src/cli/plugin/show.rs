@@ -124,27 +124,46 @@ pub(super) fn comparison(report: &Value) {
                 ("alike", "/difference/equal"),
             ],
         ),
-        (
-            "pii",
-            &[
-                ("dataset", "/dataset"),
-                ("version", "/version"),
-                ("same", "/difference/same"),
-                ("added", "/difference/added"),
-                ("lost", "/difference/lost"),
-                ("changed", "/difference/changed"),
-            ],
-        ),
     ] {
         let rows = &history["differences"][kind];
         if rows.is_array() {
             println!("{}", table(rows, columns));
         }
     }
+    for row in history["differences"]["pii"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        detection(row);
+    }
     for left_out in history["left_out"].as_array().into_iter().flatten() {
         println!("left out: {}", cell(Some(left_out)));
     }
     live(&report["live"]);
+}
+
+/// Prints what two detectors found in one dataset.
+fn detection(row: &Value) {
+    let of = |pointer: &str| cell(row.pointer(pointer));
+    println!(
+        "{} version {}: {} findings alike",
+        of("/dataset"),
+        of("/version"),
+        of("/difference/same")
+    );
+    for (title, confidence) in [
+        ("added", "/confidence"),
+        ("lost", "/confidence"),
+        ("changed", "/shadow/confidence"),
+    ] {
+        let all = row["difference"][title].as_array();
+        for found in all.into_iter().flatten() {
+            let of = |pointer: &str| cell(found.pointer(pointer));
+            let (column, kind) = (of("/column"), of("/kind"));
+            println!("{title:>10}  {column}: {kind} {}", of(confidence));
+        }
+    }
 }
 
 fn live(live: &Value) {

@@ -401,3 +401,42 @@ fn highest(answers: Vec<Vec<Finding>>) -> Vec<Finding> {
     }
     best.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::{Evidence, Scope};
+
+    use super::*;
+
+    fn finding(column: u32, kind: &str, confidence: f64) -> Finding {
+        Finding {
+            column,
+            kind: kind.to_owned(),
+            country: None,
+            scope: Scope::WholeColumn,
+            confidence,
+            evidence: Evidence {
+                tested: 1,
+                matched: 1,
+                checksum_passed: 0,
+                name_evidence: 0.0,
+            },
+        }
+    }
+
+    #[test]
+    fn of_several_detectors_the_surest_counts_for_each_column_and_kind() {
+        let answers = vec![
+            vec![finding(1, "email", 0.5), finding(0, "iban", 0.9)],
+            vec![finding(1, "email", 0.8), finding(1, "phone", 0.1)],
+            vec![finding(1, "email", 0.7)],
+        ];
+        let expected = [
+            finding(0, "iban", 0.9),
+            finding(1, "email", 0.8),
+            finding(1, "phone", 0.1),
+        ];
+        assert_eq!(highest(answers), expected);
+        assert!(highest(Vec::new()).is_empty());
+    }
+}
