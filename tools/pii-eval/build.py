@@ -60,7 +60,10 @@ def positive(rng, source, kind, split):
 
 
 def people_table(rng, index, split):
-    source = synth.Mimesis(rng) if split == "test" else synth.Faker(rng)
+    if split == "test":
+        source = synth.Mimesis(rng)
+    else:
+        source = synth.Faker(rng, synth.FAKER_LOCALES if split == "train" else synth.FAKER_DEV_LOCALES)
     columns = []
     # Every kind comes round equally often; common ones besides.
     kinds = [KINDS[(index * 5 + step) % len(KINDS)] for step in range(5)]

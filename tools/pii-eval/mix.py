@@ -1,23 +1,38 @@
 """Writes bench/data/pii-columns.jsonl: a realistic mix of columns of all kinds, for measuring speed.
 
-Tables of the development part under clear names: `{"name", "columns": [{"name", "type", "values": [[text, count]]}]}`.
+Twelve tables of 500 rows, each with five or six columns of personal data (every kind comes round) and seven of other
+things: `{"name", "columns": [{"name", "type", "values": [[text, count], ...]}]}`.
 """
 
 import json
+import random
 
+import build
+import harmless
 import judge
+import synth
+
+ROWS = 500
 
 
 def main():
-    tables = judge.load(judge.ROOT / "tools" / "pii-eval" / "data" / "dev.jsonl")
+    rng = random.Random("mix")
     target = judge.ROOT / "bench" / "data" / "pii-columns.jsonl"
     target.parent.mkdir(exist_ok=True)
+    build.count_of = lambda _: ROWS
+    values = 0
     with open(target, "w", encoding="utf-8") as file:
-        for table in tables:
-            if table["regime"] == "clear":
-                columns = [{key: column[key] for key in ("name", "type", "values")} for column in table["columns"]]
-                file.write(json.dumps({"name": table["name"], "columns": columns}, ensure_ascii=False) + "\n")
-    print(target)
+        for index in range(12):
+            source = synth.Faker(rng)
+            kinds = [build.KINDS[(index * 5 + step) % len(build.KINDS)] for step in range(5)]
+            columns = [build.positive(rng, source, kind, "dev") for kind in kinds]
+            columns += [harmless.column(rng, name, ROWS) for name in rng.sample(list(harmless.MAKERS), 6)]
+            texts, _ = synth.free_text(rng, source, "email", ROWS)
+            columns.append({"name": "notes", "type": "Utf8", "values": [[text, 1] for text in texts]})
+            columns = [{key: column[key] for key in ("name", "type", "values")} for column in columns]
+            values += sum(len(column["values"]) for column in columns)
+            file.write(json.dumps({"name": f"mix_{index}", "columns": columns}, ensure_ascii=False) + "\n")
+    print(f"{target}: {values} values")
 
 
 if __name__ == "__main__":

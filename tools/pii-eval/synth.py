@@ -13,6 +13,8 @@ import string
 import valid
 
 FAKER_LOCALES = ["en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "pt_BR", "nl_NL", "pl_PL", "ru_RU", "ja_JP", "en_IN", "sv_SE", "tr_TR", "zh_CN", "en_AU", "en_CA", "es_MX", "de_AT", "id_ID"]
+# Locales of the development part, which training does not have.
+FAKER_DEV_LOCALES = ["cs_CZ", "da_DK", "el_GR", "fi_FI", "hu_HU", "ko_KR", "no_NO", "uk_UA", "ro_RO", "hr_HR", "vi_VN", "fr_CA", "de_CH", "en_NZ", "es_CO", "he_IL"]
 MIMESIS_LOCALES = ["en", "en-gb", "en-au", "en-ca", "de", "de-ch", "fr", "es", "es-mx", "it", "pt", "pt-br", "nl", "nl-be", "cs", "da", "el", "et", "fi", "hu", "hr", "is", "no", "sk", "sv", "tr", "uk", "ru", "pl", "zh", "ja", "ko", "ar-eg", "kk", "fa"]
 
 
@@ -147,11 +149,11 @@ class Common:
 
 
 class Faker(Common):
-    def __init__(self, rng, locale=None):
+    def __init__(self, rng, locales=FAKER_LOCALES):
         from faker import Faker as Source
 
         super().__init__(rng, "faker")
-        self.locale = locale or rng.choice(FAKER_LOCALES)
+        self.locale = rng.choice(locales)
         self.fake = Source(self.locale)
         self.fake.seed_instance(rng.randint(0, 2**31))
 
@@ -176,12 +178,12 @@ class Faker(Common):
 
 
 class Mimesis(Common):
-    def __init__(self, rng, locale=None):
+    def __init__(self, rng):
         from mimesis import Generic
         from mimesis.locales import Locale
 
         super().__init__(rng, "mimesis")
-        self.locale = locale or rng.choice(MIMESIS_LOCALES)
+        self.locale = rng.choice(MIMESIS_LOCALES)
         self.source = Generic(locale=Locale(self.locale), seed=rng.randint(0, 2**31))
 
     def column(self, kind, count):

@@ -209,8 +209,8 @@ fn may_be_reported(case: &Case<'_>, values: u32) -> bool {
     let named = case.name >= NAME_SUPPORT;
     let enough = values >= facts.least_values || named;
     let bar = match (case.kind, facts.unnamed) {
-        // Sensors have places too.
-        (Kind::Coordinates, _) => case.around.people,
+        // Sensors have places too, and any measure may be a number of degrees; a pair is telling.
+        (Kind::Coordinates, _) => case.around.people && (named || case.tally.strong > 0),
         (_, Unnamed::Values) => true,
         (_, Unnamed::Company) => named || case.around.people,
         (_, Unnamed::Never) => named,

@@ -51,13 +51,14 @@ pub(crate) fn postal_address(value: &Value<'_>) -> Option<Match> {
     let split = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
     let mut number = false;
     let mut street = None;
-    let (mut names, mut prose) = (0, 0);
+    let (mut names, mut prose, mut postcodes) = (0, 0, 0);
     let words = value.text.split(split).filter(|word| !word.is_empty());
     for word in words {
         number |= is_house_number(word);
         let found = street_word(word, value.digits() > 0);
         street = street.max(found);
         prose += u32::from(found.is_none() && word.starts_with(char::is_lowercase));
+        postcodes += u32::from(is_postcode(word));
         names += u32::from(word.len() > 3 && word.starts_with(char::is_uppercase));
     }
     if prose > MOST_PROSE {
@@ -67,10 +68,18 @@ pub(crate) fn postal_address(value: &Value<'_>) -> Option<Match> {
         (Some(Grade::Fair), true) if names == 0 => None,
         (Some(grade), true) => Some(Match::whole(grade)),
         (Some(_), false) => Some(Match::whole(Grade::Weak)),
+        // House number, postcode and two names or more: a street in a language without a word for it.
+        (None, true) if names > 1 && postcodes > 0 && value.text.contains(',') => {
+            Some(Match::whole(Grade::Fair))
+        }
         // A name beside a number may be a street where the header says so.
         (None, true) if names > 0 => Some(Match::whole(Grade::Weak)),
         (None, _) => None,
     }
+}
+
+fn is_postcode(word: &str) -> bool {
+    (4..=6).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// One to five digits with at most a letter or a second number behind them, as `12`, `12b`, `12-14`.
@@ -106,9 +115,12 @@ fn street_word(word: &str, endings: bool) -> Option<Grade> {
         .filter(|word| word.len() > 4)
         .and_then(Word::fold)?;
     let word = word.as_bytes();
+    // The last byte decides nearly always, and is cheap to compare.
     let ends = |endings: &[&str]| {
-        let mut endings = endings.iter();
-        endings.any(|end| word.len() > end.len() + 1 && word.ends_with(end.as_bytes()))
+        endings.iter().any(|end| {
+            let end = end.as_bytes();
+            end.last() == word.last() && word.len() > end.len() + 1 && word.ends_with(end)
+        })
     };
     if ends(&ENDINGS) {
         Some(Grade::Strong)
@@ -122,7 +134,10 @@ fn street_word(word: &str, endings: bool) -> Option<Grade> {
 /// Block and number of a Japanese, Chinese or Korean address.
 fn is_east_asian(value: &Value<'_>) -> bool {
     let text = value.text;
-    let marks = ["丁目", "番地", "路", "街", "号", "號", "로", "길"];
+    let marks = [
+        "丁目", "番地", "路", "街", "号", "號", "省", "市", "区", "區", "县", "縣", "県", "町",
+        "村", "로 ", "길 ", "거리", "시 ", "도 ", "구 ", "군 ",
+    ];
     value.count(Class::High) >= 9
         && text.chars().any(char::is_numeric)
         && marks.iter().filter(|mark| text.contains(**mark)).count() >= 2
@@ -158,6 +173,8 @@ mod tests {
         check("Jl. Siliwangi No. 539", Some(Grade::Strong));
         check("ул. Ленина, д. 5 кв. 7", Some(Grade::Strong));
         check("Sunnmøre 12", Some(Grade::Weak));
+        check("Vukovarska 89, 33394 Osijek", Some(Grade::Fair));
+        check("서울특별시 종로구 세종대로 209", Some(Grade::Strong));
         for other in [
             "Berlin",
             "12 monkeys",

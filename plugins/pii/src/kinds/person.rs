@@ -200,7 +200,7 @@ fn known(word: &str) -> Known {
 }
 
 /// Ends of family names that hardly any other word has.
-const ENDINGS: [&str; 44] = [
+const ENDINGS: [&str; 50] = [
     "sson",
     "dottir",
     "dóttir",
@@ -244,11 +244,21 @@ const ENDINGS: [&str; 44] = [
     "ева",
     "ский",
     "όπουλος",
+    "οπούλου",
+    "άκης",
+    "άκη",
+    "ίδου",
+    "ιάδης",
+    "άδης",
     "ίδης",
 ];
 
 fn ends_as_surname(word: &str) -> bool {
-    let ends = |end: &&str| word.len() > end.len() + 1 && word.ends_with(*end);
+    let last = word.as_bytes().last();
+    // The last byte decides nearly always, and is cheap to compare.
+    let ends = |end: &&str| {
+        end.as_bytes().last() == last && word.len() > end.len() + 1 && word.ends_with(*end)
+    };
     word.len() > 5 && word.starts_with(char::is_uppercase) && ENDINGS.iter().any(|end| ends(&end))
 }
 

@@ -76,7 +76,8 @@ pub(crate) fn secret(value: &Value<'_>) -> Option<Match> {
 
 fn is_token(text: &str) -> bool {
     let known = |(prefix, least): &(&str, usize)| {
-        let rest = text.strip_prefix(prefix);
+        let alike = prefix.as_bytes().first() == text.as_bytes().first();
+        let rest = alike.then(|| text.strip_prefix(prefix)).flatten();
         rest.is_some_and(|rest| {
             let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.=".contains(&byte);
             rest.len() >= *least
