@@ -61,7 +61,10 @@ impl Registry {
             let before = self.catalogue();
             self.events.append(&before.news).await?;
             check_revision(&before, kind, expected)?;
-            let mut edit = Edit::new(Catalogue::clone(&before), kind, by, self.now());
+            let mut start = Catalogue::clone(&before);
+            // A catalogue that was put back from a copy may know less than the log.
+            start.last_event = start.last_event.max(self.events.newest());
+            let mut edit = Edit::new(start, kind, by, self.now());
             let outcome = step(&mut edit)?;
             let Some(after) = edit.finish() else {
                 return Ok(Changed {
@@ -70,7 +73,7 @@ impl Registry {
                     drains: Vec::new(),
                 });
             };
-            let fillings = self.fillings(&after).await?;
+            let fillings = self.fillings(&before, &after).await?;
             *turn = None;
             match self.manifest.commit(version, &after).await {
                 Ok(version) => *turn = Some(version),
@@ -182,25 +185,32 @@ impl Registry {
     /// What is to sit where.
     ///
     /// # Errors
-    /// Why a version does not load, unless it is known to be suspended.
-    async fn fillings(&self, catalogue: &Catalogue) -> Result<Vec<Filling>, Problem> {
-        let (fillings, faults) = self.seats_of(catalogue).await;
-        let fresh = faults
-            .into_iter()
-            .find(|fault| !self.health(fault.kind, &fault.plugin).is_suspended());
-        match fresh {
+    /// Why a version does not load that did not serve before; another change does not fail over it.
+    async fn fillings(
+        &self,
+        before: &Catalogue,
+        after: &Catalogue,
+    ) -> Result<Vec<Filling>, Problem> {
+        let (fillings, faults) = self.seats_of(after).await;
+        let served = |fault: &Fault| before.places(fault.kind, &fault.plugin).next().is_some();
+        match faults.into_iter().find(|fault| !served(fault)) {
             Some(fault) => Err(fault.problem),
             None => Ok(fillings),
         }
     }
 
+    /// What sits at each place, the plugin of the house where a version cannot be asked. One that is known
+    /// to be suspended is not tried again before somebody activates it.
     async fn seats_of(&self, catalogue: &Catalogue) -> (Vec<Filling>, Vec<Fault>) {
         let (mut fillings, mut faults) = (Vec::new(), Vec::new());
         for serving in &catalogue.serving {
             let (kind, plugin) = (serving.kind, &serving.plugin);
-            let digest = catalogue.find(kind, plugin).map(|entry| &entry.digest);
-            let answers = match digest {
-                Some(digest) => self.load(kind, plugin, digest).await,
+            let house = || self.house(kind).clone();
+            let answers = match catalogue.find(kind, plugin) {
+                Some(entry) if entry.suspended.is_some() => {
+                    Ok(self.if_loaded(&entry.digest).unwrap_or_else(house))
+                }
+                Some(entry) => self.load(kind, plugin, &entry.digest).await,
                 None => Err(Problem::not_found(
                     "unknown_version",
                     format!("the catalogue lists no `{plugin}`"),
@@ -212,7 +222,7 @@ impl Registry {
                     plugin: plugin.clone(),
                     problem,
                 });
-                self.house(kind).clone()
+                house()
             });
             fillings.push(Filling {
                 spot: Spot::new(kind, serving.place.clone(), &plugin.name),

@@ -472,6 +472,60 @@ async fn damaged_bytes_come_from_the_copy_and_without_one_the_house_answers() {
 }
 
 #[tokio::test]
+async fn nothing_goes_back_to_a_version_that_does_not_load() {
+    let world = World::new();
+    let registry = world.open().await;
+    let digest = uploaded(&registry, &PARETO, "1.0.0").await.digest;
+    uploaded(&registry, &PARETO, "2.0.0").await;
+    activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
+    activated(&registry, "pareto", "2.0.0", vec![Place::Host]).await;
+    for bucket in [&world.primary, &world.rescue] {
+        let path = format!("plugins/blobs/{digest}.wasm");
+        bucket
+            .put(&path, Bytes::from_static(b"torn"))
+            .await
+            .expect("torn");
+    }
+    let registry = world.open().await;
+    let refused = registry.roll_back(id(SCORING, "pareto"), wish(None)).await;
+    assert_eq!(refused.expect_err("damaged").code, "damaged_object");
+    assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@2.0.0");
+    let registry = world.open().await;
+    assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@2.0.0");
+}
+
+#[tokio::test]
+async fn a_catalogue_of_the_first_release_serves_on() {
+    let world = World::new();
+    let bytes = Bytes::from_static(PARETO.bytes);
+    let digest = hex(&digest_of(&bytes).await);
+    let path = format!("plugins/blobs/{digest}.wasm");
+    world.primary.put(&path, bytes).await.expect("stored");
+    let old = serde_json::json!({"plugins": [{
+        "kind": "scoring", "name": PARETO.name, "version": "0.1.0", "digest": digest, "active": true,
+    }]});
+    let manifest = Manifest::new(world.primary.clone(), "plugins/manifest");
+    manifest.commit(0, &old).await.expect("committed");
+    for _ in 0..2 {
+        let registry = world.open().await;
+        assert_eq!(scorer(&registry, "a").await, "boathouse/pareto@0.1.0");
+        let active = registry
+            .versions()
+            .into_iter()
+            .filter(|v| v.state == State::Active);
+        assert_eq!(active.count(), 3);
+        uploaded_once(&registry).await;
+    }
+}
+
+/// Uploads a version, at whichever of several starts comes first.
+async fn uploaded_once(registry: &Arc<Registry>) {
+    let bytes = variant(&PARETO, "acme-team", "1.0.0");
+    let upload = Upload::new(id(SCORING, "pareto"), None, bytes, "tests").await;
+    registry.upload(upload).await.expect("new or known");
+}
+
+#[tokio::test]
 async fn events_of_a_commit_that_were_never_told_are_told_at_the_next_start() {
     let world = World::new();
     let registry = world.open().await;
