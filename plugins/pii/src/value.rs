@@ -63,6 +63,18 @@ const MASK_OF: [u8; 256] = {
     table
 };
 
+/// Bytes that end a piece.
+const EDGES: [bool; 256] = {
+    let edges = b" \t\n\r<>()[]{},;\"'|=";
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < edges.len() {
+        table[edges[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 const fn class_of(byte: u8) -> Class {
     match byte {
         b'0'..=b'9' => Class::Digit,
@@ -165,28 +177,18 @@ impl<'a> Value<'a> {
         self.count(Class::Digit)
     }
 
-    /// Pieces between white space, brackets, quotes and list separators.
+    /// Pieces between white space, brackets, quotes and list separators of ASCII.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let edge = |c: char| {
-            c.is_whitespace()
-                || matches!(
-                    c,
-                    '<' | '>'
-                        | '('
-                        | ')'
-                        | '['
-                        | ']'
-                        | '{'
-                        | '}'
-                        | ','
-                        | ';'
-                        | '"'
-                        | '\''
-                        | '|'
-                        | '='
-                )
-        };
-        self.text.split(edge).filter(|piece| !piece.is_empty())
+        let mut rest = self.text;
+        std::iter::from_fn(move || {
+            let edge = |byte: &u8| EDGES[usize::from(*byte)];
+            let start = rest.bytes().position(|byte| !edge(&byte))?;
+            let inner = &rest[start..];
+            let end = inner.as_bytes().iter().position(edge);
+            let end = end.unwrap_or(inner.len());
+            rest = &inner[end..];
+            Some(&inner[..end])
+        })
     }
 }
 
@@ -232,6 +234,15 @@ mod tests {
         assert_eq!(mask(" 1 ").as_deref(), Some(&b"9"[..]));
         assert_eq!(mask(&"1".repeat(40)).map(|mask| mask.len()), Some(40));
         assert_eq!(mask(&"1".repeat(41)).map(|mask| mask.len()), Some(0));
+    }
+
+    #[test]
+    fn pieces_stand_between_edges() {
+        let value = Value::new("to <é@b.c>, (x=1); \"y\"").expect("has text");
+        let pieces: Vec<&str> = value.pieces().collect();
+        assert_eq!(pieces, ["to", "é@b.c", "x", "1", "y"]);
+        let bare = Value::new("[()]").expect("has text");
+        assert_eq!(bare.pieces().count(), 0);
     }
 
     #[test]

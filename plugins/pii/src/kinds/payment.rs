@@ -218,6 +218,9 @@ pub(crate) fn iban(value: &Value<'_>) -> Option<Match> {
                 .in_country(country),
         );
     }
+    if value.pieces().nth(1).is_none() {
+        return None;
+    }
     let mut pieces = value.pieces().filter(|piece| piece.len() >= 15);
     let (country, passed) = pieces.find_map(account)?;
     Some(
@@ -242,9 +245,14 @@ fn account(text: &str) -> Option<(Country, bool)> {
     let characters = &characters[..length];
     let (country, rest) = characters.split_at_checked(2)?;
     let country = std::str::from_utf8(country).ok()?;
-    let (_, expected) = IBAN_LENGTHS.iter().find(|(known, _)| *known == country)?;
     let (check, bank) = rest.split_at_checked(2)?;
-    if length != *expected || !check.iter().all(u8::is_ascii_digit) {
+    let letters = country.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !letters || !check.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let at = IBAN_LENGTHS.binary_search_by_key(&country, |(known, _)| known);
+    let (_, expected) = IBAN_LENGTHS[at.ok()?];
+    if length != expected {
         return None;
     }
     let moved = bank.iter().chain(&characters[..4]);
