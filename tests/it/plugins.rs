@@ -102,27 +102,7 @@ async fn events(host: &Host, plugin: &str) -> Vec<String> {
 async fn a_version_comes_in_serves_goes_back_and_is_deleted() {
     let host = Host::fresh();
     judged(&host, "a").await;
-    let path = format!("{MARKED}/versions?version=1.0.0");
-    let sent = request(&host, Method::POST, &path).body(MARKED_1);
-    let (status, headers, body) = answer(sent).await;
-    assert_eq!(status, 201, "{body}");
-    assert_eq!(
-        headers[header::LOCATION],
-        format!("{MARKED}/versions/1.0.0")
-    );
-    assert_eq!(body["version"]["state"], "checked");
-    assert_eq!(body["report"]["passed"], true, "{body}");
-    assert!(
-        body["report"]["checks"]
-            .as_array()
-            .is_some_and(|checks| checks.len() == 10)
-    );
-    let (status, again) = upload(&host, MARKED, MARKED_1).await;
-    assert_eq!(
-        (status, &again["report"]),
-        (200, &body["report"]),
-        "{again}"
-    );
+    check_comes_in(&host).await;
     let other = replaced(MARKED_1, "test/marked", "test/market");
     stock(&host, "/plugins/scoring/test/market", &[&other]).await;
     stock(&host, MARKED, &[MARKED_2]).await;
@@ -174,6 +154,31 @@ async fn a_version_comes_in_serves_goes_back_and_is_deleted() {
             "retired 1.0.0",
             "deleted 2.0.0",
         ]
+    );
+}
+
+/// An upload brings its report and its place, and may be repeated.
+async fn check_comes_in(host: &Host) {
+    let path = format!("{MARKED}/versions?version=1.0.0");
+    let sent = request(host, Method::POST, &path).body(MARKED_1);
+    let (status, headers, body) = answer(sent).await;
+    assert_eq!(status, 201, "{body}");
+    assert_eq!(
+        headers[header::LOCATION],
+        format!("{MARKED}/versions/1.0.0")
+    );
+    assert_eq!(body["version"]["state"], "checked");
+    assert_eq!(body["report"]["passed"], true, "{body}");
+    assert!(
+        body["report"]["checks"]
+            .as_array()
+            .is_some_and(|checks| checks.len() == 10)
+    );
+    let (status, again) = upload(host, MARKED, MARKED_1).await;
+    assert_eq!(
+        (status, &again["report"]),
+        (200, &body["report"]),
+        "{again}"
     );
 }
 

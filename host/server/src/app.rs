@@ -163,7 +163,7 @@ async fn plugins(
     background: Background,
 ) -> Result<Arc<Registry>, OpenError> {
     let compiling = Compiling::Child {
-        program: std::env::current_exe().map_err(OpenError::Program)?,
+        program: this_program().map_err(OpenError::Program)?,
         cache: config.server.data.join("cache").join("plugins"),
     };
     let parts = RegistryParts {
@@ -175,6 +175,15 @@ async fn plugins(
         background,
     };
     Ok(Registry::open(parts, &boathouse_bundle::ALL).await?)
+}
+
+/// This very program, also after another one was installed in its place, where the system tells.
+fn this_program() -> std::io::Result<PathBuf> {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() {
+        return Ok(own);
+    }
+    std::env::current_exe()
 }
 
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {

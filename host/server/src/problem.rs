@@ -176,7 +176,6 @@ impl From<NameError> for Problem {
     }
 }
 
-
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let code = match rejection.status() {

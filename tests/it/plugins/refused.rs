@@ -126,75 +126,62 @@ async fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
 async fn paths_and_bodies_that_make_no_sense_are_named() {
     let host = Host::fresh();
     stock(&host, MARKED, &[MARKED_1]).await;
-    let nothing = json!({});
-    let check = |answer, status, code| check_problem(answer, status, code, &[]);
-    check(
-        upload(&host, "/plugins/taste/test/marked", MARKED_1).await,
-        422,
-        "bad_path",
-    );
-    check(
-        upload(&host, "/plugins/scoring/Test/marked", MARKED_1).await,
-        422,
-        "bad_name",
-    );
-    check(
-        upload(&host, "/plugins/scoring/test/..%2Fx", MARKED_1).await,
-        422,
-        "bad_name",
-    );
-    let versions = format!("{MARKED}/versions");
-    for query in ["version=latest", "version=1", "version="] {
-        let sent = host
-            .post_raw(&format!("{versions}?{query}"), MARKED_1)
-            .await;
-        check(sent, 422, "bad_version");
+    for (path, code) in [
+        ("/plugins/taste/test/marked/versions", "bad_path"),
+        ("/plugins/scoring/Test/marked/versions", "bad_name"),
+        ("/plugins/scoring/test/..%2Fx/versions", "bad_name"),
+        (
+            "/plugins/scoring/test/marked/versions?version=latest",
+            "bad_version",
+        ),
+        (
+            "/plugins/scoring/test/marked/versions?version=1",
+            "bad_version",
+        ),
+        (
+            "/plugins/scoring/test/marked/versions?version=",
+            "bad_version",
+        ),
+        ("/plugins/scoring/test/marked/versions?size=1", "bad_query"),
+    ] {
+        check_problem(host.post_raw(path, MARKED_1).await, 422, code, &[]);
     }
-    check(
-        host.post_raw(&format!("{versions}?size=1"), MARKED_1).await,
-        422,
-        "bad_query",
-    );
-    check(
-        activate(&host, MARKED, "2.0.0", &nothing).await,
-        404,
-        "unknown_version",
-    );
-    check(
-        activate(&host, MARKED, "two", &nothing).await,
-        422,
-        "bad_version",
-    );
-    check(
-        activate(&host, "/plugins/scoring/test/none", "1.0.0", &nothing).await,
-        404,
-        "unknown_plugin",
-    );
-    check(
-        activate(&host, MARKED, "1.0.0", &json!({"index": "a"})).await,
-        422,
-        "bad_body",
-    );
-    check(
-        activate(&host, MARKED, "1.0.0", &json!({"indexes": ["../a"]})).await,
-        422,
-        "bad_body",
-    );
-    check(
-        activate(&host, MARKED, "1.0.0", &json!({"indexes": []})).await,
-        422,
-        "wrong_place",
-    );
-    check(
-        activate(&host, MARKED, "1.0.0", &json!({"datasets": ["d"]})).await,
-        422,
-        "wrong_place",
-    );
-    check(
-        activate(&host, MARKED, "1.0.0", &json!({"indexes": ["gone"]})).await,
-        404,
-        "unknown_index",
-    );
+    let none = "/plugins/scoring/test/none";
+    for (plugin, version, body, status, code) in [
+        (MARKED, "2.0.0", json!({}), 404, "unknown_version"),
+        (MARKED, "two", json!({}), 422, "bad_version"),
+        (none, "1.0.0", json!({}), 404, "unknown_plugin"),
+        (MARKED, "1.0.0", json!({"index": "a"}), 422, "bad_body"),
+        (
+            MARKED,
+            "1.0.0",
+            json!({"indexes": ["../a"]}),
+            422,
+            "bad_body",
+        ),
+        (MARKED, "1.0.0", json!({"indexes": []}), 422, "wrong_place"),
+        (
+            MARKED,
+            "1.0.0",
+            json!({"datasets": ["d"]}),
+            422,
+            "wrong_place",
+        ),
+        (
+            MARKED,
+            "1.0.0",
+            json!({"indexes": ["gone"]}),
+            404,
+            "unknown_index",
+        ),
+    ] {
+        check_problem(
+            activate(&host, plugin, version, &body).await,
+            status,
+            code,
+            &[],
+        );
+    }
     let path = format!("{MARKED}/versions/1.0.0/activate");
     let broken =
         request(&host, Method::POST, &path).header(header::CONTENT_TYPE, "application/json");
