@@ -19,6 +19,7 @@ use crate::{
     problem,
 };
 
+mod audit;
 mod connection;
 mod dataset;
 mod index;
@@ -85,6 +86,8 @@ enum Command {
     /// Keys, and key pairs that sign plugins.
     #[command(subcommand)]
     Key(key::Command),
+    /// Show who changed what, and who was refused.
+    Audit(audit::Arguments),
     /// Configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -198,6 +201,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Key(command) => key::run(client, &output, command).await,
+        Command::Audit(arguments) => audit::run(client, &output, arguments).await,
         Command::Plugin(command) => plugin::run(client, &config, &output, command).await,
         Command::Serve { .. } | Command::Demo(_) | Command::Config(_) | Command::CompilePlugin => {
             Ok(())

@@ -65,6 +65,12 @@ async fn the_command_line_shows_a_key_from_a_file_or_a_variable_or_owns_the_fold
     let me = run(&["--data", &data, "--json", "key", "me"]);
     let me: Value = serde_json::from_slice(&me.stdout).expect("json");
     assert_eq!(me["name"], "owner");
+    let audit = run(&["--data", &data, "audit", "--limit", "10"]);
+    assert!(
+        text(&audit.stdout).contains("/auth/keys"),
+        "{}",
+        text(&audit.stdout)
+    );
     let wrong = run_with(
         ("BOATHOUSE_KEY", "hunter2"),
         &["--url", &host.url, "key", "me"],

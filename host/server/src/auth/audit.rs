@@ -340,6 +340,10 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use boathouse_types::{BucketName, ManualClock};
+    use object_store::{
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
 
     use super::*;
 
@@ -424,6 +428,23 @@ mod tests {
         audit.close_window();
         let last = lines(&audit).await.pop().expect("a line");
         assert_eq!(last, ("various".to_owned(), 500));
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_hangs_holds_no_request_for_long() {
+        let hanging = ThrottleConfig {
+            wait_put_per_call: Duration::from_secs(86_400),
+            ..ThrottleConfig::default()
+        };
+        let store = Arc::new(ThrottledStore::new(InMemory::new(), hanging));
+        let primary = Bucket::memory(BucketName::primary()).with_store(store);
+        let audit = Audit::open(&primary, Arc::new(ManualClock::at(0)));
+        audit.note(event("/a"));
+        let settled = tokio::time::timeout(PATIENCE * 20, audit.settled()).await;
+        assert!(settled.is_ok(), "it gave up waiting");
+        audit.note(event("/b"));
+        assert_eq!(audit.waiting(), 2, "both lines wait for the bucket");
+        assert_eq!(lines(&audit).await.len(), 2);
     }
 
     #[tokio::test]
