@@ -214,6 +214,30 @@ async fn guests_of_every_release_of_this_major_run() {
     }
 }
 
+/// A guest that was built against a contract newer than its host's.
+#[tokio::test]
+async fn a_guest_of_a_newer_minor_runs_unless_it_calls_what_is_new() {
+    let host = PluginHost::new(PluginHostConfig::default(), Compiling::InProcess);
+    let host = host.expect("host");
+    let settings = "    settings: func() -> list<tuple<string, string>>;\n";
+    let more = format!("{settings}    mood: func() -> u32;\n");
+    let folder = mutated("types.wit", settings, &more);
+    let newer = Raw {
+        contract: folder.path().to_str().expect("a plain path"),
+        ..Raw::default()
+    };
+    let plugin = host.load(PluginKind::Scoring, &newer.component()).await;
+    assert!(plugin.is_ok(), "{plugin:?}");
+    let curious = Raw {
+        imports: r#"(import "boathouse:plugin/host@1.999.0" "mood" (func $mood (result i32)))"#,
+        always: "(drop (call $mood))",
+        ..newer
+    };
+    let refused = host.load(PluginKind::Scoring, &curious.component()).await;
+    let words = refused.expect_err("there is no mood").to_string();
+    assert!(words.contains("`mood`"), "{words}");
+}
+
 /// The real thing: a component from the day of 1.0.0, through the front door.
 #[tokio::test]
 async fn a_component_built_against_1_0_0_is_checked_and_serves() {

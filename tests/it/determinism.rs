@@ -123,29 +123,43 @@ async fn body(host: &Host, path: &str) -> String {
     text.expect("a body")
 }
 
+const BEST: &str = "/vectors/trials/notes/best";
+
 #[tokio::test]
 async fn an_answer_over_http_is_the_same_after_a_restart() {
     let host = Host::fresh();
+    let found = host.ingest("people", people()).await["findings"].clone();
+    assert!(found.as_array().is_some_and(|found| !found.is_empty()));
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
     for ef_search in [20, 30] {
         let spec = json!({"ef_search": ef_search});
         host.done("/vectors/trials/notes", &spec).await;
     }
+    let bundled = body(&host, BEST).await;
+    assert!(bundled.contains("boathouse/pareto"), "{bundled}");
+    let host = host.kill_and_restart();
+    assert_eq!(body(&host, BEST).await, bundled);
+    assert_eq!(host.ingest("people", people()).await["findings"], found);
+
     let versions = "/plugins/scoring/test/floats/versions";
     let (status, answer) = host.post_raw(versions, FLOATS).await;
     assert_eq!(status, 201, "{answer}");
     let activate = format!("{versions}/1.0.0/activate");
     let (status, answer) = host.post(&activate, &json!({"indexes": ["notes"]})).await;
     assert_eq!(status, 200, "{answer}");
-
-    let path = "/vectors/trials/notes/best";
-    let first = body(&host, path).await;
+    let first = body(&host, BEST).await;
     assert!(first.contains("test/floats"), "{first}");
-    let at_once = join_all((0..AT_ONCE).map(|_| body(&host, path))).await;
+    let at_once = join_all((0..AT_ONCE).map(|_| body(&host, BEST))).await;
     let host = host.kill_and_restart();
-    let again = body(&host, path).await;
+    let again = body(&host, BEST).await;
     for other in at_once.iter().chain([&again]) {
         assert_eq!(other, &first);
     }
+}
+
+/// A table that a detector has something to say about.
+fn people() -> String {
+    let rows = (0..30).map(|row| format!("user{row}@example.org,2001:db8::{row:x},{row}\n"));
+    format!("email,address,points\n{}", rows.collect::<String>())
 }

@@ -37,10 +37,12 @@ const WASI: [(&str, &str); 2] = [
 pub(crate) struct Raw<'a> {
     /// Second part of its name.
     pub(crate) name: &'static str,
-    /// Folder of the contract below `wit`.
+    /// Folder of the contract, below `wit` unless it is absolute.
     pub(crate) contract: &'a str,
     /// Kind that it claims to be: 0 proposer, 1 scoring, 2 pii.
     pub(crate) claims: u32,
+    /// Further imports of the core module.
+    pub(crate) imports: &'a str,
     /// Instructions at every call; the question is at the address in local 0.
     pub(crate) always: &'static str,
     /// Instructions once it is ordered to attack.
@@ -55,6 +57,7 @@ impl Default for Raw<'_> {
             name: "honest",
             contract: "v1",
             claims: 1,
+            imports: "",
             always: "",
             attack: "",
             fields: "",
@@ -118,6 +121,7 @@ impl Raw<'_> {
               (import "boathouse:plugin/host@{version}" "settings" (func $settings (param i32)))
               (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration"
                 (func $wait (param i64) (result i32)))
+              {imports}
               (memory (export "memory") 4)
               (global $next (mut i32) (i32.const 65536))
               (data (i32.const 1024) "{description}")
@@ -137,6 +141,7 @@ impl Raw<'_> {
             description = words(&description),
             lists = Self::honest(),
             fields = self.fields,
+            imports = self.imports,
             always = self.always,
             attack = self.attack,
         )
