@@ -284,7 +284,12 @@ mod tests {
 
     #[test]
     fn what_the_outer_build_set_does_not_reach_the_inner_one() {
-        for leaking in ["RUSTFLAGS", "CARGO_PKG_NAME", "CARGO_FEATURE_PII", "OUT_DIR"] {
+        for leaking in [
+            "RUSTFLAGS",
+            "CARGO_PKG_NAME",
+            "CARGO_FEATURE_PII",
+            "OUT_DIR",
+        ] {
             assert!(leaks(OsStr::new(leaking)), "{leaking}");
         }
         for kept in ["CARGO_MAKEFLAGS", "PATH", "CARGO_HOME", "RUSTUP_TOOLCHAIN"] {
