@@ -64,6 +64,9 @@ pub(crate) struct Entry {
     /// The program whose checks it passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checked_by: Option<String>,
+    /// How these went, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checks: Option<String>,
     /// What it says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<PluginDescription>,
@@ -138,6 +141,7 @@ impl Entry {
             bytes,
             uploaded: None,
             checked_by: None,
+            checks: None,
             description: None,
             signature: None,
             served: false,

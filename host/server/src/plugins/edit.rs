@@ -77,8 +77,8 @@ impl Edit {
     }
 
     /// Enters a version whose bytes are stored.
-    pub(crate) fn add(&mut self, mut entry: Entry, checks: Option<String>) {
-        let plugin = entry.plugin();
+    pub(crate) fn add(&mut self, mut entry: Entry) {
+        let (plugin, checks) = (entry.plugin(), entry.checks.clone());
         entry.uploaded = Some(Stamp {
             at: self.at,
             by: self.by.clone(),
@@ -94,6 +94,7 @@ impl Edit {
     pub(crate) fn checked(&mut self, plugin: &PluginRef, program: &str, checks: String) {
         if let Some(entry) = self.entry(plugin) {
             entry.checked_by = Some(program.to_owned());
+            entry.checks = Some(checks.clone());
             self.note(plugin, Happened::Checked, Some(checks));
         }
     }

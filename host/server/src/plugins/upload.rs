@@ -106,11 +106,11 @@ impl Registry {
         let mut entry = new_entry(&plugin, upload.bytes.len());
         entry.signature.clone_from(&upload.signature);
         entry.checked_by = Some(PROGRAM.to_owned());
-        let checks = in_a_line(&report);
+        entry.checks = Some(in_a_line(&report));
         let step = |edit: &mut Edit| {
             // Somebody else may have been first.
             if same_bytes(edit.catalogue(), &told, &digest)?.is_none() {
-                edit.add(entry.clone(), Some(checks.clone()));
+                edit.add(entry.clone());
             }
             Ok(())
         };
@@ -211,10 +211,10 @@ impl Registry {
         self.store
             .put(plugin.digest(), &bytes, report.as_ref())
             .await?;
-        let checks = report.as_ref().map(in_a_line);
+        entry.checks = report.as_ref().map(in_a_line);
         let step = |edit: &mut Edit| {
             let serves = takes_over(edit.catalogue(), kind, &plugin.identity().name);
-            edit.add(entry.clone(), checks.clone());
+            edit.add(entry.clone());
             if serves {
                 edit.activate(plugin.identity(), &[Place::Host]);
             }

@@ -68,6 +68,9 @@ pub struct VersionView {
     /// The program whose checks it passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_by: Option<String>,
+    /// How these went, in a line; the report is at the version's own route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks: Option<String>,
     /// Since when it runs beside what serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow_since: Option<Timestamp>,
@@ -205,6 +208,7 @@ impl Registry {
             uploaded_by: entry.uploaded.as_ref().map(|stamp| stamp.by.clone()),
             uploaded_at: entry.uploaded.as_ref().map(|stamp| stamp.at),
             checked_by: entry.checked_by.clone(),
+            checks: entry.checks.clone(),
             shadow_since: entry.shadow_since,
             stats: loaded.map_or_else(PluginStats::default, |plugin| plugin.stats()),
             name: plugin.name,

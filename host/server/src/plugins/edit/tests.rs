@@ -37,7 +37,8 @@ fn stocked(kind: PluginKind, versions: &[&str]) -> Catalogue {
     for version in versions {
         let mut entry = Entry::new(kind, plugin(version), format!("digest of {version}"), 1);
         entry.checked_by = Some("tests".to_owned());
-        edit.add(entry, Some("all passed".to_owned()));
+        entry.checks = Some("all passed".to_owned());
+        edit.add(entry);
     }
     edit.finish().expect("a change")
 }
