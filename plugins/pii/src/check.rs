@@ -116,7 +116,7 @@ pub(crate) fn luhn(bytes: &[u8]) -> bool {
             (_, digit) => digit * 2,
         };
     }
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Remainder by 97 of the number that arises when `A` is written as 10, `B` as 11 and so on.
@@ -197,7 +197,7 @@ pub(crate) fn ean(bytes: &[u8]) -> bool {
             u32::from(byte.wrapping_sub(b'0')) * if index % 2 == 1 { 3 } else { 1 }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

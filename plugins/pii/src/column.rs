@@ -199,18 +199,22 @@ fn candidate(entity: usize, tally: Tally, naming: &Naming) -> Candidate {
     let form = entity
         .checked_sub(KINDS)
         .and_then(|at| forms::all().nth(at));
-    let kind = form.map_or_else(|| Kind::all().nth(entity), |form| Some(form.kind));
-    Candidate {
-        kind: kind.unwrap_or(Kind::Email),
-        country: form.and_then(forms::Form::country),
-        chance: form.map(|form| form.chance).or(match kind {
-            Some(Kind::CreditCard) => Some(0.1),
-            Some(Kind::Iban) => Some(1.0 / 97.0),
-            Some(Kind::CryptoWallet) => Some(0.001),
-            _ => None,
-        }),
-        name: naming.of(entity),
-        tally,
+    let name = naming.of(entity);
+    match form {
+        Some(form) => Candidate {
+            kind: form.kind,
+            country: form.country(),
+            chance: Some(form.chance),
+            name,
+            tally,
+        },
+        None => Candidate {
+            kind: Kind::at(entity),
+            country: None,
+            chance: Kind::at(entity).facts().chance,
+            name,
+            tally,
+        },
     }
 }
 
@@ -250,23 +254,16 @@ impl Look {
             }
         }
         forms.read(value, tallies);
-        let documents: [(bool, Kind, fn(&Value<'_>) -> Option<kinds::Match>); 3] = [
-            (self.passports, Kind::Passport, kinds::documents::passport),
-            (
-                self.licences,
-                Kind::DriverLicense,
-                kinds::documents::driver_license,
-            ),
-            (
-                self.accounts,
-                Kind::BankAccount,
-                kinds::documents::bank_account,
-            ),
-        ];
-        for (named, kind, inspect) in documents {
-            if named {
-                tallies.add_if(kind as usize, inspect(value));
-            }
+        use kinds::documents;
+        if self.passports {
+            tallies.add_if(Kind::Passport as usize, documents::passport(value));
+        }
+        if self.licences {
+            let found = documents::driver_license(value);
+            tallies.add_if(Kind::DriverLicense as usize, found);
+        }
+        if self.accounts {
+            tallies.add_if(Kind::BankAccount as usize, documents::bank_account(value));
         }
     }
 }

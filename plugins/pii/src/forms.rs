@@ -136,11 +136,11 @@ fn grade_of(mask: &str) -> Grade {
 }
 
 fn fits(pattern: &str, mask: &[u8]) -> bool {
-    let pairs = pattern.bytes().zip(mask);
+    let mut pairs = pattern.bytes().zip(mask);
     let same = |(expected, &found): (u8, &u8)| {
         expected == found || (expected == b'X' && matches!(found, b'9' | b'A'))
     };
-    pattern.len() == mask.len() && pairs.map(same).all(|fits| fits)
+    pattern.len() == mask.len() && pairs.all(same)
 }
 
 /// Looks the values of one column up, remembering the rows of the mask seen last.

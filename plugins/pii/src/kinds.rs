@@ -66,6 +66,15 @@ pub(crate) struct Facts {
     pub(crate) unnamed: Unnamed,
     /// When some values of a column are reported.
     pub(crate) sparse: Option<Sparse>,
+    /// Share of random strings of its form that pass its checksum, where it has one.
+    pub(crate) chance: Option<f64>,
+}
+
+impl Facts {
+    const fn with_chance(mut self, chance: f64) -> Self {
+        self.chance = Some(chance);
+        self
+    }
 }
 
 /// What a column says about its table.
@@ -120,6 +129,7 @@ const fn facts(
         least_values,
         unnamed,
         sparse,
+        chance: None,
     }
 }
 
@@ -132,8 +142,8 @@ static FACTS: [Facts; KINDS] = [
     facts(Kind::Email, "email", People, 1, Values, sparse(0.001, 0.0)),
     facts(Kind::Phone, "phone", People, 3, Values, sparse(0.01, 0.05)),
     facts(Kind::PersonName, "person_name", People, 3, Values, sparse(0.15, 0.2)),
-    facts(Kind::CreditCard, "credit_card", People, 4, Values, sparse(0.01, 0.02)),
-    facts(Kind::Iban, "iban", People, 2, Values, sparse(0.0005, 0.0)),
+    facts(Kind::CreditCard, "credit_card", People, 4, Values, sparse(0.01, 0.02)).with_chance(0.1),
+    facts(Kind::Iban, "iban", People, 2, Values, sparse(0.0005, 0.0)).with_chance(1.0 / 97.0),
     facts(Kind::UsSsn, "us_ssn", People, 3, Values, sparse(0.003, 0.02)),
     facts(Kind::NationalId, "national_id", People, 3, Values, sparse(0.003, 0.02)),
     facts(Kind::TaxId, "tax_id", People, 3, Values, None),
@@ -143,7 +153,7 @@ static FACTS: [Facts; KINDS] = [
     facts(Kind::DriverLicense, "driver_license", People, 3, Values, None),
     facts(Kind::BankAccount, "bank_account", People, 1, Never, None),
     facts(Kind::BankRouting, "bank_routing", Nothing, 4, Values, None),
-    facts(Kind::CryptoWallet, "crypto_wallet", Nothing, 1, Values, sparse(0.0005, 0.0)),
+    facts(Kind::CryptoWallet, "crypto_wallet", Nothing, 1, Values, sparse(0.0005, 0.0)).with_chance(0.001),
     facts(Kind::Secret, "secret", Nothing, 1, Values, sparse(0.0005, 0.0)),
     facts(Kind::IpAddress, "ip_address", Nothing, 2, Values, sparse(0.005, 0.05)),
     facts(Kind::MacAddress, "mac_address", Nothing, 2, Values, sparse(0.001, 0.02)),
@@ -161,6 +171,11 @@ impl Kind {
     /// Every kind, in order.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         FACTS.iter().map(|facts| facts.kind)
+    }
+
+    /// The kind at a place in the order of findings.
+    pub(crate) fn at(index: usize) -> Self {
+        FACTS[index].kind
     }
 
     /// What holds of it.

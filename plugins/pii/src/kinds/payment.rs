@@ -218,9 +218,8 @@ pub(crate) fn iban(value: &Value<'_>) -> Option<Match> {
                 .in_country(country),
         );
     }
-    if value.pieces().nth(1).is_none() {
-        return None;
-    }
+    // A value of one piece has been looked at.
+    value.pieces().nth(1)?;
     let mut pieces = value.pieces().filter(|piece| piece.len() >= 15);
     let (country, passed) = pieces.find_map(account)?;
     Some(

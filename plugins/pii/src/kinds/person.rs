@@ -259,7 +259,7 @@ fn ends_as_surname(word: &str) -> bool {
     let ends = |end: &&str| {
         end.as_bytes().last() == last && word.len() > end.len() + 1 && word.ends_with(*end)
     };
-    word.len() > 5 && word.starts_with(char::is_uppercase) && ENDINGS.iter().any(|end| ends(&end))
+    word.len() > 5 && word.starts_with(char::is_uppercase) && ENDINGS.iter().any(ends)
 }
 
 /// Most common family names of one character, Chinese and Korean.

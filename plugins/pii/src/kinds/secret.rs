@@ -121,7 +121,7 @@ fn random(value: &Value<'_>) -> Option<Grade> {
     let bytes = value.text.as_bytes();
     let classes = [Class::Upper, Class::Lower, Class::Digit].map(|class| value.count(class));
     let plain = value.count(Class::High) + value.count(Class::Dot) + value.count(Class::At);
-    if bytes.len() < 8 || plain > 0 || classes.iter().any(|&count| count == 0) {
+    if bytes.len() < 8 || plain > 0 || classes.contains(&0) {
         return None;
     }
     let kind = |byte: &u8| match byte {

@@ -138,7 +138,7 @@ fn permute(state: &mut [u64; 25]) {
                 state[0] ^= 1 << ((1_u32 << power) - 1);
             }
             let carry = register >> 7;
-            register = register << 1 ^ carry * 0x71;
+            register = (register << 1) ^ (carry * 0x71);
         }
     }
 }
