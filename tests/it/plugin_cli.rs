@@ -207,10 +207,16 @@ async fn a_plugin_lives_by_the_command_line_alone() {
         &["no/body", "plugin list"],
     );
 
+    check_overriding(&stage);
+    check_told(&stage, name);
+}
+
+/// An index gets a plugin of its own and loses it again.
+fn check_overriding(stage: &Stage) {
     let indexed = stage.json(&[
         "activate",
         "boathouse/pareto",
-        &pareto(&stage),
+        &pareto(stage),
         "--index",
         "notes",
     ]);
@@ -220,7 +226,10 @@ async fn a_plugin_lives_by_the_command_line_alone() {
         "{indexed}"
     );
     stage.json(&["deactivate", "boathouse/pareto"]);
+}
 
+/// Everything that happened to a plugin is on record, and it is in the list.
+fn check_told(stage: &Stage, name: &str) {
     let events = stage.json(&["events"]);
     let happened: Vec<&str> = events["events"]
         .as_array()

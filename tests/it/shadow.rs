@@ -197,6 +197,16 @@ async fn a_proposer_is_asked_what_was_asked_and_what_comes_next() {
             "the journal says what was asked: {row}"
         );
     }
+    let (status, grown) = host
+        .post("/vectors/autotune/notes", &json!({"max_trials": 2}))
+        .await;
+    assert_eq!(status, 200, "{grown}");
+    for trial in grown["trials"].as_array().expect("trials") {
+        assert_eq!(trial["proposed_by"]["name"], "boathouse/epsilon-greedy");
+    }
+    let path = shadow(plugin, "1.0.0");
+    host.until(&path, |report| report["live"]["answered"] == 2)
+        .await;
 }
 
 #[tokio::test]

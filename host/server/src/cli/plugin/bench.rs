@@ -53,6 +53,8 @@ struct Figures {
     component_bytes: usize,
     /// Compiling, and asking it what it is.
     load_ms: u64,
+    /// Median of the question without items: what an instance costs before it does anything.
+    start_us: u64,
     /// Most linear memory that one call has held.
     peak_memory_bytes: u64,
     questions: Vec<Timed>,
@@ -98,6 +100,7 @@ pub(super) async fn run(
         version: plugin.identity().version.clone(),
         component_bytes: component.bytes.len(),
         load_ms,
+        start_us: questions.first().map_or(0, |empty| empty.p50_us),
         peak_memory_bytes: plugin.stats().peak_memory_bytes,
         questions,
     };
@@ -168,6 +171,11 @@ fn print(figures: &Value) {
     println!("{} {} {}", text("kind"), text("name"), text("version"));
     println!("{:>16}  {}", "component bytes", text("component_bytes"));
     println!("{:>16}  {} ms", "compile and load", text("load_ms"));
+    println!(
+        "{:>16}  {} µs (a question without items)",
+        "instance start",
+        text("start_us")
+    );
     println!(
         "{:>16}  {} bytes in a call",
         "peak memory",
