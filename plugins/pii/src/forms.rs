@@ -311,6 +311,24 @@ mod tests {
     }
 
     #[test]
+    fn rules_stand_the_extremes() {
+        for form in all() {
+            for mask in form.masks {
+                for (digit, letter) in [('0', 'A'), ('9', 'Z'), ('1', 'X'), ('0', 'Z')] {
+                    let fill = |c| match c {
+                        '9' => digit,
+                        'A' => letter,
+                        'X' => [digit, letter][mask.len() % 2],
+                        other => other,
+                    };
+                    let text: String = mask.chars().map(fill).collect();
+                    passes(&text);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn integers_may_have_lost_a_zero() {
         let index = Index::new(0);
         let mut tallies = Tallies::new(all().count());

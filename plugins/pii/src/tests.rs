@@ -513,6 +513,102 @@ fn a_megabyte_in_one_value() {
 }
 
 #[test]
+fn soup_of_every_alphabet() {
+    let pieces = [
+        "0", "9", "A", "z", "é", "李", " ", "-", ".", "@", ":", "/", "+", "(", ")", ",", "0x",
+        "1.", "::", "eyJ", "DE89", "bc1", "\u{301}", "\u{a0}", "\u{3000}", "💧", "'", "O'", "ul.",
+        "@a.b", "+49", "19", "http://",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |range: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % range
+    };
+    let soup: Vec<String> = (0..4_000)
+        .map(|_| (0..=next(24)).map(|_| pieces[next(pieces.len())]).collect())
+        .collect();
+    for (values, name) in soup.chunks(100).zip(soup.iter().cycle()) {
+        for declared in ["Utf8", "Int64", "Float64", "Date32"] {
+            detect(vec![column(name, declared, &borrowed(values))]);
+        }
+    }
+}
+
+#[test]
+fn kinds_of_many_countries() {
+    let columns = [
+        (
+            "cpf",
+            &["111.444.777-35", "529.982.247-25", "390.533.447-05"][..],
+            "national_id BR",
+        ),
+        (
+            "c7",
+            &["111.444.777-35", "529.982.247-25", "390.533.447-05"][..],
+            "national_id BR",
+        ),
+        (
+            "pesel",
+            &["44051401359", "02070803628", "80111722002"][..],
+            "national_id PL",
+        ),
+        (
+            "nhs_number",
+            &["943 476 5919", "956 680 9913", "980 155 5807"][..],
+            "health_id GB",
+        ),
+        ("imei", &["490154203237518", "356938035643809"][..], "imei "),
+        (
+            "vin",
+            &["1M8GDM9AXKP042788", "1HGCM82633A004352"][..],
+            "vin ",
+        ),
+        (
+            "wallet",
+            &["1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"][..],
+            "crypto_wallet ",
+        ),
+        ("passport_no", &["C01X00T47", "123456789"][..], "passport "),
+        ("order_no", &["C01X00T47", "123456789"][..], ""),
+    ];
+    for (name, values, expected) in columns {
+        let found = detect(vec![column(name, "Utf8", values)]);
+        let found = found.iter().map(|finding| {
+            let country = finding.country.as_deref().unwrap_or_default();
+            format!("{} {country}", finding.kind)
+        });
+        assert_eq!(found.collect::<Vec<_>>().join(", "), expected, "{name}");
+    }
+}
+
+#[test]
+fn phones_are_no_health_numbers() {
+    let numbers: Vec<String> = digits(200, 9)
+        .iter()
+        .map(|rest| format!("4{rest}"))
+        .collect();
+    let found = found("phone", "Utf8", &borrowed(&numbers));
+    assert!(
+        !found.contains("health_id") && !found.contains("national_id"),
+        "{found}"
+    );
+}
+
+#[test]
+fn places_need_people_beside_them() {
+    let degrees = ["52.5200", "48.1351", "53.5511", "50.9375"];
+    assert_eq!(found("latitude", "Float64", &degrees), "");
+    let both = detect(vec![
+        column("latitude", "Float64", &degrees),
+        column("email", "Utf8", EMAILS),
+    ]);
+    let kinds: Vec<_> = both.iter().map(|finding| finding.kind.as_str()).collect();
+    assert_eq!(kinds, ["coordinates", "email"]);
+}
+
+#[test]
 fn the_same_table_gives_the_same_answer() {
     let table = || {
         vec![
