@@ -62,8 +62,8 @@ fn search_path() -> OsString {
 fn command(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     for (key, _) in std::env::vars_os() {
-        let leaks = |prefix: &&str| key.to_string_lossy().starts_with(*prefix);
-        if LEAKING.iter().any(|prefix| leaks(&prefix)) {
+        let name = key.to_string_lossy();
+        if LEAKING.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(&key);
         }
     }
@@ -99,7 +99,8 @@ fn has(what: &str, tools: &[&str]) -> bool {
         return true;
     };
     let why = format!("`{missing}` is not on the path");
-    let without = std::env::var("BOATHOUSE_TESTS_WITHOUT").unwrap_or_default();
+    let without = std::env::var_os("BOATHOUSE_TESTS_WITHOUT").unwrap_or_default();
+    let without = without.to_string_lossy();
     if without.split(' ').any(|name| name == what) {
         let _ = writeln!(std::io::stderr(), "SKIPPED plugins with {what}: {why}");
     } else {
