@@ -386,6 +386,8 @@ mod tests {
         ] {
             check(name, Kind::Email, 1.0);
         }
+        check("last_login_ip", Kind::IpAddress, 1.0);
+        check("last_name", Kind::PersonName, 1.0);
         check("email_foo", Kind::Email, 0.5);
         check("ip_address", Kind::PostalAddress, 0.0);
         check("ip_address", Kind::IpAddress, 1.0);

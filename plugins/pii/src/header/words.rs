@@ -15,7 +15,7 @@ pub(super) const QUALIFIERS: &[&str] = &[
 #[rustfmt::skip]
 pub(super) const TURNING_HEADS: &[&str] = &[
     "allow", "allows", "anzahl", "avg", "average", "can", "count", "counts", "days", "disable", "distinct",
-    "enable", "enabled", "has", "have", "hide", "hours", "is", "last", "length", "max", "md5", "mean",
+    "enable", "enabled", "has", "have", "hide", "hours", "is", "length", "max", "md5", "mean",
     "median", "min", "n", "nb", "needs", "nombre", "num of", "pct", "percent", "quantity", "requires", "send",
     "sha1", "sha256", "should", "show", "sum", "total", "unique", "use", "uses", "verified", "hashed",
     "encrypted",
