@@ -55,6 +55,11 @@ impl Comparison {
         median(&self.ratios())
     }
 
+    /// The median of our own figures.
+    pub(crate) fn ours(&self) -> f64 {
+        median(&self.ours)
+    }
+
     fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.peer);
         pairs.map(|(ours, peer)| ours / peer).collect()

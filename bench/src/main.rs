@@ -13,13 +13,18 @@ mod data;
 mod ours;
 mod p1;
 mod p10;
+mod p13;
 mod p2;
 mod p5;
+mod p6;
+mod p7;
 mod process;
+
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p10|all [--quick] [--rows N]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p10|p13|all [--quick] [--rows N]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,28 +45,37 @@ impl Options {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let Some((&name, rest)) = arguments.split_first() else {
         bail!(USAGE);
     };
     if name == ours::COMMAND {
-        return ours::serve(rest.first().copied().unwrap_or_default());
+        ours::serve(rest.first().copied().unwrap_or_default())?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let options = parse(rest)?;
+    // What the plugin host starts to compile a component.
+    if name == "compile-plugin" {
+        return Ok(boathouse_plugins::compile_child());
+    }
+    measure(name, parse(rest)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(name: &str, options: Options) -> Result<()> {
     match name {
         "p1" => p1::run(options),
         "p2" => p2::run(options),
         "p5" => p5::run(options),
+        "p6" => p6::run(options),
+        "p7" => p7::run(options),
         "p10" => p10::run(options),
-        "all" => {
-            // The short ones first.
-            p5::run(options)?;
-            p10::run(options)?;
-            p2::run(options)?;
-            p1::run(options)
-        }
+        "p13" => p13::run(options),
+        // The short ones first.
+        "all" => ["p5", "p6", "p7", "p13", "p10", "p2", "p1"]
+            .into_iter()
+            .try_for_each(|name| measure(name, options)),
         _ => bail!(USAGE),
     }
 }

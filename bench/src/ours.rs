@@ -1,6 +1,7 @@
 //! Our sides of the comparisons, each a service of this binary started as a process of its own.
 
 pub(crate) mod embed;
+pub(crate) mod pii;
 pub(crate) mod score;
 pub(crate) mod search;
 
@@ -21,6 +22,7 @@ pub(crate) struct Took {
 pub(crate) fn serve(service: &str) -> Result<()> {
     match service {
         "search" => search::serve(),
+        "pii" => pii::serve(),
         "score" => score::serve(),
         "embed" => embed::serve(),
         _ => bail!("there is no service `{service}`"),

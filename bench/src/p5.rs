@@ -5,6 +5,8 @@
 //! in Rust. Both give the same verdicts, which is checked first. Beside that stand the peer's call
 //! alone and its call on an instance that is kept, which no longer isolates one call from the next.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use boathouse_types::Verdict;
 use serde::{Deserialize, Serialize};
@@ -23,14 +25,18 @@ use crate::{
 /// What the peer can be asked.
 #[derive(Debug, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
-enum AskPeer<'a> {
+pub(crate) enum AskPeer<'a> {
     Prepare {
-        guest: &'a std::path::Path,
+        guest: &'a Path,
+        cache: &'a Path,
         question: &'a str,
     },
     Run {
         calls: u32,
         fresh: bool,
+    },
+    Load {
+        loads: u32,
     },
 }
 
@@ -41,20 +47,26 @@ struct PeerPrepared {
 
 pub(crate) fn run(options: Options) -> Result<()> {
     let mut ours = Process::ours("score")?;
-    let mut peer = Process::peer("extism_peer.py")?;
-    let guest = process::data("scoring.wasm")?;
+    let mut peer = Process::built("extism-peer")?;
     for (trials, calls) in [(10, 2_000), (1_000, 200)] {
         let calls = if options.quick { calls / 10 } else { calls };
-        let prepared: Prepared = ours.ask(&Ask::Prepare { trials })?;
-        let theirs: PeerPrepared = peer.ask(&AskPeer::Prepare {
-            guest: &guest,
-            question: &prepared.question,
-        })?;
-        agree(&prepared.verdicts, &theirs.verdicts)
-            .with_context(|| format!("the sides differ on {trials} trials"))?;
+        prepare(&mut ours, &mut peer, trials)?;
         measure(options, &mut ours, &mut peer, trials, calls)?;
     }
     Ok(())
+}
+
+/// Gives both sides the same journal, and makes sure that they judge it alike.
+pub(crate) fn prepare(ours: &mut Process, peer: &mut Process, trials: u32) -> Result<()> {
+    let guest = process::data("scoring.wasm")?;
+    let prepared: Prepared = ours.ask(&Ask::Prepare { trials })?;
+    let theirs: PeerPrepared = peer.ask(&AskPeer::Prepare {
+        cache: &guest.with_file_name("extism-cache"),
+        guest: &guest,
+        question: &prepared.question,
+    })?;
+    agree(&prepared.verdicts, &theirs.verdicts)
+        .with_context(|| format!("the sides differ on {trials} trials"))
 }
 
 /// Whether both sides judged alike. Scores may differ in the last digits, as numbers went through text.

@@ -56,6 +56,11 @@ impl Process {
         Self::start(command)
     }
 
+    /// A program that `bench/setup` builds into `bench/data`.
+    pub(crate) fn built(program: &str) -> Result<Self> {
+        Self::start(Command::new(data(program)?))
+    }
+
     fn start(mut command: Command) -> Result<Self> {
         for pool in [
             "OMP_NUM_THREADS",

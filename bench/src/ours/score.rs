@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use boathouse_bundle::PARETO;
-use boathouse_plugins::{Plugin, PluginHost, PluginHostConfig};
+use boathouse_bundle::{PARETO, PII};
+use boathouse_plugins::{Compiling, Plugin, PluginHost, PluginHostConfig};
 use boathouse_types::{IndexConfig, Interval, Objective, PluginKind, Trial, TrialMetrics, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -26,6 +26,28 @@ pub(crate) enum Ask {
     Run { calls: u32 },
     /// Write the question as JSON and read the answer from JSON so often. Answered by [`Took`].
     Json { calls: u32 },
+    /// Load a bundled component so often from the cache, each time into a new host. Answered by
+    /// [`Loaded`].
+    Load { component: Component, loads: u32 },
+}
+
+/// A bundled component.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Component {
+    /// The smallest.
+    Scoring,
+    /// The largest.
+    Pii,
+}
+
+/// What loading took, and what was loaded.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Loaded {
+    /// Wall-clock time of all loads, without making the hosts.
+    pub(crate) seconds: f64,
+    /// Size of the component.
+    pub(crate) component_bytes: u32,
 }
 
 /// A journal and its verdicts.
@@ -48,7 +70,7 @@ pub(super) fn serve() -> Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let host = PluginHost::new(PluginHostConfig::default())?;
+    let host = PluginHost::new(PluginHostConfig::default(), Compiling::InProcess)?;
     let plugin = runtime.block_on(host.load(PluginKind::Scoring, PARETO.bytes))?;
     let objective = Objective {
         p95_budget_us: Some(1_500.0),
@@ -69,6 +91,9 @@ pub(super) fn serve() -> Result<()> {
             Ask::Run { calls } => {
                 serde_json::to_value(score(&runtime, &plugin, &trials, &objective, calls)?)?
             }
+            Ask::Load { component, loads } => {
+                serde_json::to_value(load(&runtime, component, loads)?)?
+            }
             Ask::Json { calls } => {
                 let verdicts = runtime.block_on(plugin.evaluate(&trials, &objective))?;
                 let question = Question {
@@ -78,6 +103,33 @@ pub(super) fn serve() -> Result<()> {
                 serde_json::to_value(json(&question, &verdicts, calls)?)?
             }
         })
+    })
+}
+
+/// Loads the component through the cache on disk, which the first host fills.
+fn load(runtime: &Runtime, component: Component, loads: u32) -> Result<Loaded> {
+    let (kind, bytes) = match component {
+        Component::Scoring => (PluginKind::Scoring, PARETO.bytes),
+        Component::Pii => (PluginKind::Pii, PII.bytes),
+    };
+    let host = || {
+        let compiling = Compiling::Child {
+            program: std::env::current_exe()?,
+            cache: process::folder().join("data/compiled"),
+        };
+        anyhow::Ok(PluginHost::new(PluginHostConfig::default(), compiling)?)
+    };
+    runtime.block_on(host()?.load(kind, bytes))?;
+    let mut seconds = 0.0;
+    for _ in 0..loads {
+        let host = host()?;
+        let start = Instant::now();
+        runtime.block_on(host.load(kind, bytes))?;
+        seconds += start.elapsed().as_secs_f64();
+    }
+    Ok(Loaded {
+        seconds,
+        component_bytes: u32::try_from(bytes.len())?,
     })
 }
 
@@ -151,6 +203,7 @@ fn journal(count: u32) -> Vec<Trial> {
                 host: None,
                 proposed_by: None,
                 reason: None,
+                asked: None,
                 scored_by: None,
             }
         })

@@ -68,7 +68,7 @@ impl Guest {
                     "an import has another type than the host's: {}",
                     one_line(&error)
                 ),
-                "build against the host's contract, package boathouse:plugin@1.0.0",
+                "build against the host's contract, package boathouse:plugin, or an older one of the same major version",
             ))
         })?;
         Self::of_world(kind, instance).map_err(|error| {

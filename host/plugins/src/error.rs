@@ -238,7 +238,8 @@ impl PluginError {
     }
 
     /// What went wrong, without which plugin.
-    pub(crate) fn reason(&self) -> String {
+    #[must_use]
+    pub fn reason(&self) -> String {
         match self {
             Self::Config { what }
             | Self::Host { what }

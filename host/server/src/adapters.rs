@@ -121,7 +121,7 @@ fn failed(plugin: &PluginRef, error: &PluginError) -> JudgementError {
             Cause::Declined => JudgementCause::Declined,
             _ => JudgementCause::Failed,
         },
-        message: error.to_string(),
+        message: error.reason(),
     }
 }
 

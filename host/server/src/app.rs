@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Environment},
     indexes::Indexes,
     plugins::{PluginsError, Registry, RegistryParts},
-    system::SystemClock,
+    system::{SystemClock, this_program},
     tasks::{Background, Tasks},
 };
 
@@ -175,15 +175,6 @@ async fn plugins(
         background,
     };
     Ok(Registry::open(parts, &boathouse_bundle::ALL).await?)
-}
-
-/// This very program, also after another one was installed in its place, where the system tells.
-fn this_program() -> std::io::Result<PathBuf> {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        return Ok(own);
-    }
-    std::env::current_exe()
 }
 
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {

@@ -1,4 +1,6 @@
-//! The one place that asks the operating system for the time.
+//! What is asked of the operating system: the time, here only, and where this program lies.
+
+use std::path::PathBuf;
 
 use boathouse_types::{Clock, Timestamp};
 
@@ -17,4 +19,16 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+}
+
+/// This very program, also after another one was installed in its place, where the system tells.
+///
+/// # Errors
+/// When the system does not tell.
+pub(crate) fn this_program() -> std::io::Result<PathBuf> {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() {
+        return Ok(own);
+    }
+    std::env::current_exe()
 }

@@ -6,7 +6,7 @@ use boathouse_plugins::{CheckReport, Expected};
 use boathouse_types::PluginKind;
 use serde_json::Value;
 
-use super::local::{Component, sandbox};
+use super::local::{Component, Sandbox};
 use crate::{
     cli::{CliError, Output, cell},
     config::Config,
@@ -37,7 +37,8 @@ pub(super) async fn report(
     expected: &Expected,
 ) -> Result<CheckReport, CliError> {
     let Component { bytes, kind } = component;
-    Ok(sandbox(config)?.check(kind, bytes, expected).await?.report)
+    let sandbox = Sandbox::new(config)?;
+    Ok(sandbox.host.check(kind, bytes, expected).await?.report)
 }
 
 /// A report as JSON.

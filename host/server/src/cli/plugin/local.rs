@@ -5,8 +5,12 @@ use std::path::Path;
 use boathouse_plugins::{Compiling, Plugin, PluginHost, kind_of};
 use boathouse_types::PluginKind;
 use bytes::Bytes;
+use tempfile::TempDir;
 
-use crate::{cli::CliError, config::Config};
+use crate::{cli::CliError, config::Config, system::this_program};
+
+/// What every component begins with.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A kind as an argument.
 pub(super) fn kind(text: &str) -> Result<PluginKind, String> {
@@ -30,7 +34,9 @@ impl Component {
             what: format!("read {}", file.display()),
             source,
         })?);
-        let kind = kind.or_else(|| kind_of(&bytes)).ok_or_else(|| {
+        // What is no component fails the checks of every kind, and before those in which kinds differ.
+        let any = (!bytes.starts_with(COMPONENT)).then_some(PluginKind::Scoring);
+        let kind = kind.or_else(|| kind_of(&bytes)).or(any).ok_or_else(|| {
             CliError::Failed(format!(
                 "{} exports none of propose, evaluate and detect; name its kind with --kind to see what it lacks",
                 file.display()
@@ -41,7 +47,10 @@ impl Component {
 
     /// Loads it into a sandbox of its own.
     pub(super) async fn load(&self, config: &Config) -> Result<Plugin, CliError> {
-        let plugin = sandbox(config)?.load(self.kind, &self.bytes).await?;
+        let plugin = Sandbox::new(config)?
+            .host
+            .load(self.kind, &self.bytes)
+            .await?;
         let settings = config.plugins.settings.get(&plugin.identity().name);
         let settings = settings.into_iter().flatten();
         let settings = settings.map(|(key, value)| (key.clone(), value.clone()));
@@ -50,10 +59,27 @@ impl Component {
     }
 }
 
-/// A sandbox in this process with the limits of the configuration.
-pub(super) fn sandbox(config: &Config) -> Result<PluginHost, CliError> {
-    Ok(PluginHost::new(
-        config.plugins.sandbox.clone(),
-        Compiling::InProcess,
-    )?)
+/// A sandbox in this process with the limits of the configuration, those of compiling included.
+pub(super) struct Sandbox {
+    pub(super) host: PluginHost,
+    /// Machine code lies here as long as the sandbox is used.
+    _cache: TempDir,
+}
+
+impl Sandbox {
+    pub(super) fn new(config: &Config) -> Result<Self, CliError> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |source| CliError::Io { what, source }
+        };
+        let cache = TempDir::new().map_err(failed("make a folder for machine code"))?;
+        let compiling = Compiling::Child {
+            program: this_program().map_err(failed("find this program"))?,
+            cache: cache.path().to_owned(),
+        };
+        Ok(Self {
+            host: PluginHost::new(config.plugins.sandbox.clone(), compiling)?,
+            _cache: cache,
+        })
+    }
 }
