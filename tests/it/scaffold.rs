@@ -162,8 +162,7 @@ fn check_success(output: &Output) {
 /// because everything else is compiled too; with an index `notes` that has two trials.
 async fn stage() -> (Host, TempDir) {
     let folder = tempfile::tempdir().expect("folder");
-    let config = "[plugins.sandbox.compile]\ndeadline_ms = 600000\n\
-                  [plugins.sandbox.limits.scoring]\ncomponent_bytes = 33554432\n";
+    let config = "[plugins.sandbox.compile]\ndeadline_ms = 600000\n";
     std::fs::write(folder.path().join("boathouse.toml"), config).expect("written");
     let host = Host::on(folder.path());
     host.ingest("notes", sentences()).await;

@@ -61,10 +61,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 MiB of memory, 2 seconds, 16 MiB of component; see the fields in the source for the rest.
+    /// 64 MiB of memory, 2 seconds, 32 MiB of component; see the fields in the source for the rest.
     fn default() -> Self {
         Self {
-            component_bytes: 16 << 20,
+            component_bytes: 32 << 20,
             memory_bytes: 64 << 20,
             memories: 2,
             table_elements: 65_536,

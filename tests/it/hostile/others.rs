@@ -18,7 +18,7 @@ fn a_detector_that_loops_is_stopped_and_the_ingest_says_so() {
     check_detector(
         "loop",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 was stopped at its deadline of 2000 ms
+            evil/pii@1.0.0: it was stopped at its deadline of 2000 ms
         "#]],
     );
 }
@@ -28,7 +28,7 @@ fn a_detector_that_takes_all_memory_is_stopped() {
     check_detector(
         "memory",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 exceeded its limit: linear memory of 67108864 bytes
+            evil/pii@1.0.0: it exceeded its limit: linear memory of 67108864 bytes
         "#]],
     );
 }
@@ -38,7 +38,7 @@ fn a_detector_that_panics_has_failed() {
     check_detector(
         "panic",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 crashed: wasm trap: wasm `unreachable` instruction executed; its last log lines: last words: this plugin has lost its head
+            evil/pii@1.0.0: it crashed: wasm trap: wasm `unreachable` instruction executed; its last log lines: last words: this plugin has lost its head
         "#]],
     );
 }
@@ -48,7 +48,7 @@ fn a_finding_in_no_column_is_refused() {
     check_detector(
         "column",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 gave a bad answer: it found something in column 4294967295 of a table with 2 columns
+            evil/pii@1.0.0: it found something in column 4294967295 of a table with 2 columns
         "#]],
     );
 }
@@ -58,7 +58,7 @@ fn a_confidence_that_is_no_number_is_refused() {
     check_detector(
         "certain",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 gave a bad answer: the confidence of `secret` is NaN, outside 0 to 1
+            evil/pii@1.0.0: the confidence of `secret` is NaN, outside 0 to 1
         "#]],
     );
 }
@@ -68,7 +68,7 @@ fn the_same_finding_twice_is_refused() {
     check_detector(
         "twice",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 gave a bad answer: it found `secret` twice in column 0
+            evil/pii@1.0.0: it found `secret` twice in column 0
         "#]],
     );
 }
@@ -78,7 +78,7 @@ fn evidence_that_contradicts_itself_is_refused() {
     check_detector(
         "proofs",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 gave a bad answer: the evidence for `secret` in column 0 contradicts itself: 20 sampled, 4294967295 tested, 0 matched, 0 passed
+            evil/pii@1.0.0: the evidence for `secret` in column 0 contradicts itself: 20 sampled, 4294967295 tested, 0 matched, 0 passed
         "#]],
     );
 }
@@ -88,7 +88,7 @@ fn more_findings_than_there_can_be_are_refused() {
     check_detector(
         "many",
         &expect![[r#"
-            evil/pii@1.0.0: evil/pii@1.0.0 exceeded its limit: 16777216 bytes handed to the host at once
+            evil/pii@1.0.0: it exceeded its limit: 16777216 bytes handed to the host at once
         "#]],
     );
 }

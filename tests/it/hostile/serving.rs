@@ -17,7 +17,7 @@ fn an_endless_loop_ends_at_the_deadline() {
     check(
         "loop",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 was stopped at its deadline of 2000 ms
+            502 plugin_failed: evil/scoring@1.0.0: it was stopped at its deadline of 2000 ms
         "#]],
     );
 }
@@ -27,7 +27,7 @@ fn endless_recursion_ends_at_the_stack() {
     check(
         "recurse",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 exceeded its limit: its stack
+            502 plugin_failed: evil/scoring@1.0.0: it exceeded its limit: its stack
         "#]],
     );
 }
@@ -37,7 +37,7 @@ fn memory_growth_ends_at_the_limit() {
     check(
         "memory",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 exceeded its limit: linear memory of 67108864 bytes
+            502 plugin_failed: evil/scoring@1.0.0: it exceeded its limit: linear memory of 67108864 bytes
         "#]],
     );
 }
@@ -55,7 +55,7 @@ fn table_growth_ends_at_the_limit() {
             ..raw::Raw::default()
         },
         &expect![[r#"
-            502 plugin_failed: raw/table@1.0.0: raw/table@1.0.0 exceeded its limit: 65536 table elements
+            502 plugin_failed: raw/table@1.0.0: it exceeded its limit: 65536 table elements
         "#]],
     );
 }
@@ -69,7 +69,7 @@ fn handles_run_out_at_the_limit() {
             ..raw::Raw::default()
         },
         &expect![[r#"
-            502 plugin_failed: raw/handles@1.0.0: raw/handles@1.0.0 exceeded its limit: 1024 resource handles
+            502 plugin_failed: raw/handles@1.0.0: it exceeded its limit: 1024 resource handles
         "#]],
     );
 }
@@ -79,7 +79,7 @@ fn a_huge_result_ends_at_the_limit() {
     check(
         "huge",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 exceeded its limit: 16777216 bytes handed to the host at once
+            502 plugin_failed: evil/scoring@1.0.0: it exceeded its limit: 16777216 bytes handed to the host at once
         "#]],
     );
 }
@@ -99,7 +99,7 @@ fn a_trap_is_a_crash() {
     check(
         "trap",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 crashed: wasm trap: wasm `unreachable` instruction executed
+            502 plugin_failed: evil/scoring@1.0.0: it crashed: wasm trap: wasm `unreachable` instruction executed
         "#]],
     );
 }
@@ -109,7 +109,7 @@ fn an_abort_is_a_crash() {
     check(
         "abort",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 crashed: wasm trap: wasm `unreachable` instruction executed
+            502 plugin_failed: evil/scoring@1.0.0: it crashed: wasm trap: wasm `unreachable` instruction executed
         "#]],
     );
 }
@@ -119,7 +119,7 @@ fn an_exit_is_a_crash() {
     check(
         "exit",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 crashed: it tried to exit the process
+            502 plugin_failed: evil/scoring@1.0.0: it crashed: it tried to exit the process
         "#]],
     );
 }
@@ -129,7 +129,7 @@ fn a_panic_is_a_crash_with_its_last_words() {
     check(
         "panic",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 crashed: wasm trap: wasm `unreachable` instruction executed; its last log lines: last words: this plugin has lost its head
+            502 plugin_failed: evil/scoring@1.0.0: it crashed: wasm trap: wasm `unreachable` instruction executed; its last log lines: last words: this plugin has lost its head
         "#]],
     );
 }
@@ -143,7 +143,7 @@ fn an_answer_at_an_odd_address_is_a_crash() {
             ..raw::Raw::default()
         },
         &expect![[r#"
-            502 plugin_failed: raw/odd@1.0.0: raw/odd@1.0.0 crashed: return pointer not aligned
+            502 plugin_failed: raw/odd@1.0.0: it crashed: return pointer not aligned
         "#]],
     );
 }
@@ -157,7 +157,7 @@ fn an_answer_outside_memory_is_a_crash() {
             ..raw::Raw::default()
         },
         &expect![[r#"
-            502 plugin_failed: raw/outside@1.0.0: raw/outside@1.0.0 crashed: list pointer/length out of bounds of memory
+            502 plugin_failed: raw/outside@1.0.0: it crashed: list pointer/length out of bounds of memory
         "#]],
     );
 }
@@ -174,7 +174,7 @@ fn a_text_that_is_no_utf8_is_a_crash() {
             ..raw::Raw::default()
         },
         &expect![[r#"
-            502 plugin_failed: raw/utf8@1.0.0: raw/utf8@1.0.0 crashed: invalid utf-8 sequence of 1 bytes from index 0
+            502 plugin_failed: raw/utf8@1.0.0: it crashed: invalid utf-8 sequence of 1 bytes from index 0
         "#]],
     );
 }
@@ -184,7 +184,7 @@ fn a_verdict_too_few_is_refused() {
     check(
         "short",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 gave a bad answer: `feasible` has 0 entries for 1 trials
+            502 plugin_failed: evil/scoring@1.0.0: `feasible` has 0 entries for 1 trials
         "#]],
     );
 }
@@ -194,7 +194,7 @@ fn a_verdict_too_many_is_refused() {
     check(
         "long",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 gave a bad answer: `feasible` has 2 entries for 1 trials
+            502 plugin_failed: evil/scoring@1.0.0: `feasible` has 2 entries for 1 trials
         "#]],
     );
 }
@@ -204,7 +204,7 @@ fn more_verdicts_than_any_journal_has_trials_are_refused() {
     check(
         "many",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 gave a bad answer: it gave 200000 verdicts, 100000 are the most
+            502 plugin_failed: evil/scoring@1.0.0: it gave 200000 verdicts, 100000 are the most
         "#]],
     );
 }
@@ -214,7 +214,7 @@ fn a_score_that_is_no_number_is_refused() {
     check(
         "nans",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 gave a bad answer: the score of trial 0 is NaN
+            502 plugin_failed: evil/scoring@1.0.0: the score of trial 0 is NaN
         "#]],
     );
 }
@@ -224,7 +224,7 @@ fn a_reason_that_is_a_book_is_refused() {
     check(
         "verbose",
         &expect![[r#"
-            502 plugin_failed: evil/scoring@1.0.0: evil/scoring@1.0.0 gave a bad answer: its reason has 8000 bytes, 2048 are the most
+            502 plugin_failed: evil/scoring@1.0.0: its reason has 8000 bytes, 2048 are the most
         "#]],
     );
 }
