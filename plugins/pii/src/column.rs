@@ -79,6 +79,8 @@ pub(crate) struct Candidate {
     pub(crate) tally: Tally,
     /// Share of random strings of the form that pass its rule, for forms.
     chance: Option<f64>,
+    /// The rule asks for a date and nothing else, which is no checksum.
+    dated: bool,
     /// What the header says to the kind, in -1..=1.
     name: f64,
 }
@@ -170,6 +172,7 @@ impl Reading {
             kind: candidate.kind,
             tally: &candidate.tally,
             chance: candidate.chance,
+            dated: candidate.dated,
             name: candidate.name,
             otherwise: self.naming.otherwise(candidate.name),
             harmless: self.naming.is_harmless(),
@@ -188,7 +191,7 @@ impl Reading {
             evidence: Evidence {
                 tested: self.facts.tested,
                 matched: tally.matched(),
-                checksum_passed: tally.passed,
+                checksum_passed: if candidate.dated { 0 } else { tally.passed },
                 name_evidence: candidate.name.max(0.0),
             },
         }
@@ -205,6 +208,7 @@ fn candidate(entity: usize, tally: Tally, naming: &Naming) -> Candidate {
             kind: form.kind,
             country: form.country(),
             chance: Some(form.chance),
+            dated: form.dated.is_some(),
             name,
             tally,
         },
@@ -212,6 +216,7 @@ fn candidate(entity: usize, tally: Tally, naming: &Naming) -> Candidate {
             kind: Kind::at(entity),
             country: None,
             chance: Kind::at(entity).facts().chance,
+            dated: false,
             name,
             tally,
         },

@@ -31,6 +31,8 @@ pub(crate) struct Form {
     /// Share of random strings of the masks that pass the rule.
     pub(crate) chance: f64,
     rule: fn(&Code) -> bool,
+    /// Where the date begins, for a rule that asks for a date and nothing else.
+    pub(crate) dated: Option<usize>,
     /// What headers call it, beside what they call the kind.
     pub(crate) terms: &'static [(&'static str, f64)],
 }
@@ -39,6 +41,21 @@ impl Form {
     /// The country, where the form belongs to one.
     pub(crate) fn country(&self) -> Option<Country> {
         Country::new(self.country)
+    }
+
+    /// The same with a rule that asks only for the date that begins at a place. Numbers given out one after
+    /// another, and clocks, keep their first digits, and pass together or fail together.
+    const fn dated(mut self, at: usize) -> Self {
+        self.dated = Some(at);
+        self
+    }
+
+    /// The first two digits of the date of a dated form: values that share them are one witness.
+    fn witness(&self, code: &Code) -> u8 {
+        let leading = self.dated.and_then(|at| code.number(at, at + 2));
+        leading
+            .and_then(|pair| u8::try_from(pair).ok())
+            .unwrap_or(0)
     }
 }
 
@@ -55,6 +72,7 @@ const fn form(
         masks,
         chance,
         rule,
+        dated: None,
         terms,
     }
 }
@@ -217,7 +235,8 @@ impl<'a> Reader<'a> {
                 (_, None) => continue,
             };
             let passed = (row.form.rule)(code);
-            tallies.add(row.entity, extent(row.grade).checked(passed));
+            let found = extent(row.grade).checked(passed);
+            tallies.add(row.entity, found.in_bucket(row.form.witness(code)));
         }
     }
 }

@@ -64,6 +64,11 @@ impl Tally {
         127 - self.buckets.leading_zeros() - self.buckets.trailing_zeros()
     }
 
+    /// Number of buckets seen.
+    pub(crate) fn variety(&self) -> u32 {
+        self.buckets.count_ones()
+    }
+
     /// The country that nearly all matched values agree on.
     pub(crate) fn country(&self) -> Option<Country> {
         let (country, count) = self.countries.iter().max_by_key(|(_, count)| count)?;

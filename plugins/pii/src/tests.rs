@@ -596,6 +596,117 @@ fn phones_are_no_health_numbers() {
     );
 }
 
+/// Whole numbers from `first` on, at uneven steps of up to `step`.
+fn ascending(count: usize, first: u64, step: u64) -> Vec<String> {
+    let steps = digits(count, 4);
+    let steps = steps
+        .iter()
+        .map(|step| step.parse::<u64>().expect("digits"));
+    let mut last = first;
+    steps
+        .map(|share| {
+            last += 1 + step * share / 10_000;
+            last.to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn clocks_are_no_numbers_of_people() {
+    let names = ["unix_ts", "timestamp", "created_at", "c3", "value"];
+    for count in [3, 5, 20, 300] {
+        for first in [1_000_000_000, 1_612_000_000, 1_700_000_000, 1_709_000_000] {
+            let seconds = ascending(count, first, 3_000_000 / count as u64);
+            let millis: Vec<String> = seconds.iter().map(|time| format!("{time}123")).collect();
+            for (name, declared) in names
+                .into_iter()
+                .flat_map(|name| [(name, "Int64"), (name, "Utf8")])
+            {
+                check_typed(name, declared, &borrowed(&seconds), "");
+                check_typed(name, declared, &borrowed(&millis), "");
+            }
+        }
+    }
+    let mut never = ascending(99, 1_700_000_000, 100_000);
+    never.push("0".to_owned());
+    check_typed("c3", "Int64", &borrowed(&never), "");
+}
+
+#[test]
+fn counters_whose_beginning_is_a_date_are_no_numbers_of_people() {
+    for first in [3_004_000_000, 1_504_000_000, 101_700_000] {
+        let values = ascending(200, first, 40_000);
+        let values: Vec<String> = values.iter().map(|value| format!("{value:0>10}")).collect();
+        check("c3", &borrowed(&values), "");
+    }
+    // Two digits a part: year, month, day, hour, minute, second.
+    let stamps: Vec<String> = (1..=28).map(|day| format!("2403{day:02}101530")).collect();
+    check("c3", &borrowed(&stamps), "");
+}
+
+#[test]
+fn danish_numbers_are_found() {
+    let serials = digits(40, 4);
+    let births = (0..40).map(|n| (n * 7 % 31 + 1, n * 5 % 12 + 1, n * 13 % 100));
+    let written = |mark: &str| -> Vec<String> {
+        let pairs = births.clone().zip(&serials);
+        pairs
+            .map(|((day, month, year), serial)| {
+                format!("{day:02}{month:02}{year:02}{mark}{serial}")
+            })
+            .collect()
+    };
+    check("cpr", &borrowed(&written("")), "national_id");
+    check("c3", &borrowed(&written("")), "national_id");
+    check("c3", &borrowed(&written("-")), "national_id");
+    let findings = detect(vec![column("cpr", "Utf8", &borrowed(&written("-")))]);
+    assert_eq!(findings[0].country.as_deref(), Some("DK"));
+    assert_eq!(
+        findings[0].evidence.checksum_passed, 0,
+        "a date is no checksum"
+    );
+}
+
+#[test]
+fn articles_are_no_social_security_numbers() {
+    let dashed = |digits: &String| format!("{}-{}-{}", &digits[..3], &digits[3..5], &digits[5..]);
+    let articles: Vec<String> = digits(60, 9).iter().map(dashed).collect();
+    let few = [
+        "100-20-3000",
+        "100-20-3001",
+        "100-21-3000",
+        "250-10-1000",
+        "310-11-0042",
+    ];
+    for name in [
+        "sku",
+        "part_number",
+        "PartNo",
+        "order_id",
+        "product_code",
+        "item_no",
+        "model",
+        "invoice_number",
+    ] {
+        check(name, &borrowed(&articles), "");
+        check(name, &borrowed(&articles[..20]), "");
+        check(name, &few, "");
+    }
+}
+
+#[test]
+fn social_security_numbers_are_found_under_any_name_of_theirs() {
+    let issued: Vec<String> = digits(60, 8)
+        .iter()
+        .map(|digits| format!("5{}-{}1-{}7", &digits[..2], &digits[2..3], &digits[3..6]))
+        .collect();
+    for name in ["ssn", "social_security_number", "c7", "x", "employee_ssn"] {
+        check(name, &borrowed(&issued), "us_ssn");
+        check(name, SSNS, "us_ssn");
+    }
+    check("order_id", &borrowed(&issued), "us_ssn");
+}
+
 #[test]
 fn places_need_people_beside_them() {
     let degrees = ["52.5200", "48.1351", "53.5511", "50.9375"];

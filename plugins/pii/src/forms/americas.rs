@@ -92,7 +92,8 @@ pub(super) const FORMS: &[Form] = &[
         &["AAAA999999XXX", "AAAA-999999-XXX"],
         (|code| code.is_date([4, 6, 8], &[], &[]), 0.037),
         &[("rfc", 0.9)],
-    ),
+    )
+    .dated(4),
     form(
         NationalId,
         "BR",

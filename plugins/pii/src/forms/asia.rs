@@ -109,7 +109,8 @@ pub(super) const FORMS: &[Form] = &[
             ("ic no", 0.9),
             ("no kp", 1.0),
         ],
-    ),
+    )
+    .dated(0),
     form(
         NationalId,
         "TH",

@@ -42,7 +42,8 @@ pub(super) const FORMS: &[Form] = &[
             ("cprnr", 1.0),
             ("personnummer", 0.9),
         ],
-    ),
+    )
+    .dated(0),
     form(
         NationalId,
         "FI",
