@@ -343,3 +343,34 @@ async fn followed(host: &Host, last: Option<u64>, wanted: usize) -> Vec<(String,
         text += std::str::from_utf8(&chunk).expect("text");
     }
 }
+
+#[tokio::test]
+async fn of_equal_uploads_at_once_one_is_new() {
+    let host = Host::fresh();
+    let answers = join_all((0..6).map(|_| upload(&host, MARKED, MARKED_1))).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 201], "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_comes_while_it_goes_is_there_whole_or_not_at_all() {
+    let host = Host::fresh();
+    let version = format!("{MARKED}/versions/1.0.0");
+    for _ in 0..20 {
+        stock(&host, MARKED, &[MARKED_1]).await;
+        let uploads = join_all((0..4).map(|_| upload(&host, MARKED, MARKED_1)));
+        let (uploads, (deleted, _)) = tokio::join!(uploads, host.delete(&version));
+        assert_eq!(deleted, 204);
+        for (status, body) in uploads {
+            assert!(status == 200 || status == 201, "{status} {body}");
+        }
+        let (listed, view) = host.get(&version).await;
+        if listed == 200 {
+            let digest = view["version"]["digest"].as_str().expect("a digest");
+            let blob = format!("primary/plugins/blobs/{digest}.wasm");
+            assert!(host.data.join(blob).exists(), "listed without its bytes");
+            assert_eq!(host.delete(&version).await.0, 204);
+        }
+    }
+}

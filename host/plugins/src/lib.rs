@@ -49,7 +49,7 @@ pub use engine::Allocation;
 pub use error::{Cause, Declined, LogTail, PluginError};
 pub use host::PluginHost;
 pub use limits::{CompileLimits, KindLimits, Limits, PluginHostConfig};
-pub use plugin::{Plugin, PluginDescription};
+pub use plugin::{Observer, Plugin, PluginDescription};
 pub use shape::kind_of;
 pub use slot::{Drain, Lease, Slot};
 pub use stats::{Histogram, PluginStats};

@@ -31,7 +31,11 @@ use crate::{
 pub struct Plugin {
     shared: Arc<Shared>,
     settings: Settings,
+    observer: Option<Observer>,
 }
+
+/// Hears how each call ended: none for an answer. Also of calls whose caller went away meanwhile.
+pub type Observer = Arc<dyn Fn(Option<&PluginError>) + Send + Sync>;
 
 struct Shared {
     runtime: Arc<Runtime>,
@@ -81,6 +85,7 @@ impl Plugin {
                 stats: Stats::default(),
             }),
             settings: Arc::from([]),
+            observer: None,
         }
     }
 
@@ -89,6 +94,15 @@ impl Plugin {
     pub fn with_settings(self, settings: Vec<(String, String)>) -> Self {
         Self {
             settings: settings.into(),
+            ..self
+        }
+    }
+
+    /// The same plugin with somebody who hears how each call of this value ended, before its caller does.
+    #[must_use]
+    pub fn observed(self, observer: Observer) -> Self {
+        Self {
+            observer: Some(observer),
             ..self
         }
     }
@@ -191,18 +205,29 @@ impl Plugin {
     {
         let shared = Arc::clone(&self.shared);
         let settings = Arc::clone(&self.settings);
-        let outcome = match self.shared.runtime.enter(&self.shared.label).await {
-            Err(error) => Err(error),
-            Ok(admission) => tokio::task::spawn_blocking(move || {
-                let _admission = admission;
-                shared.run(&settings, &inquiry)
-            })
-            .await
-            .unwrap_or_else(|error| Err(PluginError::host(format!("a call did not end: {error}")))),
+        let observer = self.observer.clone();
+        // On the thread of the call, so that calls count whose caller did not wait for their end.
+        let ended = move |shared: &Shared, failure: Option<&PluginError>| {
+            shared.stats.ended(failure.map(PluginError::cause));
+            if let Some(observer) = observer {
+                observer(failure);
+            }
         };
-        let failure = outcome.as_ref().err().map(PluginError::cause);
-        self.shared.stats.ended(failure);
-        outcome
+        let admission = match self.shared.runtime.enter(&self.shared.label).await {
+            Ok(admission) => admission,
+            Err(error) => {
+                ended(&shared, Some(&error));
+                return Err(error);
+            }
+        };
+        tokio::task::spawn_blocking(move || {
+            let _admission = admission;
+            let outcome = shared.run(&settings, &inquiry);
+            ended(&shared, outcome.as_ref().err());
+            outcome
+        })
+        .await
+        .unwrap_or_else(|error| Err(PluginError::host(format!("a call did not end: {error}"))))
     }
 }
 

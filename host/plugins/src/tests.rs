@@ -286,6 +286,28 @@ async fn a_call_does_not_wait_for_its_turn_for_ever() {
 }
 
 #[tokio::test]
+async fn a_call_whose_caller_went_away_counts_when_it_ends() {
+    let host = host_with(|config| config.limits.scoring.deadline_ms = 50);
+    let guest = TestGuest::that("(loop $l (br $l))");
+    let plugin = load(&host, &guest).await.expect("loads");
+    let (said, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let observed = plugin.clone().observed(std::sync::Arc::new(move |failure| {
+        let _ = said.send(failure.map(PluginError::cause));
+    }));
+    // The first look at a call starts it; then nobody looks again.
+    let mut call = Box::pin(score(&observed, 0));
+    std::future::poll_fn(|context| {
+        assert!(call.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(call);
+    assert_eq!(hears.recv().await, Some(Some(Cause::Deadline)));
+    let stats = plugin.stats();
+    assert_eq!((stats.calls, stats.failures[&Cause::Deadline]), (1, 1));
+}
+
+#[tokio::test]
 async fn memory_and_time_of_failed_calls_count() {
     let grow = "(drop (memory.grow (i32.const 10))) unreachable";
     let host = host_with(|_| ());

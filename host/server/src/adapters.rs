@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use boathouse_ingest::PiiDetector;
-use boathouse_plugins::{Cause, Plugin, PluginError};
+use boathouse_plugins::{Cause, Observer, Plugin, PluginError};
 use boathouse_tuning::{Proposer, Scorer};
 use boathouse_types::{
     Finding, Judged, JudgementCause, JudgementError, Objective, PluginRef, Proposal,
@@ -46,10 +46,10 @@ impl Judge {
         if turn.health.is_suspended() {
             return self.house(ask, || suspended(turn.plugin)).await;
         }
+        let turn = Arc::new(turn);
         let began = Instant::now();
-        let outcome = ask(Plugin::clone(&turn.lease)).await;
+        let outcome = ask(Plugin::clone(&turn.lease).observed(self.notes(&turn))).await;
         let took = began.elapsed();
-        self.note(&turn, &outcome);
         let by = turn.lease.identity().clone();
         match outcome {
             Ok(answer) => Ok((Judged { by, answer }, took)),
@@ -60,17 +60,18 @@ impl Judge {
         }
     }
 
-    /// Counts how the call went; the third failure in a row is the last one.
-    fn note<T>(&self, turn: &Turn, outcome: &Result<T, PluginError>) {
+    /// Counts how the call goes, whoever still waits for it; the third failure in a row is the last one.
+    /// The turn, lease and all, is held until the call has ended.
+    fn notes(&self, turn: &Arc<Turn>) -> Observer {
         let kind = self.spot.kind();
-        if turn.lease.digest() == self.registry.house(kind).digest() {
-            return;
-        }
-        if turn.health.note(Says::of(outcome)) {
-            let reason = outcome.as_ref().err().map(PluginError::to_string);
-            let reason = reason.unwrap_or_default();
-            self.registry.suspend(kind, turn.plugin.clone(), reason);
-        }
+        let of_the_house = turn.lease.digest() == self.registry.house(kind).digest();
+        let (registry, turn) = (Arc::clone(&self.registry), Arc::clone(turn));
+        Arc::new(move |failure| {
+            if !of_the_house && turn.health.note(Says::of(failure)) {
+                let reason = failure.map(PluginError::to_string).unwrap_or_default();
+                registry.suspend(kind, turn.plugin.clone(), reason);
+            }
+        })
     }
 
     /// Asks the plugin of the house, which stands in for everybody but a detector of another name; that one

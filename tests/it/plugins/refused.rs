@@ -123,6 +123,22 @@ async fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn an_upload_that_trickles_is_cut_off() {
+    let host = Host::fresh();
+    let address = host.url.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("connected");
+    write!(
+        stream,
+        "POST {MARKED}/versions HTTP/1.1\r\nhost: {address}\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n."
+    )
+    .expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    assert!(text.contains("upload_too_slow"), "{text}");
+}
+
+#[tokio::test]
 async fn paths_and_bodies_that_make_no_sense_are_named() {
     let host = Host::fresh();
     stock(&host, MARKED, &[MARKED_1]).await;

@@ -1,5 +1,7 @@
 //! `/plugins`: what there is, and how a version comes in.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     Json,
     body::Body,
@@ -99,7 +101,7 @@ pub(crate) async fn version(
     responses(
         (status = 201, body = CheckedVersion, headers(("Location" = String, description = "The version"))),
         (status = 200, body = CheckedVersion, description = "These bytes are there already"),
-        (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+        (status = 403, body = Problem), (status = 408, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
         (status = 422, body = Problem, description = "`check_failed`, with a `report`"), (status = 503, body = Problem)
     )
 )]
@@ -137,6 +139,11 @@ pub(crate) async fn upload(
     Ok(response)
 }
 
+/// How long an upload may take beyond what its bytes take at [`LEAST_RATE`].
+const GRACE: Duration = Duration::from_secs(10);
+/// Bytes a second that an upload brings at least. Slower ones are cut off, since only a few are taken at once.
+const LEAST_RATE: u64 = 16 << 10;
+
 /// The body, at most so many bytes; a longer one is refused by its declared length, or as soon as it shows.
 async fn body(request: Request, most: u64) -> Result<Bytes, Problem> {
     let declared = header(request.headers(), &header::CONTENT_LENGTH);
@@ -145,19 +152,35 @@ async fn body(request: Request, most: u64) -> Result<Bytes, Problem> {
     }
     let mut stream = Body::into_data_stream(request.into_body());
     let mut bytes = BytesMut::new();
-    while let Some(part) = stream.try_next().await.map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "upload_broken_off",
-            format!("the upload ended early: {error}"),
-        )
-    })? {
+    let began = Instant::now();
+    let next = async |stream: &mut axum::body::BodyDataStream, so_far: usize| {
+        let due = began + GRACE + Duration::from_secs(so_far as u64 / LEAST_RATE);
+        let part = tokio::time::timeout_at(due.into(), stream.try_next()).await;
+        part.map_err(|_| too_slow())?.map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "upload_broken_off",
+                format!("the upload ended early: {error}"),
+            )
+        })
+    };
+    while let Some(part) = next(&mut stream, bytes.len()).await? {
         if (bytes.len() + part.len()) as u64 > most {
             return Err(too_large(most));
         }
         bytes.extend_from_slice(&part);
     }
     Ok(bytes.freeze())
+}
+
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "upload_too_slow",
+        format!(
+            "the upload brought less than {LEAST_RATE} bytes a second; send the component in one go"
+        ),
+    )
 }
 
 fn too_large(most: u64) -> Problem {

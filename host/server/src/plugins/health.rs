@@ -29,11 +29,12 @@ pub(crate) enum Says {
 }
 
 impl Says {
-    pub(crate) fn of<T>(outcome: &Result<T, PluginError>) -> Self {
-        match outcome.as_ref().map_err(PluginError::cause) {
-            Ok(_) | Err(Cause::Declined) => Self::Sound,
-            Err(Cause::Deadline | Cause::Limit | Cause::Trap | Cause::BadAnswer) => Self::Failing,
-            Err(_) => Self::Nothing,
+    /// What the end of a call says; none for an answer.
+    pub(crate) fn of(failure: Option<&PluginError>) -> Self {
+        match failure.map(PluginError::cause) {
+            None | Some(Cause::Declined) => Self::Sound,
+            Some(Cause::Deadline | Cause::Limit | Cause::Trap | Cause::BadAnswer) => Self::Failing,
+            Some(_) => Self::Nothing,
         }
     }
 }
@@ -115,8 +116,8 @@ mod tests {
     #[test]
     fn only_the_plugins_own_doing_counts() {
         let plugin = || "a/x@1.0.0".to_owned();
-        let says = |error| Says::of::<()>(&Err(error));
-        assert_eq!(Says::of(&Ok(1)), Says::Sound);
+        let says = |error| Says::of(Some(&error));
+        assert_eq!(Says::of(None), Says::Sound);
         let bad = PluginError::BadAnswer {
             plugin: plugin(),
             what: "NaN".to_owned(),

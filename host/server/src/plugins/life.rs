@@ -269,6 +269,7 @@ impl Registry {
                 edit.delete(&plugin)?;
                 Ok(digest)
             };
+            let _comings = registry.comings.lock().await;
             let changed = registry
                 .change(id.kind(), &wish.by, wish.expected, step)
                 .await?;

@@ -66,6 +66,8 @@ pub struct Registry {
     manifest: Manifest<Catalogue>,
     /// The right to change the catalogue, with its version; none when that has to be read anew.
     turn: tokio::sync::Mutex<Option<u64>>,
+    /// The right to bring versions in or to delete them, bytes and catalogue together. Taken before `turn`.
+    pub(super) comings: tokio::sync::Mutex<()>,
     catalogue: ArcSwap<Catalogue>,
     table: Table,
     /// By digest.
@@ -101,6 +103,7 @@ impl Registry {
             host: parts.host,
             manifest,
             turn: tokio::sync::Mutex::default(),
+            comings: tokio::sync::Mutex::default(),
             catalogue: ArcSwap::default(),
             table: Table::default(),
             loaded: Mutex::default(),

@@ -122,7 +122,8 @@ async fn whole(bucket: &Bucket, digest: &str) -> Result<Bytes, StorageError> {
 async fn put_whole(bucket: &Bucket, digest: &str, bytes: &Bytes) -> Result<(), StorageError> {
     match bucket.put_new(&blob_path(digest), bytes.clone()).await {
         Err(StorageError::Exists { .. }) => match whole(bucket, digest).await {
-            Err(StorageError::Damaged { .. }) => {
+            // Gone means that another host deleted it just now.
+            Err(StorageError::Damaged { .. } | StorageError::NotFound { .. }) => {
                 bucket.put(&blob_path(digest), bytes.clone()).await
             }
             other => other.map(drop),

@@ -81,11 +81,8 @@ impl Registry {
 
     async fn upload_now(&self, upload: Upload) -> Result<Uploaded, Problem> {
         let digest = hex(&upload.digest);
-        if let Some(known) = same_bytes(&self.catalogue(), &upload, &digest)? {
-            // The bytes at hand are sound; those in the buckets may no longer be.
-            self.store.put(&digest, &upload.bytes, None).await?;
-            let known = self.checked(&upload.id, &known).await?;
-            return Ok(Uploaded::Known(Box::new(known)));
+        if let Some(known) = self.known(&upload, &digest).await? {
+            return Ok(known);
         }
         let expected = Expected {
             name: Some(upload.id.name().to_owned()),
@@ -99,7 +96,11 @@ impl Registry {
             version: Some(version.clone()),
             ..upload.clone()
         };
-        same_bytes(&self.catalogue(), &told, &digest)?;
+        let _comings = self.comings.lock().await;
+        // Somebody else may have been first.
+        if let Some(known) = self.known_now(&told, &digest).await? {
+            return Ok(known);
+        }
         self.store
             .put(&digest, &upload.bytes, Some(&report))
             .await?;
@@ -108,7 +109,7 @@ impl Registry {
         entry.checked_by = Some(PROGRAM.to_owned());
         entry.checks = Some(in_a_line(&report));
         let step = |edit: &mut Edit| {
-            // Somebody else may have been first.
+            // Another host on the same bucket may have been first.
             if same_bytes(edit.catalogue(), &told, &digest)?.is_none() {
                 edit.add(entry.clone());
             }
@@ -121,6 +122,23 @@ impl Registry {
             version: self.version(&upload.id, &version)?,
             report: Some(report),
         })))
+    }
+
+    /// What is listed with exactly these bytes; none when they are new.
+    async fn known(&self, upload: &Upload, digest: &str) -> Result<Option<Uploaded>, Problem> {
+        let _comings = self.comings.lock().await;
+        self.known_now(upload, digest).await
+    }
+
+    /// The same for who has the right to bring versions in.
+    async fn known_now(&self, upload: &Upload, digest: &str) -> Result<Option<Uploaded>, Problem> {
+        let Some(known) = same_bytes(&self.catalogue(), upload, digest)? else {
+            return Ok(None);
+        };
+        // The bytes at hand are sound; those in the buckets may no longer be.
+        self.store.put(digest, &upload.bytes, None).await?;
+        let known = self.checked(&upload.id, &known).await?;
+        Ok(Some(Uploaded::Known(Box::new(known))))
     }
 
     /// Checks a stored version that this program has not checked yet.
@@ -223,7 +241,7 @@ impl Registry {
         self.change(kind, HOUSE, None, step).await.map(drop)
     }
 
-    /// Drops a component that no version refers to any more.
+    /// Drops a component that no version refers to any more. The caller has the right to delete.
     pub(super) async fn forget(&self, digest: &str) {
         let catalogue = self.catalogue();
         if catalogue

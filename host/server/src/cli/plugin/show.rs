@@ -1,7 +1,7 @@
 //! Commands that only look: the list, the audit log, a comparison.
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{CliError, Output, cell, output::table},
@@ -53,9 +53,18 @@ pub(super) async fn events(
         };
         return Ok(client.follow("/plugins/events", after, show).await?);
     }
-    let events: Value = client
-        .get(&format!("/plugins/events?after={after}"))
-        .await?;
+    let mut all = Vec::new();
+    let mut next = Some(after);
+    while let Some(after) = next {
+        let mut page: Value = client
+            .get(&format!("/plugins/events?after={after}"))
+            .await?;
+        next = page["next"].as_u64();
+        if let Some(events) = page["events"].as_array_mut() {
+            all.append(events);
+        }
+    }
+    let events = json!({ "events": all });
     output.result(&events, |events| {
         for event in events["events"].as_array().into_iter().flatten() {
             println!("{}", line(event));
