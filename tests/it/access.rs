@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, check_problem, run, sentences};
+use crate::{
+    guests::MARKED_1,
+    support::{Host, check_problem, run, sentences},
+};
 
 mod machine;
 
@@ -482,6 +485,41 @@ async fn a_team_with_a_public_key_must_sign_what_it_uploads() {
             "{answer}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_signed_component_goes_in_and_says_so_where_signatures_are_required() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let pair = run(&["key", "generate-signing", "--out", &path("test.pem")]);
+    let public = text(&pair.stdout).trim().to_owned();
+    let config = format!(
+        "[auth]\nsignatures_required = true\n[auth.teams.test]\npublic_key = \"{public}\"\n"
+    );
+    std::fs::write(path("boathouse.toml"), config).expect("written");
+    std::fs::write(path("marked.wasm"), MARKED_1).expect("written");
+    let host = Host::on(folder.path());
+    let versions = "/plugins/scoring/test/marked/versions";
+    for (path, cure) in [
+        (versions, "boathouse key sign"),
+        // A team without a key cannot sign, so it cannot upload either.
+        ("/plugins/scoring/other/marked/versions", "auth.teams"),
+    ] {
+        let answer = host.post_raw(path, MARKED_1).await;
+        check_problem(answer, 403, "signature_missing", &[cure]);
+    }
+    let sign = ["key", "sign", &path("marked.wasm"), "--key"];
+    let signed = run(&[&sign[..], &[&path("test.pem")]].concat());
+    let request = reqwest::Client::new()
+        .post(format!("{}{versions}", host.url))
+        .header("x-boathouse-signature", text(&signed.stdout).trim())
+        .body(MARKED_1);
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let answer: Value = response.json().await.expect("json");
+    assert_eq!(status, 201, "{answer}");
+    let plugin = host.read("/plugins/scoring/test/marked").await;
+    assert_eq!(plugin["versions"][0]["signed"], true, "{plugin}");
 }
 
 #[tokio::test]

@@ -111,6 +111,12 @@ fn commands_work_on_a_folder_without_a_host() {
     );
     let plugins = json(&["plugin", "list"]);
     assert_eq!(plugins["plugins"].as_array().map(Vec::len), Some(3));
+    let told = run(&["--data", &data, "plugin", "list"]);
+    let told = text(&told.stderr);
+    assert!(
+        told.contains(&format!("no host holds {data}")) && told.contains("--url"),
+        "{told}"
+    );
     check_refused(
         &run(&["--data", &data, "search", "nowhere", "x"]),
         1,

@@ -271,6 +271,59 @@ fn pareto(stage: &Stage) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_the_team_suffices_for_the_whole_life_of_its_plugins() {
+    let host = Host::fresh();
+    host.ingest("notes", sentences()).await;
+    host.index("notes", "notes", "text").await;
+    let folder = files(&[("marked-1.wasm", MARKED_1), ("marked-2.wasm", MARKED_2)]);
+    let (one, two) = (
+        path(&folder, "marked-1.wasm"),
+        path(&folder, "marked-2.wasm"),
+    );
+    let data = host.data.display().to_string();
+    let key = path(&folder, "team.key");
+    for scope in [
+        &["--admin", "boss"][..],
+        &["--scope", "plugins:write:test", "team", "--out", &key],
+    ] {
+        let made = run(&[&["--data", &data, "key", "create"], scope].concat());
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+    let team = |arguments: &[&str]| {
+        let target = ["--url", &host.url, "--key-file", &key, "plugin"];
+        run(&[&target, arguments].concat())
+    };
+    let name = "test/marked";
+    for arguments in [
+        &["push", &one][..],
+        &["push", &two],
+        &["shadow", name, "1.0.0"],
+        &["shadow", name, "1.0.0", "--show"],
+        &["shadow", name, "1.0.0", "--stop"],
+        &["activate", name, "1.0.0", "--index", "notes"],
+        &["deactivate", name],
+        &["activate", name, "1.0.0"],
+        &["activate", name, "2.0.0"],
+        &["rollback", name],
+        &["delete", name, "2.0.0"],
+    ] {
+        let done = team(arguments);
+        assert!(
+            done.status.success(),
+            "{arguments:?}: {}",
+            text(&done.stderr)
+        );
+    }
+    let nobody = team(&["delete", "test/nobody", "1.0.0"]);
+    check_refused(&nobody, 1, &["there is no plugin `test/nobody`"]);
+    let no_name = team(&["rollback", "test/marked/events"]);
+    check_refused(&no_name, 1, &["there is no plugin `test/marked/events`"]);
+    let foreign = team(&["activate", "boathouse/pareto", "1.0.0"]);
+    check_refused(&foreign, 1, &["scope_missing", "plugins:write:boathouse"]);
+    check_refused(&team(&["list"]), 1, &["scope_missing", "read"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_component_is_replayed_over_a_real_journal_before_it_is_uploaded() {
     let stage = Stage::set().await;
     let replay = |file: &str| stage.json(&["replay", &stage.file(file), "--index", "notes"]);

@@ -37,7 +37,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The host at the URL, else the one that holds the data folder, else one in this process.
+    /// The host at the URL, else the one that holds the data folder, else one in this process, which is
+    /// said on standard error: whoever meant a host elsewhere should not take this one for it.
     pub(crate) async fn open(
         target: &Target,
         mut config: Config,
@@ -60,6 +61,10 @@ impl Connection {
         config.server.port = 0;
         config.server.tls = None;
         let host = Host::start(config, environment).await?;
+        eprintln!(
+            "no host holds {}; started one for this command (--url talks to another)",
+            folder.display()
+        );
         let client = match key {
             Some(key) => Client::new(&host.url()).with_token(key),
             None => host.client(),

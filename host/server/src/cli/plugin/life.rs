@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{local, show};
 use crate::{
     cli::{CliError, Output, cell},
-    client::Client,
+    client::{Client, ClientError},
+    plugins::PluginId,
 };
 
 /// A version beside what serves.
@@ -149,19 +150,18 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// The path of a plugin on a host, which is asked for its kind unless that is given.
+/// The path of a plugin on a host, which is asked for its kind unless that is given. It is asked for the
+/// plugin and not for the list of all, which a team's key may not read.
 async fn path(client: &Client, name: &str, kind: Option<PluginKind>) -> Result<String, CliError> {
     if let Some(kind) = kind {
         return Ok(format!("/plugins/{kind}/{name}"));
     }
-    let list: Value = client.get("/plugins").await?;
-    let plugins = list["plugins"].as_array().into_iter().flatten();
-    let mut kinds: Vec<&str> = plugins
-        .filter(|plugin| plugin["name"] == name)
-        .filter_map(|plugin| plugin["kind"].as_str())
-        .collect();
-    kinds.sort_unstable();
-    kinds.dedup();
+    let mut kinds = Vec::new();
+    for kind in PluginKind::ALL {
+        if is_there(client, name, kind).await? {
+            kinds.push(kind.as_str());
+        }
+    }
     match kinds[..] {
         [kind] => Ok(format!("/plugins/{kind}/{name}")),
         [] => Err(CliError::Failed(format!(
@@ -171,6 +171,19 @@ async fn path(client: &Client, name: &str, kind: Option<PluginKind>) -> Result<S
             "`{name}` is the name of plugins of several kinds ({}); choose one with --kind",
             kinds.join(", ")
         ))),
+    }
+}
+
+/// Whether a host has a plugin of this kind and name; what is no name is nobody's.
+async fn is_there(client: &Client, name: &str, kind: PluginKind) -> Result<bool, CliError> {
+    let (team, rest) = name.split_once('/').unwrap_or_default();
+    let Ok(id) = PluginId::new(kind, team, rest) else {
+        return Ok(false);
+    };
+    match client.get::<Value>(&id.path()).await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
