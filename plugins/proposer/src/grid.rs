@@ -6,9 +6,7 @@
 use std::ops::RangeInclusive;
 
 use boathouse_sdk::proposer::Knob;
-use boathouse_sdk::{Error, Trials};
-
-use crate::chance::SplitMix64;
+use boathouse_sdk::{Chance, Error, Trials};
 
 /// Knobs that have been checked: at least one, each with bounds in order and a step.
 pub(crate) struct Grid<'a> {
@@ -60,7 +58,7 @@ impl<'a> Grid<'a> {
     }
 
     /// Any configuration.
-    pub(crate) fn uniform(&self, chance: &mut SplitMix64) -> Vec<u32> {
+    pub(crate) fn uniform(&self, chance: &mut Chance) -> Vec<u32> {
         let mut draw = |knob: &Knob| {
             let drawn = chance.below(u64::from(top(knob)) + 1);
             value(knob, u32::try_from(drawn).unwrap_or(u32::MAX))
@@ -69,7 +67,7 @@ impl<'a> Grid<'a> {
     }
 
     /// One level down, none, or one level up on each axis, within bounds.
-    pub(crate) fn step(&self, from: &[u32], chance: &mut SplitMix64) -> Vec<u32> {
+    pub(crate) fn step(&self, from: &[u32], chance: &mut Chance) -> Vec<u32> {
         let axes = self.knobs.iter().zip(from);
         let moved = axes.map(|(knob, &from)| {
             let level = level(knob, from);
@@ -246,8 +244,8 @@ mod tests {
         assert_eq!(Grid::new(&knobs).expect("knobs").size(), None);
         let grid = Grid::new(&knobs[..3]).expect("knobs");
         assert_eq!(grid.size(), Some(1 << 96));
-        let drawn = grid.uniform(&mut SplitMix64::new(3));
+        let drawn = grid.uniform(&mut Chance::new(3));
         assert!(grid.holds(&drawn));
-        assert_eq!(grid.step(&[u32::MAX; 3], &mut SplitMix64::new(3)).len(), 3);
+        assert_eq!(grid.step(&[u32::MAX; 3], &mut Chance::new(3)).len(), 3);
     }
 }

@@ -12,11 +12,9 @@
 //! Chance comes from the seed of the context alone, so equal contexts give equal proposals. It does
 //! not look at the objective: what is worth serving is the scoring plugin's word.
 
-mod chance;
 mod grid;
 
-use boathouse_sdk::{Context, Description, Error, Proposal, Proposer, Trials};
-use chance::SplitMix64;
+use boathouse_sdk::{Chance, Context, Description, Error, Proposal, Proposer, Trials};
 use grid::{Grid, Tried};
 
 /// Draws before the search becomes systematic.
@@ -58,7 +56,7 @@ impl Proposer for EpsilonGreedy {
             )));
         }
         let start = Start::choose(context, &grid);
-        let mut chance = SplitMix64::new(context.seed);
+        let mut chance = Chance::new(context.seed);
         let explore = chance.unit() < epsilon;
         let drawn = (0..ATTEMPTS)
             .map(|_| match explore {

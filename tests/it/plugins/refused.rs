@@ -241,3 +241,10 @@ async fn the_default_cannot_be_missing_and_nothing_is_not_rolled_back() {
     check_problem(house, 409, "version_in_use", &["serves"]);
     assert_eq!(states(&host, HOUSE).await, ["0.1.0 active"]);
 }
+
+#[tokio::test]
+async fn a_shadow_of_a_version_that_is_none_is_named() {
+    let path = format!("{MARKED}/versions/latest/shadow");
+    let answer = Host::fresh().post_raw(&path, MARKED_1).await;
+    check_problem(answer, 422, "bad_version", &[]);
+}

@@ -7,7 +7,7 @@ use crate::{
     auth::Caller,
     extract::Path,
     http::{AppState, plugins::wish},
-    plugins::{PluginId, VersionView, shadow::report::ShadowReport},
+    plugins::{PluginId, VersionView, parse_version, shadow::report::ShadowReport},
     problem::Problem,
 };
 
@@ -26,7 +26,7 @@ pub(crate) async fn begin(
     Path((kind, team, name, version)): Version,
     headers: HeaderMap,
 ) -> Result<Json<VersionView>, Problem> {
-    let id = PluginId::new(kind, &team, &name)?;
+    let (id, version) = (PluginId::new(kind, &team, &name)?, parse_version(&version)?);
     let wish = wish(&caller, &headers)?;
     app.plugins
         .begin_shadow(id.clone(), version.clone(), wish)
@@ -46,7 +46,7 @@ pub(crate) async fn end(
     Path((kind, team, name, version)): Version,
     headers: HeaderMap,
 ) -> Result<Json<VersionView>, Problem> {
-    let id = PluginId::new(kind, &team, &name)?;
+    let (id, version) = (PluginId::new(kind, &team, &name)?, parse_version(&version)?);
     let wish = wish(&caller, &headers)?;
     app.plugins
         .end_shadow(id.clone(), version.clone(), wish)
@@ -64,7 +64,7 @@ pub(crate) async fn show(
     State(app): AppState,
     Path((kind, team, name, version)): Version,
 ) -> Result<Json<ShadowReport>, Problem> {
-    let id = PluginId::new(kind, &team, &name)?;
+    let (id, version) = (PluginId::new(kind, &team, &name)?, parse_version(&version)?);
     if app.plugins.version(&id, &version)?.shadow_since.is_none() {
         return Err(Problem::conflict(
             "no_shadow",
