@@ -1,13 +1,13 @@
 //! The bundled scoring function behind Extism's calling convention: JSON in, JSON out.
 //!
-//! Fronts, bounds and score are the very source files of `plugins/scoring`; what stands here is only
-//! the other way in and out. The question is the trials as Boathouse's own types serialize, which is
-//! what a host that speaks JSON would send. Nothing here is part of the product.
+//! Fronts are the very source file of the SDK, bounds and score those of `plugins/scoring`; what stands
+//! here is only the other way in and out. The question is the trials as Boathouse's own types
+//! serialize, which is what a host that speaks JSON would send. Nothing here is part of the product.
 
 // The shared files name the types of the plugin SDK, whose bindings belong to another kind of guest.
 extern crate self as boathouse_sdk;
 
-#[path = "../../../plugins/scoring/src/fronts.rs"]
+#[path = "../../../sdk/rust/src/scoring/fronts.rs"]
 mod fronts;
 #[path = "../../../plugins/scoring/src/score.rs"]
 mod score;
@@ -78,17 +78,16 @@ fn judge(question: &Question) -> Result<Vec<Verdict>, Error> {
     let bounds = score::Bounds::new(&question.objective)?;
     let formula = score::Formula::new(&question.objective)?;
     let metrics = || question.trials.iter().map(|trial| &trial.metrics);
-    let recall: Vec<f64> = metrics().map(|m| m.recall_at_k).collect();
-    let p95: Vec<f64> = metrics().map(|m| m.search_latency_p95_us).collect();
-    let memory: Vec<u64> = metrics().map(|m| m.memory_bytes).collect();
-    if let Some(row) = recall.iter().position(|r| !(0.0..=1.0).contains(r)) {
+    let mut recalls = metrics().map(|m| m.recall_at_k).enumerate();
+    if let Some((row, recall)) = recalls.find(|(_, r)| !(0.0..=1.0).contains(r)) {
         return Err(Error::invalid_input(format!(
-            "`recall` of trial {row} is {}, not a number in 0..=1",
-            recall[row]
+            "`recall` of trial {row} is {recall}, not a number in 0..=1"
         )));
     }
-    let fronts = fronts::sort(&recall, &p95, &memory);
-    let verdicts = metrics().zip(fronts).map(|(m, front)| {
+    let aims: Vec<[f64; 3]> = metrics()
+        .map(|m| [-m.recall_at_k, m.search_latency_p95_us, m.memory_bytes as f64])
+        .collect();
+    let verdicts = metrics().zip(fronts::fronts(&aims)).map(|(m, front)| {
         let recall_low = m.recall_interval.as_ref().map_or(m.recall_at_k, |i| i.low);
         let broken = bounds.broken(recall_low, m.search_latency_p95_us, m.memory_bytes);
         Verdict {

@@ -12,9 +12,9 @@
 //! It is a pure function without settings. What it does not do is choose: ties and significance are
 //! the host's business.
 
-mod fronts;
 mod score;
 
+use boathouse_sdk::scoring::fronts;
 use boathouse_sdk::{Description, Error, Objective, Scoring, Trials, Verdict};
 
 /// The plugin.
@@ -37,7 +37,7 @@ impl Scoring for Pareto {
         let bounds = score::Bounds::new(objective)?;
         let formula = score::Formula::new(objective)?;
         check_numbers(trials)?;
-        let fronts = fronts::sort(&trials.recall, &trials.latency_p95_us, &trials.memory_bytes);
+        let fronts = fronts(&aims(trials));
         let verdicts = fronts.into_iter().enumerate().map(|(row, front)| {
             let (p95_us, memory) = (trials.latency_p95_us[row], trials.memory_bytes[row]);
             let broken = bounds.broken(trials.recall_low[row], p95_us, memory);
@@ -53,6 +53,15 @@ impl Scoring for Pareto {
 }
 
 boathouse_sdk::export_scoring!(Pareto);
+
+/// What the fronts weigh against each other, less being better. Bytes are exact up to 8 PiB.
+fn aims(trials: &Trials) -> Vec<[f64; 3]> {
+    let measured = trials.recall.iter().zip(&trials.latency_p95_us);
+    let measured = measured.zip(&trials.memory_bytes);
+    measured
+        .map(|((&recall, &p95_us), &memory)| [-recall, p95_us, memory as f64])
+        .collect()
+}
 
 /// Refuses measurements that are none, naming trial and column.
 fn check_numbers(trials: &Trials) -> Result<(), Error> {

@@ -182,6 +182,19 @@ fn one_verdict_per_trial_in_order() {
 }
 
 #[test]
+fn more_recall_less_latency_or_less_memory_keeps_a_trial_on_the_front() {
+    let rows = [
+        trial(0.99, 900.0, 9),
+        trial(0.90, 300.0, 9),
+        trial(0.80, 400.0, 5),
+        trial(0.80, 500.0, 9),
+    ];
+    let verdicts = judge(&rows, &Objective::default());
+    let fronts: Vec<u32> = verdicts.iter().map(|verdict| verdict.front).collect();
+    assert_eq!(fronts, [0, 0, 0, 1]);
+}
+
+#[test]
 fn the_description_names_the_plugin() {
     let description = Pareto::describe();
     assert_eq!(description.name, "boathouse/pareto");
