@@ -16,8 +16,8 @@ use wasmtime::{
 
 use crate::{Limits, error::Complaint, guest};
 
-/// How an author gets a component from Rust.
-const BUILD: &str = "build with `cargo build --release --target wasm32-wasip2`";
+/// How an author gets a component from Rust, Python or JavaScript.
+const BUILD: &str = "build with `cargo build --release --target wasm32-wasip2`, componentize-py or componentize-js (jco)";
 /// Characters of a list of names that a message shows.
 const SHOWN: usize = 400;
 
@@ -293,6 +293,15 @@ mod tests {
             let read = Shape::read(&bytes[..length]);
             // A component may be empty, and the preamble alone is one.
             assert_eq!(read.is_ok(), length == 8, "{read:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_how_each_language_makes_one() {
+        for bytes in [&b""[..], b"\0as", b"(component)", b"\0asm\x01\0\0\0"] {
+            for toolchain in ["--target wasm32-wasip2", "componentize-py", "jco"] {
+                assert_complaint(check_preamble(bytes), "it is", toolchain);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ fn a_module_is_no_component() {
         module,
         &expect![[r#"
             422 check_failed
-            preamble: it is a core module and not a component; build with `cargo build --release --target wasm32-wasip2`
+            preamble: it is a core module and not a component; build with `cargo build --release --target wasm32-wasip2`, componentize-py or componentize-js (jco)
         "#]],
     );
 }
@@ -33,7 +33,20 @@ fn text_is_no_component() {
         "(component)",
         &expect![[r#"
             422 check_failed
-            preamble: it is not WebAssembly; build with `cargo build --release --target wasm32-wasip2`
+            preamble: it is not WebAssembly; build with `cargo build --release --target wasm32-wasip2`, componentize-py or componentize-js (jco)
+        "#]],
+    );
+}
+
+#[test]
+fn machine_code_is_never_loaded() {
+    // How what wasmtime compiles ahead of time begins.
+    check(
+        SCORING,
+        b"\x7fELF\x02\x01\x01\xc8".to_vec(),
+        &expect![[r#"
+            422 check_failed
+            preamble: it is machine code and not WebAssembly; hand in the component itself, the host compiles it; precompiled code is never loaded
         "#]],
     );
 }

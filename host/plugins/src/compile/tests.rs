@@ -18,11 +18,14 @@ struct Setup {
     digest: Digest,
 }
 
-/// A compiler whose process answers with real code for one component and notes each time it runs.
 fn setup() -> Setup {
+    setup_with(&PluginHostConfig::default())
+}
+
+/// A compiler whose process answers with real code for one component and notes each time it runs.
+fn setup_with(config: &PluginHostConfig) -> Setup {
     let folder = tempfile::tempdir().expect("folder");
-    let config = PluginHostConfig::default();
-    let (engine, allocation) = engine::build(&config).expect("engine");
+    let (engine, allocation) = engine::build(config).expect("engine");
     let bytes = Bytes::from(TestGuest::default().component());
     let code = engine.precompile_component(&bytes).expect("compiles");
     let purpose = Purpose {
@@ -42,12 +45,9 @@ fn setup() -> Setup {
         },
         &engine,
         allocation,
-        &config,
+        config,
     );
-    let Way::Child(child) = &mut compiler.way else {
-        panic!("not in a process of its own");
-    };
-    child.program.arguments = vec!["-c".into(), script.into()];
+    play(&mut compiler, &script);
     Setup {
         digest: Digest::of(&bytes),
         folder,
@@ -55,6 +55,14 @@ fn setup() -> Setup {
         compiler,
         bytes,
     }
+}
+
+/// Lets a shell play the compiler's process by a script.
+fn play(compiler: &mut Compiler, script: &str) {
+    let Way::Child(child) = &mut compiler.way else {
+        panic!("not in a process of its own");
+    };
+    child.program.arguments = vec!["-c".into(), script.into()];
 }
 
 impl Setup {
@@ -79,6 +87,28 @@ async fn loads_at_the_same_time_share_one_compilation() {
     let (a, b, c) = tokio::join!(setup.component(), setup.component(), setup.component());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(setup.runs(), 1);
+}
+
+#[tokio::test]
+async fn no_more_components_are_compiled_at_once_than_allowed() {
+    let mut config = PluginHostConfig::default();
+    config.compile.at_once = 1;
+    let mut setup = setup_with(&config);
+    let runs = setup.folder.path().join("runs");
+    let here = runs.display();
+    // It counts for a while, so that another would begin meanwhile if it could.
+    let script = format!(
+        "echo begin >>{here}; n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; echo end >>{here}"
+    );
+    play(&mut setup.compiler, &script);
+    let compile = async |bytes: &'static [u8]| {
+        let (digest, bytes) = (Digest::of(bytes), Bytes::from_static(bytes));
+        setup.compiler.component(digest, &bytes).await.map(drop)
+    };
+    let (a, b, c) = tokio::join!(compile(b"a"), compile(b"b"), compile(b"c"));
+    assert!(a.is_err() && b.is_err() && c.is_err(), "it says nothing");
+    let noted = fs::read_to_string(runs).expect("notes");
+    assert_eq!(noted, "begin\nend\n".repeat(3));
 }
 
 #[tokio::test]
