@@ -175,7 +175,7 @@ impl Reading {
             dated: candidate.dated,
             name: candidate.name,
             otherwise: self.naming.otherwise(candidate.name),
-            harmless: self.naming.is_harmless(),
+            thing: self.naming.thing(),
             column: &self.facts,
             around,
         }

@@ -17,11 +17,12 @@
 //!
 //! A rule that asks only for a date has as many witnesses as there are beginnings of dates among the values.
 //!
-//! Outside the sum stand a few bars: least numbers of values, kinds that need a name or company, clocks, which
-//! are no numbers of people, and articles, which are no social security numbers.
+//! Outside the sum stand a few bars: least numbers of values, kinds that need a name or company, numbers that pass
+//! their rule by chance, clocks, which are no numbers of people, and articles, which are no social security numbers.
 
 pub(crate) mod weights;
 
+use crate::header::Thing;
 use crate::kinds::{Kind, Unnamed};
 use crate::tally::Tally;
 use weights::WEIGHTS;
@@ -53,6 +54,9 @@ const COMMON_SHARE: f64 = 0.5;
 /// How often values of a kind pass their checksum; the rest are typing errors.
 const PASS_RATE: f64 = 0.97;
 
+/// Share of random strings above which passing a rule tells nothing.
+const WEAK_RULE: f64 = 0.5;
+
 /// Least and most log-odds that a checksum may bring before it is weighted.
 const CHECKSUM_RANGE: (f64, f64) = (-5.0, 12.0);
 
@@ -77,6 +81,15 @@ const CLOCK_FROM: u32 = 3;
 /// One value in so many of a clock may be none, such as the zero that stands for never.
 const CLOCK_OTHERS: u32 = 20;
 
+/// Values with a checksum of its own from which a number of people is one although it looks like a time.
+const CLOCK_REFUTED: u32 = 8;
+
+/// Values from which dates with a time of day behind them are told from numbers of people.
+const STAMPS_FROM: u32 = 5;
+
+/// Of so many witnesses a quarter are different in numbers that begin with a date, be it days of a month or years.
+const MOST_WITNESSES: u32 = 32;
+
 /// Log-odds that a header which names a thing takes from a social security number. `ddd-dd-dddd` is common
 /// among articles and eight in nine of them pass, which the labelled set has too few of to show.
 const THING_NOT_PERSON: f64 = 8.0;
@@ -86,10 +99,13 @@ const THING_NOT_PERSON: f64 = 8.0;
 struct Clock {
     times: Option<(u64, u64)>,
     others: u32,
+    /// Values of ten to fourteen characters that end in a time of day.
+    stamps: u32,
 }
 
 impl Clock {
     fn add(&mut self, text: &str) {
+        self.stamps += u32::from(ends_in_time(text.as_bytes()));
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = match text.len() {
             10 | 13 if digits => text[..10].parse().ok(),
@@ -113,6 +129,19 @@ impl Clock {
     }
 }
 
+/// Whether the last digits of ten to fourteen characters are hours and minutes, or seconds too.
+fn ends_in_time(text: &[u8]) -> bool {
+    if !(10..=14).contains(&text.len()) {
+        return false;
+    }
+    let pair = |back: usize| match text[text.len() - back..] {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9', ..] => (tens - b'0') * 10 + (ones - b'0'),
+        _ => u8::MAX,
+    };
+    let minutes = pair(4) < 24 && pair(2) < 60;
+    minutes || (pair(6) < 24 && pair(4) < 60 && pair(2) < 60)
+}
+
 /// What holds of a column whatever it is taken for.
 #[derive(Debug, Default)]
 pub(crate) struct ColumnFacts {
@@ -122,6 +151,8 @@ pub(crate) struct ColumnFacts {
     prefix: Option<[u8; 3]>,
     varied: bool,
     clock: Clock,
+    /// Nine digits and an `X`: an ISBN, which obeys the rule of a British health number when it ends in a digit.
+    books: bool,
 }
 
 impl ColumnFacts {
@@ -130,6 +161,9 @@ impl ColumnFacts {
         self.tested += 1;
         self.seen += u64::from(count.max(1));
         self.clock.add(text);
+        if let (10, Some(rest)) = (text.len(), text.strip_suffix(['X', 'x'])) {
+            self.books |= rest.bytes().all(|byte| byte.is_ascii_digit());
+        }
         let prefix = text.as_bytes().first_chunk().copied().unwrap_or_default();
         self.varied |= *self.prefix.get_or_insert(prefix) != prefix;
     }
@@ -164,8 +198,8 @@ pub(crate) struct Case<'a> {
     pub(crate) name: f64,
     /// How strongly the header names another kind, in 0..=1.
     pub(crate) otherwise: f64,
-    /// The header names something that is no personal data.
-    pub(crate) harmless: bool,
+    /// What the header names, when that is no personal data.
+    pub(crate) thing: Option<Thing>,
     pub(crate) column: &'a ColumnFacts,
     pub(crate) around: Surroundings,
 }
@@ -209,7 +243,7 @@ pub(crate) fn evidence(case: &Case<'_>) -> [f64; EVIDENCE.len()] {
         1.0,
         case.name.max(0.0),
         case.otherwise.max(-case.name),
-        f64::from(u8::from(case.harmless)),
+        f64::from(u8::from(case.thing.is_some())),
         share(tally.strong) * weight,
         share(tally.fair) * weight,
         share(tally.weak) * weight,
@@ -252,7 +286,7 @@ pub(crate) fn whole(case: &Case<'_>) -> Option<f64> {
     let terms = evidence(case).into_iter().zip(weights);
     let odds: f64 = terms.map(|(value, weight)| value * weight).sum();
     let against = match case.kind {
-        Kind::UsSsn if case.harmless => THING_NOT_PERSON,
+        Kind::UsSsn if case.thing.is_some() => THING_NOT_PERSON,
         _ => 0.0,
     };
     Some(confidence(odds - against)).filter(|&confidence| confidence >= THRESHOLD)
@@ -270,20 +304,48 @@ fn may_be_reported(case: &Case<'_>, values: u32) -> bool {
     let facts = case.kind.facts();
     let named = case.name >= NAME_SUPPORT;
     let enough = values >= facts.least_values || named;
-    let failed = f64::from(case.tally.failed) / f64::from(case.tally.matched().max(1));
     let bar = match (case.kind, facts.unnamed) {
         // Sensors have places too, and any measure may be a number of degrees; a pair is telling.
         (Kind::Coordinates, _) => case.around.people && (named || case.tally.strong > 0),
-        // Numbers of things take no care to be such as can have been issued.
-        (Kind::UsSsn | Kind::TaxId, _) if case.harmless && failed > 1.0 - PASS_RATE => false,
-        (Kind::NationalId | Kind::TaxId | Kind::HealthId, _) => {
-            named || !case.column.clock.ticks(case.column.tested)
+        // Ids and hashes are as random as secrets, but do not begin as they do.
+        (Kind::Secret, _) if case.thing == Some(Thing::Random) => {
+            case.tally.strong + case.tally.within > 0
         }
-        (_, Unnamed::Values) => true,
+        (_, Unnamed::Values) => named || !is_other_number(case),
         (_, Unnamed::Company) => named || case.around.people,
         (_, Unnamed::Never) => named,
     };
     enough && bar
+}
+
+/// Whether the values have the form of a number of people and are numbers of something else.
+fn is_other_number(case: &Case<'_>) -> bool {
+    let Case { tally, column, .. } = case;
+    let failed = f64::from(tally.failed) / f64::from(tally.matched().max(1));
+    let mistyped = failed <= 1.0 - PASS_RATE;
+    let by_chance = case.chance.is_some_and(|chance| chance < WEAK_RULE) && checksum(case) < 0.0;
+    let numbered = case.thing == Some(Thing::Numbered);
+    let other = match case.kind {
+        // Numbers of things take no care to be such as can have been issued.
+        Kind::UsSsn => !mistyped || numbered,
+        Kind::TaxId if case.thing.is_some() && !mistyped => true,
+        Kind::NationalId | Kind::TaxId | Kind::HealthId => {
+            let refuted = !case.dated && mistyped && tally.passed >= CLOCK_REFUTED;
+            let clock = column.clock.ticks(column.tested) && !refuted;
+            let book = column.books && case.kind == Kind::HealthId;
+            clock || book || numbered || (case.dated && is_stamp(case))
+        }
+        Kind::MedicalProviderId | Kind::BankRouting | Kind::Imei => numbered,
+        _ => false,
+    };
+    by_chance || other
+}
+
+/// Whether numbers that begin with a date go on with a time of day, or are of a few dates only, as those of orders.
+fn is_stamp(case: &Case<'_>) -> bool {
+    let (tested, seen) = (case.column.tested, case.tally.matched());
+    let timed = tested >= STAMPS_FROM && case.column.clock.stamps == tested;
+    timed || case.tally.variety() * 4 < seen.min(MOST_WITNESSES)
 }
 
 /// Whether values of a kind are worth a word inside a column that is something else.
@@ -342,7 +404,7 @@ mod tests {
             dated: false,
             name,
             otherwise: 0.0,
-            harmless: false,
+            thing: None,
             column,
             around: Surroundings::default(),
         }

@@ -19,7 +19,7 @@ use crate::forms;
 use crate::kinds::KINDS;
 use crate::lexicon::Known;
 use terms::{ALONE, TERMS};
-use words::{HARMLESS, OWNERS, QUALIFIERS, TURNING_HEADS};
+use words::{HARMLESS, NUMBERED, OWNERS, QUALIFIERS, RANDOM, TURNING_HEADS};
 
 /// What remains of a phrase that is followed by a word nobody knows.
 const UNKNOWN_TAIL: f64 = 0.5;
@@ -64,8 +64,15 @@ impl Vocabulary {
                 add(phrase, Named::Entity(KINDS + at), *strength);
             }
         }
-        for phrase in HARMLESS {
-            add(phrase, Named::Harmless, 1.0);
+        let things = [
+            (HARMLESS, Thing::Plain),
+            (NUMBERED, Thing::Numbered),
+            (RANDOM, Thing::Random),
+        ];
+        for (phrases, thing) in things {
+            for phrase in phrases {
+                add(phrase, Named::Thing(thing), 1.0);
+            }
         }
         Self { by_length }
     }
@@ -227,7 +234,17 @@ impl Header {
 enum Named {
     /// An entity by its number: a kind, or a form behind the kinds.
     Entity(usize),
-    Harmless,
+    Thing(Thing),
+}
+
+/// Something that is no personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Plain,
+    /// Its numbers have a form of their own.
+    Numbered,
+    /// Its values are random strings.
+    Random,
 }
 
 /// What a header says.
@@ -239,7 +256,7 @@ pub(crate) struct Naming {
 impl Naming {
     fn harmless() -> Self {
         Self {
-            named: vec![(Named::Harmless, 1.0)],
+            named: vec![(Named::Thing(Thing::Plain), 1.0)],
         }
     }
 
@@ -254,7 +271,7 @@ impl Naming {
             .named
             .iter()
             .filter_map(|(named, strength)| match *named {
-                Named::Harmless => None,
+                Named::Thing(_) => None,
                 Named::Entity(named) if named == entity => Some(*strength),
                 Named::Entity(named) if kind_of(named) != kind_of(entity) => None,
                 Named::Entity(named) if named < KINDS || entity < KINDS => Some(*strength),
@@ -271,17 +288,18 @@ impl Naming {
         let others = self
             .named
             .iter()
-            .filter(|(named, _)| *named != Named::Harmless);
+            .filter(|(named, _)| matches!(named, Named::Entity(_)));
         others.map(|(_, strength)| *strength).fold(0.0, f64::max)
     }
 
-    /// Whether it names a thing that is no personal data, and nothing else.
-    pub(crate) fn is_harmless(&self) -> bool {
-        !self.named.is_empty()
-            && self
-                .named
-                .iter()
-                .all(|(named, _)| *named == Named::Harmless)
+    /// The thing that it names, when that is no personal data and it names nothing else.
+    pub(crate) fn thing(&self) -> Option<Thing> {
+        let mut named = self.named.iter().map(|(named, _)| named);
+        let only_things = named.all(|named| matches!(named, Named::Thing(_)));
+        match self.named.first() {
+            Some((Named::Thing(thing), _)) if only_things => Some(*thing),
+            _ => None,
+        }
     }
 }
 
@@ -319,8 +337,11 @@ mod tests {
         let of_kinds = TERMS.iter().flat_map(|(_, phrases)| phrases.iter());
         let of_forms = forms::all().flat_map(|form| form.terms.iter());
         let phrases = of_kinds.chain(of_forms).map(|(phrase, _)| *phrase);
-        let lists = [HARMLESS, OWNERS, QUALIFIERS, TURNING_HEADS, ALONE];
-        let phrases = phrases.chain(lists.into_iter().flatten().copied());
+        let things = [HARMLESS, NUMBERED, RANDOM];
+        let lists = things
+            .into_iter()
+            .chain([OWNERS, QUALIFIERS, TURNING_HEADS, ALONE]);
+        let phrases = phrases.chain(lists.flatten().copied());
         let words: BTreeSet<&str> = phrases.flat_map(|phrase| phrase.split(' ')).collect();
         let listed = include_str!("../data/header_words.txt").lines();
         assert!(
@@ -428,11 +449,25 @@ mod tests {
             "preferred_contact_method",
             "password_changed_at",
         ] {
-            assert!(naming(name).is_harmless(), "{name}: {:?}", naming(name));
+            assert!(naming(name).thing().is_some(), "{name}: {:?}", naming(name));
         }
         for name in ["c7", "tin_can_x", "creatinine", "foo"] {
-            assert!(!naming(name).is_harmless(), "{name}");
+            assert!(naming(name).thing().is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn things_with_numbers_and_random_ones() {
+        let check = |name: &str, expected: Option<Thing>| {
+            assert_eq!(naming(name).thing(), expected, "{name}");
+        };
+        check("isbn13", Some(Thing::Numbered));
+        check("parcel_no", Some(Thing::Numbered));
+        check("trackId", Some(Thing::Random));
+        check("file_sha256", Some(Thing::Random));
+        check("price", Some(Thing::Plain));
+        check("national_id", None);
+        check("c7", None);
     }
 
     #[test]
@@ -440,7 +475,7 @@ mod tests {
         let said = naming("email");
         assert!((said.otherwise(0.0) - 1.0).abs() < 1e-12);
         assert!(said.otherwise(1.0).abs() < 1e-12);
-        assert!(!said.is_harmless());
+        assert!(said.thing().is_none());
         let said = naming("pesel");
         let others: Vec<f64> = forms::all()
             .enumerate()

@@ -708,6 +708,124 @@ fn social_security_numbers_are_found_under_any_name_of_theirs() {
 }
 
 #[test]
+fn numbers_that_pass_by_chance_are_of_another_kind() {
+    for count in [20, 60, 300] {
+        let plots: Vec<String> = digits(count, 9)
+            .iter()
+            .map(|number| format!("{}-{}-{}", &number[..3], &number[3..6], &number[6..]))
+            .collect();
+        let entries: Vec<String> = digits(count * 3, 9)
+            .iter()
+            .map(|number| format!("{}-{}-{}", &number[..3], &number[3..5], &number[5..]))
+            .collect();
+        for name in ["apn", "plot", "c7"] {
+            check(name, &borrowed(&plots), "");
+            check(name, &borrowed(&entries), "");
+        }
+    }
+}
+
+/// Nine digits and the character that completes a sum weighted 10 to 2 to a multiple of eleven.
+fn books(count: usize) -> Vec<String> {
+    let complete = |body: &String| {
+        let digits = body.bytes().map(|byte| usize::from(byte - b'0'));
+        let sum: usize = digits.zip((2..=10).rev()).map(|(a, b)| a * b).sum();
+        format!(
+            "{body}{}",
+            ["0", "X", "9", "8", "7", "6", "5", "4", "3", "2", "1"][sum % 11]
+        )
+    };
+    digits(count, 9).iter().map(complete).collect()
+}
+
+#[test]
+fn numbers_of_books_are_no_health_numbers() {
+    for count in [3, 20, 200] {
+        let all = books(count);
+        let without_letters: Vec<String> = all
+            .iter()
+            .filter(|book| !book.ends_with('X'))
+            .cloned()
+            .collect();
+        check("isbn10", &borrowed(&all), "");
+        check("isbn", &borrowed(&without_letters), "");
+        check("nhs_number", &borrowed(&without_letters), "health_id");
+    }
+    check("c7", &borrowed(&books(200)), "");
+}
+
+#[test]
+fn stamps_are_no_numbers_of_people() {
+    let nightly: Vec<String> = (0..60)
+        .map(|n| {
+            format!(
+                "{}{:02}{:02}-{:02}30",
+                22 + n % 3,
+                n % 12 + 1,
+                n % 28 + 1,
+                n % 24
+            )
+        })
+        .collect();
+    let orders: Vec<String> = (0..60)
+        .map(|n| {
+            format!(
+                "{}{:02}{:02}-{:04}",
+                22 + n % 3,
+                n % 12 + 1,
+                n % 28 + 1,
+                n * 163
+            )
+        })
+        .collect();
+    for name in ["nightly", "c7", "batch"] {
+        check(name, &borrowed(&nightly), "");
+        check(name, &borrowed(&nightly[..5]), "");
+        check(name, &borrowed(&orders), "");
+    }
+}
+
+#[test]
+fn numbers_with_a_check_may_look_like_times() {
+    let cedulas: Vec<String> = digits(20, 6)
+        .iter()
+        .map(|rest| {
+            let body = format!("170{rest}");
+            let digits = body.bytes().map(|byte| u32::from(byte - b'0'));
+            let doubled = digits.zip([2, 1].into_iter().cycle()).map(|(a, b)| a * b);
+            let sum: u32 = doubled.map(|n| if n > 9 { n - 9 } else { n }).sum();
+            format!("{body}{}", (10 - sum % 10) % 10)
+        })
+        .collect();
+    for name in ["c7", "cedula", "id_number"] {
+        check(name, &borrowed(&cedulas), "national_id");
+    }
+    check("c7", &borrowed(&cedulas[..3]), "");
+}
+
+#[test]
+fn ids_and_hashes_are_no_secrets() {
+    let random = [
+        "x7Gh2Kp9Qw4Zt6Rb1cD3aB",
+        "B4kL9mN2pQ7rS1tV6wX3yZ",
+        "q1W2e3R4t5Y6u7I8o9P0aS",
+    ];
+    check("track_id", &random, "");
+    check("asset_hash", &random, "");
+    check("c7", &random, "secret");
+    check("api_key", &random, "secret");
+    // Put together here so that scanners of source code do not take it for a real one.
+    let token = format!("ghp_{}", "a1B2c3D4e5".repeat(4));
+    check("track_id", &[&token], "secret");
+    check("hash", &[&format!("see {token} there")], "~secret");
+    let fields = [
+        "SubNet=1,Context=ENB101,Cell=3",
+        "SubNet=1,Context=ENB274,Cell=1",
+    ];
+    check("dn", &fields, "");
+}
+
+#[test]
 fn places_need_people_beside_them() {
     let degrees = ["52.5200", "48.1351", "53.5511", "50.9375"];
     assert_eq!(found("latitude", "Float64", &degrees), "");

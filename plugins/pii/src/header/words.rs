@@ -37,17 +37,30 @@ pub(super) const OWNERS: &[&str] = &[
     "medewerker", "kontakt", "home", "customer s",
 ];
 
+/// Words for numbers of things that have a form of their own, which one of people may have too.
+#[rustfmt::skip]
+pub(super) const NUMBERED: &[&str] = &[
+    "barcode", "cusip", "ean", "gln", "gtin", "isbn", "issn", "oclc", "parcel", "parcel id", "sscc", "upc",
+];
+
+/// Words for what is random and no secret.
+#[rustfmt::skip]
+pub(super) const RANDOM: &[&str] = &[
+    "checksum", "commit", "cursor", "digest", "etag", "guid", "hash", "hashed", "id", "identifier", "ids", "md5",
+    "order id", "revision", "sha", "sha 1", "sha 256", "uuid",
+];
+
 /// Words for things that are no personal data: measures, flags, categories, technical facts, things.
 #[rustfmt::skip]
 pub(super) const HARMLESS: &[&str] = &[
     "abbreviation", "access", "action", "active", "activity", "age", "agent", "aircraft", "airline", "airport",
     "allowed", "altitude", "amount", "amt", "app", "approved", "area", "area code", "artist", "asset", "at",
-    "attempts", "attribute", "available", "average", "avg", "balance", "band", "barcode", "batch", "benefit",
+    "attempts", "attribute", "available", "average", "avg", "balance", "band", "batch", "benefit",
     "bird", "bitrate", "blocked", "blood", "body", "body type", "book", "bool", "bounced", "brand", "browser",
     "bucket", "budget", "build", "building", "bytes", "calls", "campaign", "cancelled", "capacity", "capital",
     "car", "carrier", "cat", "categorie", "category", "cause", "cell line", "cells", "centimeters", "changed",
-    "channel", "character", "charge", "checksum", "class", "classification", "clicks", "cluster", "cm", "code",
-    "codes", "color", "colour", "comment", "comments", "commit", "company", "completed", "component",
+    "channel", "character", "charge", "class", "classification", "clicks", "cluster", "cm", "code",
+    "codes", "color", "colour", "comment", "comments", "company", "completed", "component",
     "condition", "confirmed", "consent", "continent", "conversion", "cost", "count", "country", "country code",
     "counts", "county", "coupon", "course", "coverage", "created", "created at", "creation", "credit", "crop",
     "currency", "curr", "cut", "cylinders", "data", "date", "datetime", "day", "days", "deadline", "dealer",
@@ -58,19 +71,19 @@ pub(super) const HARMLESS: &[&str] = &[
     "environment", "epoch", "error", "errors", "event", "expires", "expiry", "extension", "family", "fare",
     "feature", "fee", "file", "filename", "finished", "firmware", "flag", "flavor", "flight", "flow", "food",
     "folder", "format", "founded", "frequency", "fruit", "fuel", "fund", "gb", "gender", "gene", "genre",
-    "genus", "geslacht", "geo", "gmv", "goals", "grade", "gross", "group", "groups", "growth", "guid", "hash",
-    "hashed", "height", "hemisphere", "hex", "horsepower", "host", "hostname", "hour", "hours", "id",
-    "identifier", "ids", "image", "impressions", "inches", "income", "increment", "index", "industry",
-    "ingredient", "institution", "interest", "interval", "inventory", "invoice", "isbn", "issue", "issuer",
+    "genus", "geslacht", "geo", "gmv", "goals", "grade", "gross", "group", "groups", "growth",
+    "height", "hemisphere", "hex", "horsepower", "host", "hostname", "hour", "hours",
+    "image", "impressions", "inches", "income", "increment", "index", "industry",
+    "ingredient", "institution", "interest", "interval", "inventory", "invoice", "issue", "issuer",
     "item", "items", "job", "job title", "key", "keyword", "kg", "kind", "km", "label", "land", "lang",
     "language", "layer", "league", "length", "level", "library", "license", "licence", "license type",
     "licence type", "limit", "line", "linked", "locale", "log", "logins", "loss", "lot", "machine",
     "magnitude", "make", "manufacturer", "margin", "marital status", "mark", "market", "mass", "material",
-    "max", "md5", "mean", "measure", "median", "medium", "message", "method", "metric", "mileage", "min",
+    "max", "mean", "measure", "median", "medium", "message", "method", "metric", "mileage", "min",
     "mime", "minute", "minutes", "mode", "model", "modified", "module", "month", "months", "mpg",
     "name length", "nationality", "net", "node", "note", "notes", "notification", "notifications",
     "occupation", "offset", "open", "opened", "operator", "opt", "opted", "optin", "option", "order",
-    "order id", "order no", "order number", "orders", "org", "organisation", "organization", "origin", "os",
+    "order no", "order number", "orders", "org", "organisation", "organization", "origin", "os",
     "outcome", "output", "package", "page", "pages", "part", "partner", "parts", "path", "payment", "pct",
     "percent", "percentage", "period", "phase", "phone model", "phone type", "pixel", "plan", "plant",
     "platform", "points", "policy", "pop", "population", "port", "position", "pressure", "price", "priority",
@@ -79,10 +92,10 @@ pub(super) const HARMLESS: &[&str] = &[
     "race", "radius", "rain", "rank", "rate", "rating", "ratio", "read", "reason", "received", "record", "ref",
     "reference", "region", "registered", "relation", "release", "released", "religion", "remark", "remarks",
     "report", "request", "requests", "resolution", "response", "result", "results", "retries", "returned",
-    "revenue", "review", "revision", "role", "room", "row", "rows", "rule", "run", "salary", "sales", "salt",
+    "revenue", "review", "role", "room", "row", "rows", "rule", "run", "salary", "sales", "salt",
     "sample", "saved", "scenario", "schedule", "school", "score", "season", "seat", "seats", "sector",
     "seconds", "seen", "segment", "seller", "sent", "sensor", "seq", "sequence", "serial", "series", "server",
-    "service", "session", "severity", "sex", "sha", "sha 1", "sha 256", "shape", "shipped", "shop", "signal",
+    "service", "session", "severity", "sex", "shape", "shipped", "shop", "signal",
     "since", "site", "size", "skill", "sku", "slot", "software", "sold", "sort", "source", "species",
     "specimen", "speed", "sport", "square", "stage", "stars", "start", "started", "state", "station", "status",
     "step", "stock", "store", "style", "subject", "submitted", "subscribed", "subtotal", "subtype", "suffix",
@@ -91,7 +104,7 @@ pub(super) const HARMLESS: &[&str] = &[
     "timezone", "title", "tld", "token count", "tokens", "tool", "topic", "tot", "total", "track", "tracking",
     "tracking number", "trade", "train", "transaction", "transmission", "treatment", "trial", "trip", "ts",
     "turnover", "type", "types", "unit", "units", "updated", "updated at", "url count", "usage", "user agent",
-    "utc", "uuid", "valid", "validated", "value type", "variable", "variant", "variety", "vehicle", "velocity",
+    "utc", "valid", "validated", "value type", "variable", "variant", "variety", "vehicle", "velocity",
     "vendor", "verified", "version", "views", "visits", "voltage", "volume", "votes", "wage", "warehouse",
     "warranty", "week", "weekday", "weight", "width", "wind", "winner", "wins", "year", "years", "yield",
     "zone", "domain", "email domain", "email status", "email type", "expiration", "card brand", "card network",

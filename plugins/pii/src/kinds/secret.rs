@@ -2,8 +2,8 @@
 //!
 //! Issuers give their tokens a fixed beginning so that scanners find them; the beginnings, alphabets and
 //! lengths here are those that they publish. What has no such beginning is a secret by its name and its
-//! randomness: twenty characters or more of several classes without a word in them are weak, since
-//! hashes and ids look alike.
+//! randomness: twenty characters or more of several classes in disorder are fair, fewer are weak, since
+//! hashes and ids look alike. Fields in one text (`cell=3,node=A7`) are no disorder.
 
 use super::{Grade, Match};
 use crate::value::{Class, Value};
@@ -137,7 +137,8 @@ fn random(value: &Value<'_>) -> Option<Grade> {
     let disorder = changes * 5 >= bytes.len() * 2;
     // Base64 has marks that tokens seldom have.
     let marks = value.count(Class::Plus) + value.count(Class::Slash);
-    let fair = bytes.len() >= RANDOM && (marks == 0 || bytes.len() == 40);
+    let fields = value.text.trim_end_matches('=').contains([',', '=', ';']);
+    let fair = bytes.len() >= RANDOM && !fields && (marks == 0 || bytes.len() == 40);
     disorder.then_some(if fair { Grade::Fair } else { Grade::Weak })
 }
 
@@ -173,6 +174,7 @@ mod tests {
         );
         check("x7Gh2Kp9Qw4Zt6Rb1cD3", Some(Match::whole(Grade::Fair)));
         check("x7Gh2Kp9Qw4Zt6Rb1", Some(Match::whole(Grade::Weak)));
+        check("Kx=1,Mz=A7,Ty=3,Bq=9", Some(Match::whole(Grade::Weak)));
         for other in [
             "hello world this is text",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
