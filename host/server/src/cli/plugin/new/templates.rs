@@ -74,7 +74,8 @@ static RUST_SDK: Folder = folder!("sdk/rust" => "sdk/":
     "LICENSE", "README.md",
     "src/chance.rs", "src/describe.rs", "src/error.rs", "src/export.rs", "src/host.rs", "src/lib.rs",
     "src/pii.rs", "src/proposer.rs", "src/scoring.rs", "src/scoring/fronts.rs", "src/testing.rs",
-    "src/testing/samples.rs", "src/trials.rs", "src/wasm.rs", "src/wasm/pii.rs", "src/wasm/proposer.rs", "src/wasm/scoring.rs",
+    "src/testing/samples.rs", "src/trials.rs", "src/wasm.rs", "src/wasm/pii.rs", "src/wasm/proposer.rs",
+    "src/wasm/scoring.rs",
 );
 static RUST_WIT: Folder = folder!("wit/v1" => "sdk/wit/":
     "pii.wit", "proposer.wit", "scoring.wit", "types.wit",
