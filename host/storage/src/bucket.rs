@@ -5,10 +5,19 @@
 //! whole here; code that streams (Parquet readers and writers) takes [`Bucket::store`], which gives the
 //! same durability.
 
+mod copy;
+mod fault;
 mod open;
 mod probe;
+mod view;
 
-use std::{fmt, sync::Arc};
+pub(crate) use self::fault::{chain, has_code};
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use boathouse_types::{BucketName, Timestamp};
 use bytes::Bytes;
@@ -29,7 +38,13 @@ pub struct Bucket(Arc<Inner>);
 
 struct Inner {
     config: BucketConfig,
+    /// The folder that this view takes for its root; the root itself is the empty path.
+    folder: Path,
     store: Arc<dyn ObjectStore>,
+    /// The same store with reads that never fall back; none where nothing falls back anyway.
+    home: Option<Arc<dyn ObjectStore>>,
+    /// Of each log that was read with lines that are no records, how many. Shared by all views.
+    malformed: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// What a listing says about an object.
@@ -52,30 +67,24 @@ impl Bucket {
         config: &BucketConfig,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, StorageError> {
-        Ok(Self(Arc::new(Inner {
-            store: open::store(config, environment)?,
-            config: config.clone(),
-        })))
+        let store = open::store(config, environment)?;
+        Ok(Self::over(config.clone(), store))
     }
 
     /// A bucket in memory.
     #[must_use]
     pub fn memory(name: BucketName) -> Self {
-        Self(Arc::new(Inner {
-            config: BucketConfig {
-                name,
-                backend: BackendConfig::Memory,
-            },
-            store: Arc::new(InMemory::new()),
-        }))
+        let backend = BackendConfig::Memory;
+        Self::over(BucketConfig { name, backend }, Arc::new(InMemory::new()))
     }
 
-    /// The same bucket over a store that wraps its own: to count, mirror or fail.
-    #[must_use]
-    pub fn with_store(&self, store: Arc<dyn ObjectStore>) -> Self {
+    fn over(config: BucketConfig, store: Arc<dyn ObjectStore>) -> Self {
         Self(Arc::new(Inner {
-            config: self.0.config.clone(),
+            config,
+            folder: Path::default(),
             store,
+            home: None,
+            malformed: Arc::default(),
         }))
     }
 
@@ -203,27 +212,6 @@ impl Bucket {
             .await
             .map(drop)
             .map_err(|error| self.fault(path, error))
-    }
-
-    /// Translates an error of the store.
-    pub(crate) fn fault(&self, path: &str, error: Error) -> StorageError {
-        let (bucket, path) = (self.name().clone(), path.to_owned());
-        match error {
-            Error::NotFound { .. } => StorageError::NotFound { bucket, path },
-            Error::AlreadyExists { .. } => StorageError::Exists { bucket, path },
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                StorageError::Denied {
-                    bucket,
-                    path,
-                    source: Arc::new(error),
-                }
-            }
-            _ => StorageError::Unavailable {
-                bucket,
-                path,
-                source: Arc::new(error),
-            },
-        }
     }
 }
 

@@ -123,18 +123,34 @@ pub enum StorageError {
         /// The prefix that was read.
         path: String,
     },
-    /// Correct the credentials or their rights.
-    #[error("bucket `{bucket}` denies access to `{path}`; check its credentials and their rights")]
+    /// Correct the credentials or the rights.
+    #[error("bucket `{bucket}` denies access to `{path}`; {cure}")]
     Denied {
         /// The bucket.
         bucket: BucketName,
         /// The path asked for.
         path: String,
+        /// What to do about it.
+        cure: &'static str,
+        /// What the store said.
+        source: Arc<object_store::Error>,
+    },
+    /// Make room. What was to be written is not there.
+    #[error(
+        "bucket `{bucket}` is full: `{path}` was not written; free some space or raise its quota"
+    )]
+    Full {
+        /// The bucket.
+        bucket: BucketName,
+        /// The path that was written.
+        path: String,
         /// What the store said.
         source: Arc<object_store::Error>,
     },
     /// The store failed or cannot be reached. A write that ends so may have happened or not.
-    #[error("bucket `{bucket}` failed at `{path}`")]
+    #[error(
+        "bucket `{bucket}` failed at `{path}`; see that its store can be reached and try again"
+    )]
     Unavailable {
         /// The bucket.
         bucket: BucketName,

@@ -15,21 +15,24 @@
 mod bucket;
 mod config;
 mod error;
-#[cfg(test)]
-mod faults;
 mod id;
 mod local;
 mod log;
 mod manifest;
+mod mirror;
 mod path;
 mod registry;
+mod s3;
 mod secret;
+mod staged;
 
 pub use bucket::{Bucket, ObjectInfo};
 pub use config::{BackendConfig, BucketConfig, S3Config};
 pub use error::StorageError;
 pub use id::time_ordered_id;
-pub use log::{AppendLog, LogContents};
+pub use log::{AppendLog, CoveredFile, LogContents};
 pub use manifest::{MIN_KEPT, Manifest, Versioned};
+pub use mirror::{Mirror, MirrorLag, MirrorScope, Restored, noting_rescue, restore};
 pub use registry::BucketRegistry;
 pub use secret::SecretRef;
+pub use staged::StagedFile;

@@ -6,19 +6,21 @@
 //! a multipart upload are synced when it completes. Deletions are not synced: nothing here depends on
 //! one lasting. A killed process may leave `name#digits` files, which listings do not show.
 //!
-//! The root itself is never created here: when it is gone (a disk that is not mounted), writes and
-//! listings fail instead of starting an empty bucket in its place.
+//! The root itself is never created here: when it is gone (a disk that is not mounted), everything fails,
+//! instead of an empty bucket being started in its place or its objects being missed one by one.
 
 use std::{
     fmt,
     fs::{self, File},
     io::{self, Write},
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
@@ -105,14 +107,22 @@ impl ObjectStore for DurableFileSystem {
     }
 
     async fn get_opts(&self, location: &ObjectPath, options: GetOptions) -> Result<GetResult> {
-        self.files.get_opts(location, options).await
+        let found = self.files.get_opts(location, options).await;
+        found.map_err(|error| self.disk.judge(error))
+    }
+
+    async fn get_ranges(&self, location: &ObjectPath, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let found = self.files.get_ranges(location, ranges).await;
+        found.map_err(|error| self.disk.judge(error))
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<ObjectPath>>,
     ) -> BoxStream<'static, Result<ObjectPath>> {
-        self.files.delete_stream(locations)
+        let disk = Arc::clone(&self.disk);
+        let deleted = self.files.delete_stream(locations);
+        deleted.map_err(move |error| disk.judge(error)).boxed()
     }
 
     fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -242,6 +252,14 @@ impl Disk {
         Ok(())
     }
 
+    /// Whether an object that is not there is missing, or the whole disk is.
+    fn judge(&self, error: object_store::Error) -> object_store::Error {
+        match (&error, self.root_present()) {
+            (object_store::Error::NotFound { .. }, Err(gone)) => failed(&self.root, gone),
+            _ => error,
+        }
+    }
+
     fn root_present(&self) -> io::Result<()> {
         if self.root.is_dir() {
             return Ok(());
@@ -349,6 +367,15 @@ mod tests {
         drop(folder);
         assert!(!root.exists());
         assert!(store.put(&path, "1".into()).await.is_err());
+        for failed in [
+            store.get(&path).await.map(drop),
+            store.head(&path).await.map(drop),
+            store.get_range(&path, 0..1).await.map(drop),
+            store.delete(&path).await,
+        ] {
+            let missing = matches!(failed, Err(object_store::Error::NotFound { .. }));
+            assert!(failed.is_err() && !missing, "{failed:?}");
+        }
         assert!(store.list(None).next().await.unwrap().is_err());
         assert!(store.list_with_delimiter(None).await.is_err());
         assert!(!root.exists());

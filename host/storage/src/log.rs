@@ -12,6 +12,7 @@
 //! may append under one prefix. Reading and compaction are in `log/read.rs`, the bytes of a file in
 //! `log/format.rs`; there it is also told why no record is ever lost or doubled.
 
+mod covered;
 mod format;
 mod read;
 
@@ -25,6 +26,7 @@ use boathouse_types::Clock;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::covered::CoveredFile;
 use self::format::{BatchName, header_line};
 use crate::{Bucket, StorageError, path::trimmed, time_ordered_id};
 

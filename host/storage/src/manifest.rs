@@ -64,7 +64,7 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
     /// [`StorageError::Unavailable`].
     pub async fn load(&self) -> Result<Option<Versioned<T>>, StorageError> {
         for _ in 0..READ_ATTEMPTS {
-            let Some(version) = self.versions().await?.pop() else {
+            let Some(version) = versions(&self.bucket, &self.prefix).await?.pop() else {
                 return Ok(None);
             };
             let path = self.path(version);
@@ -91,6 +91,8 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
         let version = expected
             .checked_add(1)
             .ok_or_else(|| self.conflict(expected))?;
+        // What is there decides, not what the rescue remembers.
+        let bucket = self.bucket.without_rescue();
         let path = self.path(version);
         let commit = id::nonce().to_string();
         let bytes = serde_json::to_vec(&Envelope {
@@ -100,14 +102,14 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
             commit: &commit,
             value,
         })?;
-        match self.bucket.put_new(&path, Bytes::from(bytes)).await {
+        match bucket.put_new(&path, Bytes::from(bytes)).await {
             Ok(()) => {}
-            Err(StorageError::Exists { .. }) if self.is_own(&path, &commit).await? => {}
+            Err(StorageError::Exists { .. }) if is_own(&bucket, &path, &commit).await? => {}
             Err(StorageError::Exists { .. }) => return Err(self.conflict(expected)),
             Err(error) => return Err(error),
         }
-        if expected > 0 && !self.bucket.exists(&self.path(expected)).await? {
-            self.bucket.delete(&path).await?;
+        if expected > 0 && !bucket.exists(&self.path(expected)).await? {
+            bucket.delete(&path).await?;
             return Err(self.conflict(expected));
         }
         Ok(version)
@@ -119,37 +121,13 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
     /// # Errors
     /// [`StorageError::Unavailable`]; what was deleted until then stays so.
     pub async fn prune(&self, keep: usize) -> Result<usize, StorageError> {
-        let versions = self.versions().await?;
+        let bucket = self.bucket.without_rescue();
+        let versions = versions(&bucket, &self.prefix).await?;
         let surplus = versions.len().saturating_sub(keep.max(MIN_KEPT));
         for version in &versions[..surplus] {
-            self.bucket.delete(&self.path(*version)).await?;
+            bucket.delete(&self.path(*version)).await?;
         }
         Ok(surplus)
-    }
-
-    /// The versions that are there, ascending.
-    async fn versions(&self) -> Result<Vec<u64>, StorageError> {
-        let objects = self.bucket.list(&self.prefix).await?;
-        Ok(objects
-            .iter()
-            .filter_map(|object| parse_name(object.path.strip_prefix(&self.prefix)?))
-            .collect())
-    }
-
-    /// Whether the object is the one that this very commit wrote.
-    async fn is_own(&self, path: &str, commit: &str) -> Result<bool, StorageError> {
-        #[derive(Deserialize)]
-        struct Commit {
-            commit: String,
-        }
-        match self.bucket.get(path).await {
-            Ok(bytes) => {
-                Ok(serde_json::from_slice::<Commit>(&bytes)
-                    .is_ok_and(|found| found.commit == commit))
-            }
-            Err(StorageError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     fn path(&self, version: u64) -> String {
@@ -180,6 +158,30 @@ impl<T> fmt::Debug for Manifest<T> {
             .field("bucket", self.bucket.name())
             .field("prefix", &self.prefix)
             .finish()
+    }
+}
+
+/// The versions that are there, ascending.
+async fn versions(bucket: &Bucket, prefix: &str) -> Result<Vec<u64>, StorageError> {
+    let objects = bucket.list(prefix).await?;
+    Ok(objects
+        .iter()
+        .filter_map(|object| parse_name(object.path.strip_prefix(prefix)?))
+        .collect())
+}
+
+/// Whether the object is the one that this very commit wrote.
+async fn is_own(bucket: &Bucket, path: &str, commit: &str) -> Result<bool, StorageError> {
+    #[derive(Deserialize)]
+    struct Commit {
+        commit: String,
+    }
+    match bucket.get(path).await {
+        Ok(bytes) => {
+            Ok(serde_json::from_slice::<Commit>(&bytes).is_ok_and(|found| found.commit == commit))
+        }
+        Err(StorageError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -21,7 +21,7 @@ use object_store::{
 
 use crate::{
     BackendConfig, BucketConfig, S3Config, SecretRef, StorageError, id, local::DurableFileSystem,
-    path::folder_path,
+    path::folder_path, s3::S3Store,
 };
 
 /// How often and how long a request to S3 is retried before it counts as failed.
@@ -106,6 +106,7 @@ fn open_s3(
             .with_secret_access_key(secret.resolve(environment)?);
     }
     let store = builder.build().map_err(|e| misconfigured(e.to_string()))?;
+    let store = S3Store::new(store);
     match config.prefix.as_deref() {
         None | Some("") => Ok(Arc::new(store)),
         Some(prefix) => Ok(Arc::new(PrefixStore::new(store, folder_path(prefix)?))),

@@ -17,7 +17,7 @@ use super::{
     LogContents, Shared,
     format::{self, Batches, lines_from, read_file},
 };
-use crate::{StorageError, time_ordered_id};
+use crate::{Bucket, StorageError, time_ordered_id};
 
 /// Files that are read or deleted at the same time.
 const CONCURRENCY: usize = 16;
@@ -25,7 +25,7 @@ const CONCURRENCY: usize = 16;
 const ATTEMPTS: usize = 16;
 
 /// The files of a log, in the order of their names, each with its path.
-type Files = Vec<(String, Bytes)>;
+pub(super) type Files = Vec<(String, Bytes)>;
 
 impl Shared {
     pub(super) async fn read_all<T: DeserializeOwned + Send + 'static>(
@@ -33,18 +33,23 @@ impl Shared {
     ) -> Result<LogContents<T>, StorageError> {
         // Before the files: a batch flushed in between is in both places, under one name.
         let mut batches = self.buffered().await;
-        let files = self.files().await?;
-        self.compute(move || {
-            for (path, bytes) in &files {
-                read_file(path, bytes, &mut batches)?;
-            }
-            Ok(decode(&batches))
-        })
-        .await
+        let files = self.files(&self.bucket).await?;
+        let contents = self
+            .compute(move || {
+                for (path, bytes) in &files {
+                    read_file(path, bytes, &mut batches)?;
+                }
+                Ok(decode(&batches))
+            })
+            .await?;
+        self.bucket.note_malformed(&self.prefix, contents.malformed);
+        Ok(contents)
     }
 
     pub(super) async fn compact(&self) -> Result<usize, StorageError> {
-        let files = self.files().await?;
+        // What may be deleted is decided by what the bucket itself holds.
+        let bucket = self.bucket.without_rescue();
+        let files = self.files(&bucket).await?;
         if files.len() < 2 {
             return Ok(0);
         }
@@ -59,9 +64,9 @@ impl Shared {
             })
             .await?;
         let name = format::compacted_name(&time_ordered_id(&*self.clock));
-        self.bucket.put(&self.path(&name), merged).await?;
+        bucket.put(&self.path(&name), merged).await?;
         // Collected first: a closure held over an await would keep this future from being `Send`.
-        let deletions: Vec<_> = paths.iter().map(|path| self.bucket.delete(path)).collect();
+        let deletions: Vec<_> = paths.iter().map(|path| bucket.delete(path)).collect();
         stream::iter(deletions)
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
@@ -83,10 +88,10 @@ impl Shared {
     }
 
     /// The bytes of all files; see the module's text for what makes it start over.
-    async fn files(&self) -> Result<Files, StorageError> {
+    pub(super) async fn files(&self, bucket: &Bucket) -> Result<Files, StorageError> {
         for _ in 0..ATTEMPTS {
-            let listed = self.listing().await?;
-            let reads: Vec<_> = listed.iter().map(|path| self.read(path)).collect();
+            let listed = self.listing(bucket).await?;
+            let reads: Vec<_> = listed.iter().map(|path| read(bucket, path)).collect();
             let read = stream::iter(reads)
                 .buffered(CONCURRENCY)
                 .try_collect::<Files>()
@@ -95,7 +100,7 @@ impl Shared {
                 Err(StorageError::NotFound { .. }) => continue,
                 read => read?,
             };
-            let after = self.listing().await?;
+            let after = self.listing(bucket).await?;
             let stable = after
                 .iter()
                 .filter(|path| format::is_compacted(path))
@@ -109,13 +114,9 @@ impl Shared {
         })
     }
 
-    async fn read(&self, path: &str) -> Result<(String, Bytes), StorageError> {
-        Ok((path.to_owned(), self.bucket.get(path).await?))
-    }
-
     /// Paths of the log's files, those directly under the prefix.
-    async fn listing(&self) -> Result<Vec<String>, StorageError> {
-        let objects = self.bucket.list(&self.prefix).await?;
+    async fn listing(&self, bucket: &Bucket) -> Result<Vec<String>, StorageError> {
+        let objects = bucket.list(&self.prefix).await?;
         Ok(objects
             .into_iter()
             .map(|object| object.path)
@@ -128,7 +129,7 @@ impl Shared {
     }
 
     /// Runs what takes processor time where it blocks nobody.
-    async fn compute<R: Send + 'static>(
+    pub(super) async fn compute<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<R, StorageError> + Send + 'static,
     ) -> Result<R, StorageError> {
@@ -140,6 +141,10 @@ impl Shared {
             },
         }
     }
+}
+
+async fn read(bucket: &Bucket, path: &str) -> Result<(String, Bytes), StorageError> {
+    Ok((path.to_owned(), bucket.get(path).await?))
 }
 
 fn decode<T: DeserializeOwned>(batches: &Batches) -> LogContents<T> {

@@ -8,10 +8,9 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    BackendConfig, BucketConfig,
-    faults::{FaultyStore, Last},
-};
+use boathouse_faults::{FaultyStore, Last, Plan};
+
+use crate::{BackendConfig, BucketConfig};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
@@ -26,6 +25,12 @@ fn record(id: u32) -> Record {
 
 fn memory() -> Bucket {
     Bucket::memory(BucketName::primary())
+}
+
+/// The bucket as somebody sees it whose store misbehaves.
+fn faulty(bucket: &Bucket, plan: Plan) -> (Bucket, FaultyStore) {
+    let store = FaultyStore::new(Arc::clone(bucket.store()), plan);
+    (bucket.with_store(Arc::new(store.clone())), store)
 }
 
 fn local(folder: &TempDir) -> Bucket {
@@ -83,7 +88,13 @@ async fn appends_at_once_share_a_file() {
 #[tokio::test]
 async fn a_failed_group_fails_every_append_in_it() {
     let bucket = memory();
-    let (faulty, _) = FaultyStore::over(&bucket, 0, Last::Lost);
+    let (faulty, _) = faulty(
+        &bucket,
+        Plan::Stop {
+            at: 0,
+            last: Last::Lost,
+        },
+    );
     let log = log(&faulty);
     let results = join_all((0..5).map(|id| log.append(record(id)))).await;
     assert!(
@@ -133,9 +144,9 @@ async fn a_buffer_is_written_when_it_is_full_or_flushed() {
 
 #[tokio::test]
 async fn a_buffer_that_cannot_be_flushed_is_kept_and_bounded() {
-    for last in [Last::Lost, Last::Done] {
+    for last in Last::BOTH {
         let bucket = memory();
-        let (faulty, _) = FaultyStore::over(&bucket, 0, last);
+        let (faulty, _) = faulty(&bucket, Plan::Stop { at: 0, last });
         let log = log(&faulty).with_flush_threshold(2);
         let taken =
             [0, 1, 2, 3, 4, 5].map(|id| log.append(record(id)).now_or_never().unwrap().is_ok());
@@ -296,10 +307,10 @@ async fn scenario(log: &AppendLog<Record>, acknowledged: &mut Vec<u32>) {
 }
 
 async fn check_crashes(threshold: usize) {
-    for last in [Last::Lost, Last::Done] {
+    for last in Last::BOTH {
         for stop_at in 0.. {
             let bucket = memory();
-            let (faulty, store) = FaultyStore::over(&bucket, stop_at, last);
+            let (faulty, store) = faulty(&bucket, Plan::Stop { at: stop_at, last });
             let mut acknowledged = Vec::new();
             scenario(
                 &log(&faulty).with_flush_threshold(threshold),

@@ -1,16 +1,23 @@
 //! Commits: exactly one of several wins, none is lost, and a crash at any step leaves old or new.
 
+use std::sync::Arc;
+
 use boathouse_types::BucketName;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    BackendConfig, BucketConfig,
-    faults::{FaultyStore, Last},
-};
+use boathouse_faults::{FaultyStore, Last, Plan};
+
+use crate::{BackendConfig, BucketConfig};
 
 fn memory() -> Bucket {
     Bucket::memory(BucketName::primary())
+}
+
+/// The bucket as somebody sees it whose store misbehaves.
+fn faulty(bucket: &Bucket, plan: Plan) -> (Bucket, FaultyStore) {
+    let store = FaultyStore::new(Arc::clone(bucket.store()), plan);
+    (bucket.with_store(Arc::new(store.clone())), store)
 }
 
 fn local(folder: &TempDir) -> Bucket {
@@ -116,7 +123,7 @@ async fn pruning_keeps_the_newest_and_a_writer_from_before_it_is_refused() {
     assert_eq!(manifest.prune(12).await.unwrap(), 8);
     assert_eq!(manifest.prune(12).await.unwrap(), 0);
     assert_eq!(
-        manifest.versions().await.unwrap(),
+        versions(&bucket, "x/manifest").await.unwrap(),
         (9..=20).collect::<Vec<_>>()
     );
 
@@ -184,10 +191,10 @@ async fn other_objects_beside_the_versions_are_no_versions() {
 
 #[tokio::test]
 async fn a_crash_at_any_step_leaves_the_old_version_or_the_new() {
-    for last in [Last::Lost, Last::Done] {
+    for last in Last::BOTH {
         for stop_at in 0.. {
             let bucket = memory();
-            let (faulty, store) = FaultyStore::over(&bucket, stop_at, last);
+            let (faulty, store) = faulty(&bucket, Plan::Stop { at: stop_at, last });
             let manifest = counter(&faulty);
             let (mut acknowledged, mut attempted) = (0, 0);
             for version in 0..12 {

@@ -1,0 +1,205 @@
+//! One mirrored bucket: where it is, where its copies are, and the work that keeps them level.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use boathouse_types::{BucketName, Clock, Timestamp};
+use futures::future::join_all;
+use object_store::path::Path;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    COMPARE_EVERY, MirrorLag, MirrorScope, note,
+    queue::{CAPACITY, Queue},
+};
+use crate::{Bucket, StorageError, bucket::chain, path::object_path};
+
+/// Copies that are made at the same time, per bucket.
+const CONCURRENCY: usize = 4;
+
+/// See the module's text.
+pub(super) struct Home {
+    bucket: Bucket,
+    copies: Bucket,
+    scope: MirrorScope,
+    clock: Arc<dyn Clock>,
+    queue: Mutex<Queue>,
+    /// Rung when there is something to do.
+    bell: Notify,
+    /// Rung when there is nothing left to do; shared by all homes of a mirror.
+    settled: Arc<Notify>,
+    closed: CancellationToken,
+    fallbacks: AtomicU64,
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Home").field(self.name()).finish()
+    }
+}
+
+impl Home {
+    pub(super) fn new(
+        bucket: Bucket,
+        copies: Bucket,
+        scope: MirrorScope,
+        clock: Arc<dyn Clock>,
+        settled: Arc<Notify>,
+    ) -> Self {
+        Self {
+            bucket,
+            copies,
+            scope,
+            clock,
+            queue: Mutex::new(Queue::new()),
+            bell: Notify::new(),
+            settled,
+            closed: CancellationToken::new(),
+            fallbacks: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> &BucketName {
+        self.bucket.name()
+    }
+
+    /// The bucket itself, without rescue.
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Its copies, under the paths that the originals have.
+    pub(super) fn copies(&self) -> &Bucket {
+        &self.copies
+    }
+
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        // What another program left under a name that we would not take is not ours to keep.
+        self.scope.covers(path) && (path.is_root() || object_path(path.as_ref()).is_ok())
+    }
+
+    /// Ends [`Self::tend`], now or when it begins.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Notes that an object was written, or may have been.
+    pub(super) fn written(&self, path: &Path) {
+        if self.covers(path) {
+            self.push(path.clone(), self.clock.now());
+            self.ring();
+        }
+    }
+
+    pub(super) fn push(&self, path: Path, since: Timestamp) {
+        self.queue().push(path, since);
+    }
+
+    /// Says that the queue has changed.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+        if self.is_settled() {
+            self.settled.notify_waiters();
+        }
+    }
+
+    /// Notes that a read was answered by the rescue.
+    pub(super) fn fell_back(&self, what: &str, error: &object_store::Error) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+        note::note();
+        let bucket = self.name();
+        tracing::warn!(%bucket, what, %error, "answered by the rescue, as the bucket failed");
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.queue().is_settled()
+    }
+
+    pub(super) fn lag(&self) -> MirrorLag {
+        let queue = self.queue();
+        MirrorLag {
+            objects: queue.len(),
+            oldest: queue.oldest(),
+            comparing: queue.owes_comparison,
+            failing: queue.failing.clone(),
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Keeps the copies level until the bucket is given up, and gives itself back then.
+    pub(super) async fn tend(self: Arc<Self>) -> Arc<Self> {
+        self.queue().recover();
+        let work = async {
+            loop {
+                self.wait_for_work().await;
+                if let Err(error) = self.turn().await {
+                    let (bucket, cause) = (self.name(), chain(&error));
+                    tracing::warn!(%bucket, cause, "the rescue could not be brought level");
+                    let pause = self.queue().failed(error.to_string());
+                    tokio::time::sleep(pause).await;
+                } else {
+                    self.queue().succeeded();
+                }
+                if self.is_settled() {
+                    self.settled.notify_waiters();
+                }
+            }
+        };
+        self.closed.run_until_cancelled(work).await;
+        self
+    }
+
+    async fn wait_for_work(&self) {
+        loop {
+            {
+                let queue = self.queue();
+                if queue.is_waiting() || queue.owes_comparison {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = tokio::time::sleep(COMPARE_EVERY) => self.queue().owes_comparison = true,
+            }
+        }
+    }
+
+    /// Compares where that is due, and copies a few objects.
+    async fn turn(&self) -> Result<(), StorageError> {
+        // Half empty, so that a full queue is worked off before the listings are looked at again.
+        let compare = {
+            let queue = self.queue();
+            queue.owes_comparison && queue.len() <= CAPACITY / 2
+        };
+        if compare {
+            self.compare().await?;
+        }
+        let taken = self.queue().begin(CONCURRENCY);
+        let copies = taken.into_iter().map(async |path| {
+            let copied = self.copy(&path).await;
+            self.queue().end(path, copied.is_ok());
+            copied
+        });
+        join_all(copies).await.into_iter().collect()
+    }
+
+    /// Copies one object. One that is no longer there needs no copy.
+    async fn copy(&self, path: &Path) -> Result<(), StorageError> {
+        let copied = self.bucket.transfer(path.as_ref(), &self.copies).await;
+        match copied {
+            Ok(_) | Err(StorageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Each change is a step or two on maps of plain values; a panic in between is out of memory.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
