@@ -55,7 +55,7 @@ const COMMON_SHARE: f64 = 0.5;
 const PASS_RATE: f64 = 0.97;
 
 /// Share of random strings above which passing a rule tells nothing.
-const WEAK_RULE: f64 = 0.5;
+const WEAK_RULE: f64 = 0.6;
 
 /// Least and most log-odds that a checksum may bring before it is weighted.
 const CHECKSUM_RANGE: (f64, f64) = (-5.0, 12.0);
@@ -87,8 +87,8 @@ const CLOCK_REFUTED: u32 = 8;
 /// Values from which dates with a time of day behind them are told from numbers of people.
 const STAMPS_FROM: u32 = 5;
 
-/// Of so many witnesses a quarter are different in numbers that begin with a date, be it days of a month or years.
-const MOST_WITNESSES: u32 = 32;
+/// Beginnings of dates, days of a month or years, that suffice for numbers of people; of few numbers three quarters.
+const BEGINNINGS: u32 = 8;
 
 /// Log-odds that a header which names a thing takes from a social security number. `ddd-dd-dddd` is common
 /// among articles and eight in nine of them pass, which the labelled set has too few of to show.
@@ -153,6 +153,8 @@ pub(crate) struct ColumnFacts {
     clock: Clock,
     /// Nine digits and an `X`: an ISBN, which obeys the rule of a British health number when it ends in a digit.
     books: bool,
+    /// Values of eight characters, which a social security number has when it lost the zero in front.
+    eights: u32,
 }
 
 impl ColumnFacts {
@@ -161,6 +163,7 @@ impl ColumnFacts {
         self.tested += 1;
         self.seen += u64::from(count.max(1));
         self.clock.add(text);
+        self.eights += u32::from(text.len() == 8);
         if let (10, Some(rest)) = (text.len(), text.strip_suffix(['X', 'x'])) {
             self.books |= rest.bytes().all(|byte| byte.is_ascii_digit());
         }
@@ -326,8 +329,8 @@ fn is_other_number(case: &Case<'_>) -> bool {
     let by_chance = case.chance.is_some_and(|chance| chance < WEAK_RULE) && checksum(case) < 0.0;
     let numbered = case.thing == Some(Thing::Numbered);
     let other = match case.kind {
-        // Numbers of things take no care to be such as can have been issued.
-        Kind::UsSsn => !mistyped || numbered,
+        // Numbers of things take no care to be such as can have been issued; one person in seven has a zero in front.
+        Kind::UsSsn => !mistyped || numbered || column.eights * 2 > column.tested,
         Kind::TaxId if case.thing.is_some() && !mistyped => true,
         Kind::NationalId | Kind::TaxId | Kind::HealthId => {
             let refuted = !case.dated && mistyped && tally.passed >= CLOCK_REFUTED;
@@ -345,7 +348,8 @@ fn is_other_number(case: &Case<'_>) -> bool {
 fn is_stamp(case: &Case<'_>) -> bool {
     let (tested, seen) = (case.column.tested, case.tally.matched());
     let timed = tested >= STAMPS_FROM && case.column.clock.stamps == tested;
-    timed || case.tally.variety() * 4 < seen.min(MOST_WITNESSES)
+    let beginnings = case.tally.variety();
+    timed || (beginnings < BEGINNINGS && beginnings * 4 < seen * 3)
 }
 
 /// Whether values of a kind are worth a word inside a column that is something else.

@@ -782,7 +782,45 @@ fn stamps_are_no_numbers_of_people() {
         check(name, &borrowed(&nightly), "");
         check(name, &borrowed(&nightly[..5]), "");
         check(name, &borrowed(&orders), "");
+        check(name, &borrowed(&orders[..6]), "");
     }
+}
+
+#[test]
+fn tails_of_aircraft_are_no_postcodes() {
+    let letters = b"ABCDEFGHJKLMNPQRSTUVWXYZ";
+    let tails: Vec<String> = digits(40, 3)
+        .iter()
+        .enumerate()
+        .map(|(n, digits)| {
+            [letters[n % 23], letters[n * 7 % 24]]
+                .map(char::from)
+                .iter()
+                .collect::<String>()
+                + digits
+        })
+        .map(|tail| format!("N{}{}", &tail[2..], &tail[..2]))
+        .collect();
+    check("tail", &borrowed(&tails), "");
+    check("c7", &borrowed(&tails), "");
+}
+
+#[test]
+fn numbers_of_eight_digits_have_lost_no_zero() {
+    let applications: Vec<String> = digits(60, 7)
+        .iter()
+        .map(|rest| format!("1{rest}"))
+        .collect();
+    let findings = detect(vec![
+        column("inventor_name", "Utf8", PEOPLE),
+        column("appl", "Int64", &borrowed(&applications)),
+    ]);
+    let found: Vec<_> = findings
+        .iter()
+        .map(|finding| (finding.column, finding.kind.as_str()))
+        .collect();
+    assert_eq!(found, [(0, "person_name")]);
+    check_typed("ssn", "Int64", &borrowed(&applications), "us_ssn");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! The grammar of an email address is that of everyday use (RFC 5322 without comments, quoting and
 //! literals; letters beyond ASCII allowed on both sides, RFC 6531). Addresses inside URLs and
 //! `user@host:path` of version control are not email. A URL needs a known scheme or `www.`; a bare
-//! host name is none. IP addresses are parsed by the standard library; a MAC address is six pairs of hexadecimal
+//! host name is none. IP addresses are parsed by the standard library; masks of networks and eight pairs with colons
+//! (EUI-64, names in a fibre channel) are none. A MAC address is six pairs of hexadecimal
 //! digits with one kind of separator.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -186,10 +187,12 @@ fn address_in(text: &str) -> Option<Grade> {
         Some((host, port)) if !port.contains(':') && port.parse::<u16>().is_ok() => host,
         _ => address,
     };
-    Some(match host.parse().ok()? {
-        IpAddr::V4(address) => grade_v4(address),
-        IpAddr::V6(address) => grade_v6(address, host),
-    })
+    match host.parse().ok()? {
+        IpAddr::V4(address) if address.octets()[0] == 255 => None,
+        IpAddr::V4(address) => Some(grade_v4(address)),
+        IpAddr::V6(_) if host.split(':').all(|group| group.len() == 2) => None,
+        IpAddr::V6(address) => Some(grade_v6(address, host)),
+    }
 }
 
 /// Four small numbers may be a version; a private range or two larger ones hardly.
@@ -338,6 +341,9 @@ mod tests {
             "01.02.03.04",
             "12:30:45",
             "00:1B:44:11:3A:B7",
+            "50:01:43:80:ab:cd:ef:01",
+            "255.255.255.0",
+            "255.255.255.255",
             "std::vector::x",
             "1.2.3.4-5",
             "1.2.3.4/x",
