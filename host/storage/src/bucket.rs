@@ -78,7 +78,9 @@ impl Bucket {
         Self::over(BucketConfig { name, backend }, Arc::new(InMemory::new()))
     }
 
-    fn over(config: BucketConfig, store: Arc<dyn ObjectStore>) -> Self {
+    /// A bucket over a store that somebody else opened, or will open behind it; touches nothing.
+    #[must_use]
+    pub fn over(config: BucketConfig, store: Arc<dyn ObjectStore>) -> Self {
         Self(Arc::new(Inner {
             config,
             folder: Path::default(),
