@@ -11,8 +11,6 @@ mod open;
 mod probe;
 mod view;
 
-pub(crate) use self::fault::{chain, has_code};
-
 use std::{
     collections::BTreeMap,
     fmt,
@@ -27,6 +25,10 @@ use object_store::{
     path::Path,
 };
 
+pub(crate) use self::{
+    copy::Sent,
+    fault::{chain, has_code},
+};
 use crate::{
     BackendConfig, BucketConfig, StorageError,
     path::{folder_path, object_path},

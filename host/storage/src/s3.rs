@@ -6,6 +6,9 @@
 //!
 //! A GET tells the two apart in its body. A HEAD has none, so what it does not find is asked for once more
 //! by a GET of one byte. A put, a listing and a deletion that are answered with 404 never mean an object.
+//!
+//! A listing from an offset on is a whole listing less what comes before, as the trait has it by default:
+//! SeaweedFS, asked to start after `a`, passes over everything in the folder `a`.
 
 use std::{fmt, ops::Range};
 
@@ -86,17 +89,6 @@ impl ObjectStore for S3Store {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.0.list(prefix).map_err(no_bucket).boxed()
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0
-            .list_with_offset(prefix, offset)
-            .map_err(no_bucket)
-            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -6,7 +6,9 @@
 //!
 //! Operations are counted from 0, in the order in which they begin: a put, a get, a listing, each deletion
 //! of a stream of deletions, each part, completion and abortion of an upload, a copy. A rename is a copy and
-//! a deletion, as on S3. Reading the body of a get is not counted.
+//! a deletion, as on S3. Reading the body of a get is not counted; a read whose answer is lost
+//! ([`Last::Done`]) loses it half-way: the first objects of the listing, or the first half of the body, are
+//! given, and then the failure.
 //!
 //! Not here: anything of Boathouse, so that every room can use it; randomness (a test that wants chance
 //! draws `at` itself and prints it).
@@ -16,7 +18,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{future::pending, sync::Arc};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+};
 
 use futures::lock::Mutex;
 use object_store::{Error, ObjectStore, Result};
@@ -60,8 +65,16 @@ pub enum Plan {
 pub enum Last {
     /// It does not happen.
     Lost,
-    /// It happens, but its answer is lost.
+    /// It happens, but its answer is lost; a read gives half an answer.
     Done,
+}
+
+impl Plan {
+    /// Every operation fails.
+    pub const DOWN: Self = Self::Stop {
+        at: 0,
+        last: Last::Lost,
+    };
 }
 
 impl Last {
@@ -78,7 +91,7 @@ pub struct FaultyStore {
 
 #[derive(Debug)]
 struct State {
-    plan: Plan,
+    plan: StdMutex<Plan>,
     begun: watch::Sender<usize>,
     /// Taken for the length of a change while listings are stale, so that the changes have an order.
     history: Mutex<History>,
@@ -96,7 +109,7 @@ impl FaultyStore {
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, plan: Plan) -> Self {
         let state = State {
-            plan,
+            plan: StdMutex::new(plan),
             begun: watch::Sender::new(0),
             history: Mutex::default(),
         };
@@ -104,6 +117,13 @@ impl FaultyStore {
             inner,
             state: Arc::new(state),
         }
+    }
+
+    /// Follows another plan from now on, and counts from 0 again. `Plan::DOWN` and `Plan::Never` switch a
+    /// store off and on.
+    pub fn follow(&self, plan: Plan) {
+        *self.state.lock_plan() = plan;
+        self.state.begun.send_replace(0);
     }
 
     /// Operations begun so far.
@@ -134,7 +154,15 @@ impl FaultyStore {
     }
 
     async fn run<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.state.next() {
+        self.obey(self.state.next(), operation).await
+    }
+
+    async fn obey<T>(
+        &self,
+        verdict: Verdict,
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match verdict {
             Verdict::Runs => operation.await,
             Verdict::Fails(Last::Lost) => Err(failed()),
             Verdict::Fails(Last::Done) => {
@@ -147,8 +175,16 @@ impl FaultyStore {
 }
 
 impl State {
+    fn plan(&self) -> Plan {
+        *self.lock_plan()
+    }
+
+    fn lock_plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn at(&self) -> Option<usize> {
-        match self.plan {
+        match self.plan() {
             Plan::Never | Plan::StaleListings { .. } => None,
             Plan::Stop { at, .. } | Plan::FailOnce { at, .. } | Plan::Stall { at } => Some(at),
         }
@@ -160,7 +196,7 @@ impl State {
             number = *begun;
             *begun += 1;
         });
-        match self.plan {
+        match self.plan() {
             Plan::Stop { at, last } | Plan::FailOnce { at, last } if number == at => {
                 Verdict::Fails(last)
             }

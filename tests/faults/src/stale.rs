@@ -17,7 +17,7 @@ impl FaultyStore {
         path: &Path,
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let Plan::StaleListings { behind } = self.state.plan else {
+        let Plan::StaleListings { behind } = self.state.plan() else {
             return self.run(operation).await;
         };
         let mut history = self.state.history.lock().await;

@@ -5,12 +5,12 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
-    path::Path,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart, path::Path,
 };
 
-use crate::{FaultyStore, Plan};
+use crate::{FaultyStore, Last, Plan, Verdict, failed};
 
 #[async_trait]
 impl ObjectStore for FaultyStore {
@@ -32,7 +32,12 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
-        self.run(self.inner.get_opts(at, how)).await
+        match self.state.next() {
+            Verdict::Fails(Last::Done) if !how.head => {
+                half(self.inner.get_opts(at, how).await?).await
+            }
+            verdict => self.obey(verdict, self.inner.get_opts(at, how)).await,
+        }
     }
 
     fn delete_stream(
@@ -57,21 +62,26 @@ impl ObjectStore for FaultyStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listing = async move {
-            // Counted by the operation that lists nothing; what follows is the inner store's stream.
-            store.run(async { Ok(()) }).await?;
-            Ok::<_, object_store::Error>(match store.state.plan {
+            let verdict = store.state.next();
+            let breaks_off = matches!(verdict, Verdict::Fails(Last::Done));
+            if !breaks_off {
+                store.obey(verdict, async { Ok(()) }).await?;
+            }
+            let objects = match store.state.plan() {
                 Plan::StaleListings { .. } => {
                     let objects = store.stale(prefix.as_ref()).await?;
                     futures::stream::iter(objects.into_iter().map(Ok)).boxed()
                 }
                 _ => store.inner.list(prefix.as_ref()),
-            })
+            };
+            let end = futures::stream::iter(breaks_off.then(|| Err(failed())));
+            Ok::<_, object_store::Error>(objects.chain(end))
         };
         futures::stream::once(listing).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        match self.state.plan {
+        match self.state.plan() {
             Plan::StaleListings { .. } => self.run(self.stale_level(prefix)).await,
             _ => self.run(self.inner.list_with_delimiter(prefix)).await,
         }
@@ -86,6 +96,20 @@ impl fmt::Display for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FaultyStore({})", self.inner)
     }
+}
+
+/// The same answer with a body that fails half-way.
+async fn half(found: GetResult) -> Result<GetResult> {
+    let (meta, range) = (found.meta.clone(), found.range.clone());
+    let attributes = found.attributes.clone();
+    let bytes = found.bytes().await?;
+    let body = [Ok(bytes.slice(..bytes.len() / 2)), Err(failed())];
+    Ok(GetResult {
+        payload: GetResultPayload::Stream(futures::stream::iter(body).boxed()),
+        meta,
+        range,
+        attributes,
+    })
 }
 
 /// An upload whose every step asks the plan.

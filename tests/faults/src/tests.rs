@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, TryStreamExt, future};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use object_store::{ObjectStore, ObjectStoreExt, integration, memory::InMemory, path::Path};
 
 use crate::{FaultyStore, Last, Plan};
@@ -79,6 +79,43 @@ async fn a_single_failure_is_a_single_one() {
             names(&*inner).await.len(),
             if last == Last::Done { 3 } else { 2 }
         );
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_cut_off_gives_half_an_answer() {
+    let (inner, store) = faulty(Plan::Stop {
+        at: 0,
+        last: Last::Done,
+    });
+    for path in ["a", "b"] {
+        inner.put(&Path::from(path), "1234".into()).await.unwrap();
+    }
+    let listed: Vec<_> = store.list(None).collect().await;
+    assert_eq!(
+        listed.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, true, false]
+    );
+    store.follow(Plan::Stop {
+        at: 0,
+        last: Last::Done,
+    });
+    let mut body = store.get(&Path::from("a")).await.unwrap().into_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), "12");
+    assert!(body.next().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_store_can_be_switched_off_and_on() {
+    let (_, store) = faulty(Plan::Never);
+    for (plan, works) in [
+        (Plan::DOWN, false),
+        (Plan::Never, true),
+        (Plan::DOWN, false),
+    ] {
+        store.follow(plan);
+        assert_eq!(put(&store, "a").await, works);
+        assert_eq!(store.begun(), 1);
     }
 }
 

@@ -19,6 +19,14 @@ const MAX_PARTS: u64 = 9_000;
 /// Parts that are on their way at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
 
+/// What was copied.
+pub(crate) struct Sent {
+    /// SHA-256 of its bytes.
+    pub(crate) digest: [u8; 32],
+    /// The tag that its store gave to this state of the original.
+    pub(crate) e_tag: Option<String>,
+}
+
 impl Bucket {
     /// Copies an object to the same path of another bucket, replacing what is there, and reads it back.
     /// Gives the SHA-256 of what was copied and read back.
@@ -27,7 +35,7 @@ impl Bucket {
     /// [`StorageError::NotFound`] when there is no such object; [`StorageError::Damaged`] when what is read
     /// back differs; otherwise as [`Bucket::put`].
     pub async fn copy_to(&self, path: &str, to: &Bucket) -> Result<[u8; 32], StorageError> {
-        let sent = self.without_rescue().transfer(path, to).await?;
+        let sent = self.without_rescue().transfer(path, to).await?.digest;
         let found = to.without_rescue().digest(path).await?;
         if sent == found {
             return Ok(sent);
@@ -53,15 +61,16 @@ impl Bucket {
         Ok(hasher.finalize().into())
     }
 
-    /// Copies an object and gives the SHA-256 of what was sent; nothing is read back.
-    pub(crate) async fn transfer(&self, path: &str, to: &Bucket) -> Result<[u8; 32], StorageError> {
+    /// Copies an object without reading it back.
+    pub(crate) async fn transfer(&self, path: &str, to: &Bucket) -> Result<Sent, StorageError> {
         let fault = |error| self.fault(path, error);
         let object = self.store().get(&object_path(path)?).await.map_err(fault)?;
+        let e_tag = object.meta.e_tag.clone();
         if object.meta.size <= PART_BYTES as u64 {
             let bytes = object.bytes().await.map_err(fault)?;
             let digest = Sha256::digest(&bytes).into();
             to.put(path, bytes).await?;
-            return Ok(digest);
+            return Ok(Sent { digest, e_tag });
         }
         let target = to.store().put_multipart(&object_path(path)?).await;
         let mut target = target.map_err(|error| to.fault(path, error))?;
@@ -71,7 +80,7 @@ impl Bucket {
         {
             tracing::warn!(path, %error, "an upload could not be aborted");
         }
-        sent
+        sent.map(|digest| Sent { digest, e_tag })
     }
 
     async fn send_parts(

@@ -2,8 +2,8 @@
 //!
 //! An object whose copy is missing or has another size is copied. One of the same size is copied when it
 //! may be newer than its copy; by name most objects are never replaced, so this is asked of few. The clocks
-//! of two stores differ, hence the margin; an object that is copied without need is newer than the original
-//! by more than that afterwards, or will be once the margin has passed.
+//! of two stores differ, hence the margin: what was written and copied shortly before the last process ended
+//! is copied once more. Within a process it is known which state was copied.
 
 use std::collections::HashMap;
 
@@ -39,8 +39,9 @@ impl Home {
         let fault = |error| self.bucket().fault("", error);
         while let Some(meta) = originals.try_next().await.map_err(fault)? {
             let path = meta.location.clone();
+            let known = self.queue().has_copied(&path, meta.e_tag.as_ref());
             let original = ObjectInfo::from(meta);
-            if self.covers(&path) && is_behind(&path, &original, copies.get(&path)) {
+            if self.covers(&path) && is_behind(&path, &original, copies.get(&path), known) {
                 self.push(path, original.modified);
                 needed += 1;
             }
@@ -61,10 +62,46 @@ impl Home {
     }
 }
 
-fn is_behind(path: &Path, original: &ObjectInfo, copy: Option<&Copy>) -> bool {
+/// Whether the copy of an object may be another state of it, or is missing; `known` when this very state was
+/// copied by this process.
+fn is_behind(path: &Path, original: &ObjectInfo, copy: Option<&Copy>, known: bool) -> bool {
     let Some((size, written)) = copy else {
         return true;
     };
-    let is_older = || original.modified.millis() + CLOCK_MARGIN > *written;
-    *size != original.size || (!is_write_once(path) && is_older())
+    let may_differ = !known && !is_write_once(path);
+    *size != original.size || (may_differ && original.modified.millis() + CLOCK_MARGIN > *written)
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_newer_or_differs_is_copied() {
+        let original = |name: &str| ObjectInfo {
+            path: name.to_owned(),
+            size: 5,
+            modified: Timestamp::from_millis(1_000_000),
+        };
+        let check = |name: &str, copy: Option<Copy>, expected: bool| {
+            let (path, original) = (Path::from(name), original(name));
+            let found = is_behind(&path, &original, copy.as_ref(), false);
+            assert_eq!(found, expected, "{name} {copy:?}");
+        };
+        let version = "m/00000000000000000001.json";
+        check("set.json", None, true);
+        check(version, None, true);
+        check(version, Some((4, 2_000_000)), true);
+        check(version, Some((5, 0)), false);
+        check("set.json", Some((4, 2_000_000)), true);
+        check("set.json", Some((5, 1_000_000)), true);
+        check("set.json", Some((5, 1_000_000 + CLOCK_MARGIN)), false);
+        let known = |copy: Copy| {
+            let name = "set.json";
+            is_behind(&Path::from(name), &original(name), Some(&copy), true)
+        };
+        assert!(known((4, 0)) && !known((5, 0)));
+    }
 }

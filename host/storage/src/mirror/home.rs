@@ -17,8 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     COMPARE_EVERY, MirrorLag, MirrorScope, note,
     queue::{CAPACITY, Queue},
+    scope::is_write_once,
 };
-use crate::{Bucket, StorageError, bucket::chain, path::object_path};
+use crate::{
+    Bucket, StorageError,
+    bucket::{Sent, chain},
+    path::object_path,
+};
 
 /// Copies that are made at the same time, per bucket.
 const CONCURRENCY: usize = 4;
@@ -191,9 +196,14 @@ impl Home {
 
     /// Copies one object. One that is no longer there needs no copy.
     async fn copy(&self, path: &Path) -> Result<(), StorageError> {
-        let copied = self.bucket.transfer(path.as_ref(), &self.copies).await;
-        match copied {
-            Ok(_) | Err(StorageError::NotFound { .. }) => Ok(()),
+        match self.bucket.transfer(path.as_ref(), &self.copies).await {
+            Ok(Sent { e_tag, .. }) => {
+                if let Some(e_tag) = e_tag.filter(|_| !is_write_once(path)) {
+                    self.queue().note_copied(path.clone(), e_tag);
+                }
+                Ok(())
+            }
+            Err(StorageError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Queue {
     entries: HashMap<Path, Entry>,
     /// Those of the entries that are not being copied at the moment.
     order: VecDeque<Path>,
+    /// Of objects that may change: the state that was copied last, by the tag of the original.
+    copied: HashMap<Path, String>,
     /// The listings are to be compared.
     pub(super) owes_comparison: bool,
     /// What the last attempt has failed at.
@@ -40,6 +42,7 @@ impl Queue {
         Self {
             entries: HashMap::new(),
             order: VecDeque::new(),
+            copied: HashMap::new(),
             owes_comparison: true,
             failing: None,
             failures: 0,
@@ -80,6 +83,20 @@ impl Queue {
         } else {
             self.entries.remove(&path);
         }
+    }
+
+    /// Keeps which state of an object that may change was copied.
+    pub(super) fn note_copied(&mut self, path: Path, e_tag: String) {
+        if self.copied.len() >= CAPACITY {
+            // They are few; forgetting them costs a second copy each.
+            self.copied.clear();
+        }
+        self.copied.insert(path, e_tag);
+    }
+
+    /// Whether that state of the object was copied.
+    pub(super) fn has_copied(&self, path: &Path, e_tag: Option<&String>) -> bool {
+        e_tag.is_some() && self.copied.get(path) == e_tag
     }
 
     /// Puts back what was taken by a worker that is no more.

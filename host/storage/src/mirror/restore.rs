@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::{Bucket, ObjectInfo, StorageError};
 
+/// Largest object that is written in one piece.
+const WHOLE_BYTES: u64 = 8 << 20;
+
 /// What a restoration did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Restored {
@@ -48,15 +51,16 @@ pub async fn restore(
 
 /// Copies an object that was not there; whether it was still not there then.
 async fn put(copies: &Bucket, home: &Bucket, object: &ObjectInfo) -> Result<bool, StorageError> {
-    if is_manifest(&object.path) {
-        let bytes = copies.get(&object.path).await?;
-        return match home.put_new(&object.path, bytes).await {
-            Ok(()) => Ok(true),
-            Err(StorageError::Exists { .. }) => Ok(false),
-            Err(error) => Err(error),
-        };
+    if object.size > WHOLE_BYTES {
+        // Uploads in parts know no condition. Large objects have unique names.
+        return copies.copy_to(&object.path, home).await.map(|_| true);
     }
-    copies.copy_to(&object.path, home).await.map(|_| true)
+    let bytes = copies.get(&object.path).await?;
+    match home.put_new(&object.path, bytes).await {
+        Ok(()) => Ok(true),
+        Err(StorageError::Exists { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// By path, manifests last.

@@ -1,0 +1,179 @@
+//! Reads that the home fails are answered by the rescue, marked, and never mixed; decisions are not.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{BackendConfig, BucketConfig};
+
+/// A world with two objects, level.
+async fn prepared() -> World {
+    let world = World::new();
+    put(&world.bucket, "x/a", "1234").await;
+    put(&world.bucket, "x/y/b", "5678").await;
+    put(&world.bucket, "indexes/i/vectors/v", "vv").await;
+    world.level().await;
+    world
+}
+
+#[tokio::test]
+async fn reads_of_a_home_that_fails_are_answered_and_told() {
+    let world = prepared().await;
+    world.home_store.follow(Plan::DOWN);
+    let bucket = &world.bucket;
+    let (answers, told) = noting_rescue(async {
+        (
+            bucket.get("x/a").await.unwrap(),
+            bucket.exists("x/y/b").await.unwrap(),
+            paths(bucket, "x").await,
+            bucket.children("x").await.unwrap(),
+        )
+    })
+    .await;
+    let listed = vec!["a".to_owned(), "y/b".to_owned()];
+    assert_eq!(
+        answers,
+        (Bytes::from("1234"), true, listed, vec!["y".to_owned()])
+    );
+    assert!(told);
+    let path = Path::from("x/a");
+    let ranges = bucket
+        .store()
+        .get_ranges(&path, &[0..1, 2..4])
+        .await
+        .unwrap();
+    assert_eq!(ranges, ["1", "34"]);
+    assert_eq!(bucket.store().head(&path).await.unwrap().location, path);
+    let level = bucket
+        .store()
+        .list_with_delimiter(Some(&"x".into()))
+        .await
+        .unwrap();
+    assert_eq!((level.objects.len(), level.common_prefixes.len()), (1, 1));
+    assert_eq!(world.lag().fallbacks, 7);
+
+    world.home_store.follow(Plan::Never);
+    let (_, told) = noting_rescue(bucket.get("x/a")).await;
+    assert!(!told && world.lag().fallbacks == 7);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_taken_whole_from_the_rescue() {
+    let world = prepared().await;
+    // The rescue is behind: it must not be mixed with what the home has given.
+    put(&world.home, "x/c", "new").await;
+    let cut = Plan::Stop {
+        at: 0,
+        last: Last::Done,
+    };
+    world.home_store.follow(cut);
+    assert_eq!(paths(&world.bucket, "x").await, ["a", "y/b"]);
+    put(&world.home, "x/a", "12345678").await;
+    world.home_store.follow(cut);
+    assert_eq!(world.bucket.get("x/a").await.unwrap(), "1234");
+}
+
+#[tokio::test]
+async fn what_the_home_answers_is_never_asked_of_the_rescue() {
+    let world = prepared().await;
+    world.bucket.delete("x/a").await.unwrap();
+    world.bucket.delete("x/y/b").await.unwrap();
+    let (missing, told) = noting_rescue(world.bucket.get("x/a")).await;
+    assert!(matches!(missing, Err(StorageError::NotFound { .. })));
+    assert!(!told && !world.bucket.exists("x/a").await.unwrap());
+    assert!(world.bucket.list("x").await.unwrap().is_empty());
+    assert!(world.rescue.exists("primary/x/a").await.unwrap());
+}
+
+#[tokio::test]
+async fn where_the_rescue_has_no_answer_the_error_of_the_home_stands() {
+    let world = prepared().await;
+    world.home_store.follow(Plan::DOWN);
+    let bucket = &world.bucket;
+    let failed = |result: Result<(), StorageError>| {
+        let Err(StorageError::Unavailable { bucket, .. }) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(bucket.as_str(), "primary");
+    };
+    // Never written; nothing there; left out of the mirror; the root, which is there in part only.
+    failed(bucket.get("x/none").await.map(drop));
+    failed(bucket.exists("x/none").await.map(drop));
+    failed(bucket.list("nothing").await.map(drop));
+    failed(bucket.children("nothing").await.map(drop));
+    failed(bucket.get("indexes/i/vectors/v").await.map(drop));
+    failed(bucket.list("indexes/i/vectors").await.map(drop));
+    failed(bucket.list("").await.map(drop));
+    failed(bucket.children("").await.map(drop));
+    failed(bucket.without_rescue().get("x/a").await.map(drop));
+    failed(bucket.without_rescue().list("x").await.map(drop));
+    failed(bucket.put("x/a", Bytes::new()).await);
+    failed(bucket.delete("x/a").await);
+    world.rescue_store.follow(Plan::DOWN);
+    failed(bucket.get("x/a").await.map(drop));
+    assert_eq!(world.lag().fallbacks, 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let backend = BackendConfig::Local { root: root.clone() };
+    let name = name("primary");
+    let home = Bucket::open(&BucketConfig { name, backend }, &|_| None).unwrap();
+    let rescue = Bucket::memory(BucketName::new("rescue").unwrap());
+    let mirror = Mirror::new(rescue, clock(), MirrorScope::Recovery);
+    let bucket = mirror.over(&home);
+    put(&bucket, "x/a", "1").await;
+    worked(&mirror, mirror.settled()).await;
+    std::fs::remove_dir_all(&root).unwrap();
+    assert_eq!(bucket.get("x/a").await.unwrap(), "1");
+    assert_eq!(paths(&bucket, "x").await, ["a"]);
+    assert_eq!(bucket.children("x").await.unwrap(), Vec::<String>::new());
+    assert!(bucket.put("x/b", Bytes::new()).await.is_err());
+    assert!(!root.exists());
+}
+
+#[tokio::test]
+async fn documents_and_logs_are_read_from_the_rescue_and_decided_without_it() {
+    let world = World::new();
+    let manifest = Manifest::<u64>::new(world.bucket.clone(), "m/manifest");
+    let log = AppendLog::<Value>::new(world.bucket.clone(), "log", clock());
+    for n in 0..3 {
+        manifest.commit(n, &n).await.unwrap();
+        log.append(json!(n)).await.unwrap();
+    }
+    world.level().await;
+    // The home goes on while the rescue stays behind.
+    manifest.commit(3, &3).await.unwrap();
+    log.append(json!(3)).await.unwrap();
+    world.home_store.follow(Plan::DOWN);
+
+    let (found, told) = noting_rescue(manifest.load()).await;
+    assert_eq!(found.unwrap().unwrap().version, 3);
+    assert!(told);
+    let (found, told) = noting_rescue(log.read_all()).await;
+    assert_eq!(found.unwrap().records, [0, 1, 2]);
+    assert!(told);
+    for failed in [
+        manifest.commit(3, &9).await.map(drop),
+        manifest.prune(0).await.map(drop),
+        log.append(json!(9)).await,
+        log.compact().await.map(drop),
+    ] {
+        assert!(
+            matches!(failed, Err(StorageError::Unavailable { .. })),
+            "{failed:?}"
+        );
+    }
+
+    world.home_store.follow(Plan::Never);
+    let conflict = manifest.commit(3, &9).await;
+    assert!(matches!(conflict, Err(StorageError::Conflict { .. })));
+    assert_eq!(manifest.load().await.unwrap().unwrap().value, 3);
+    log.compact().await.unwrap();
+    assert_eq!(log.read_all().await.unwrap().records, [0, 1, 2, 3]);
+    // The rescue has the batches and the compacted file; each record counts once.
+    world.level().await;
+    world.home_store.follow(Plan::DOWN);
+    assert_eq!(log.read_all().await.unwrap().records, [0, 1, 2, 3]);
+}
