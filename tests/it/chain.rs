@@ -17,7 +17,11 @@ fn kinds(report: &Value, column: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn the_whole_chain_on_the_demo_table() {
-    let host = Host::fresh();
+    check_chain(&Host::fresh()).await;
+}
+
+/// The main job, on a host wherever its buckets are.
+pub(crate) async fn check_chain(host: &Host) {
     let report = host.ingest("requests", passages()).await;
     assert_eq!(report["rows"], 3028);
     check_findings(&report);
@@ -64,7 +68,7 @@ async fn the_whole_chain_on_the_demo_table() {
         (200, &json!("boathouse/pareto")),
         "{best}"
     );
-    promote_and_roll_back(&host, &trials[1]).await;
+    promote_and_roll_back(host, &trials[1]).await;
 
     let answer = host.search("passages", &json!({"text": "affordable health insurance for every family", "k": 5, "with": ["passage", "year"]})).await;
     let hits = answer["hits"].as_array().expect("hits");
@@ -254,7 +258,11 @@ async fn json_and_parquet_come_in_like_csv() {
 
 #[tokio::test]
 async fn appended_rows_make_a_new_version_and_old_ones_stay_readable() {
-    let host = Host::fresh();
+    check_versions(&Host::fresh()).await;
+}
+
+/// Two versions of a table, each read as it was.
+pub(crate) async fn check_versions(host: &Host) {
     host.ingest("log", "a,b\n1,x\n").await;
     let ended = host
         .upload("dataset=log&format=csv&mode=append", "a,b\n2,y\n")
@@ -332,7 +340,11 @@ async fn an_index_lives_in_the_bucket_it_was_given() {
 /// A deleted index takes its history with it: the next of its name begins anew.
 #[tokio::test]
 async fn a_deleted_index_leaves_nothing_to_the_next_of_its_name() {
-    let host = Host::fresh();
+    check_deleted_index(Host::fresh()).await;
+}
+
+/// An index, and after a restart another of its name.
+pub(crate) async fn check_deleted_index(host: Host) {
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
     let (_, report) = host

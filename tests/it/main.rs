@@ -19,6 +19,7 @@ mod plugin_cli;
 mod plugins;
 mod replay;
 mod restart;
+mod s3;
 mod scaffold;
 mod shadow;
 mod support;

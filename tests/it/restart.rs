@@ -6,7 +6,11 @@ use crate::support::{Host, ids, passages, sentences};
 
 #[tokio::test]
 async fn everything_is_there_after_a_kill_and_serves_without_building() {
-    let host = Host::fresh();
+    check_restart(Host::fresh()).await;
+}
+
+/// A host as it was before it was killed; wherever its buckets are.
+pub(crate) async fn check_restart(host: Host) {
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
     let (_, report) = host

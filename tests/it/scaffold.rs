@@ -2,12 +2,10 @@
 //! checks, and serves. The scripts under `examples/` are run here too, as anybody would run them.
 //!
 //! Cargo is always there. The tools of Python and JavaScript are used where they are found: on the path, or
-//! where `tests/run` puts them. `BOATHOUSE_TESTS_WITHOUT` names, separated by spaces, what a machine cannot
-//! have; tests that need it then say so and pass whatever else is set.
+//! where `tests/run` puts them.
 
 use std::{
     ffi::OsString,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -16,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::support::{Host, program, run, sentences, skip};
+use crate::support::{Host, lacking, program, run, sentences};
 
 /// What the outer cargo says about itself, which an inner one must not hear.
 const LEAKING: [&str; 11] = [
@@ -99,13 +97,7 @@ fn has(what: &str, tools: &[&str]) -> bool {
         return true;
     };
     let why = format!("`{missing}` is not on the path");
-    let without = std::env::var_os("BOATHOUSE_TESTS_WITHOUT").unwrap_or_default();
-    let without = without.to_string_lossy();
-    if without.split(' ').any(|name| name == what) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED plugins with {what}: {why}");
-    } else {
-        skip(&format!("plugins with {what}"), &why);
-    }
+    lacking(what, &format!("plugins with {what}"), &why);
     false
 }
 

@@ -1,5 +1,7 @@
 //! A host under test, and how tests talk to it.
 
+pub(crate) mod s3;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -36,6 +38,18 @@ pub(crate) fn skip(what: &str, why: &str) {
     );
 }
 
+/// As [`skip`], for a tool that `tests/run` installs: `BOATHOUSE_TESTS_WITHOUT` names, separated by spaces,
+/// what this machine cannot have, and that is no failure.
+pub(crate) fn lacking(tool: &str, what: &str, why: &str) {
+    let without = std::env::var_os("BOATHOUSE_TESTS_WITHOUT").unwrap_or_default();
+    let without = without.to_string_lossy();
+    if without.split(' ').any(|name| name == tool) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
+    } else {
+        skip(what, why);
+    }
+}
+
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(program())
@@ -58,6 +72,15 @@ impl Host {
     /// A host on a fresh folder.
     pub(crate) fn fresh() -> Self {
         let folder = tempfile::tempdir().expect("folder");
+        let mut host = Self::on(folder.path());
+        host._folder = Some(folder);
+        host
+    }
+
+    /// A host on a fresh folder with a configuration.
+    pub(crate) fn configured(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("boathouse.toml"), config).expect("written");
         let mut host = Self::on(folder.path());
         host._folder = Some(folder);
         host
