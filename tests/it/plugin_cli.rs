@@ -1,4 +1,9 @@
 //! `boathouse plugin`: checks and timings without a host, and a plugin's life at one.
+//!
+//! `plugin_cli/signing.rs` is what a team with a signing key hands in, `plugin_cli/follow.rs` who watches.
+
+mod follow;
+mod signing;
 
 use std::{path::Path, process::Output};
 
@@ -314,6 +319,17 @@ async fn a_key_of_the_team_suffices_for_the_whole_life_of_its_plugins() {
             text(&done.stderr)
         );
     }
+    let told = json_of(&run(&["--data", &data, "--json", "plugin", "events"]));
+    let events = told["events"].as_array().expect("events");
+    let own: Vec<_> = events
+        .iter()
+        .filter(|event| event["name"] == name)
+        .collect();
+    for event in &own {
+        let by = event["by"].as_str().expect("text");
+        assert!(by.starts_with("team"), "whose key it was: {event}");
+    }
+    assert!(own.len() > 10, "{told}");
     let nobody = team(&["delete", "test/nobody", "1.0.0"]);
     check_refused(&nobody, 1, &["there is no plugin `test/nobody`"]);
     let no_name = team(&["rollback", "test/marked/events"]);

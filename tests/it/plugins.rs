@@ -1,9 +1,12 @@
 //! The life of plugins over HTTP: upload, activation, rollback, deletion, and the log of it all.
 //!
-//! `plugins/refused.rs` is what a host must not take, `plugins/endure.rs` what it survives. Swaps under load
+//! `plugins/refused.rs` is what a host must not take, `plugins/endure.rs` what it survives, `plugins/limits.rs`
+//! the bounds that its operator sets, `plugins/house.rs` the plugins that it brings along. Swaps under load
 //! have a module of their own, `swap`, and so have hostile plugins.
 
 mod endure;
+mod house;
+mod limits;
 mod refused;
 
 use std::time::Duration;
@@ -13,10 +16,11 @@ use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 
 use crate::{
-    guests::{MARKED_1, MARKED_2, replaced},
+    guests::{MARKED_1, MARKED_2, order, replaced},
     support::{Host, check_problem, sentences},
 };
 
+const EVIL: &str = "/plugins/scoring/evil/scoring";
 const MARKED: &str = "/plugins/scoring/test/marked";
 const HOUSE: &str = "/plugins/scoring/boathouse/pareto";
 
@@ -67,6 +71,18 @@ async fn judged(host: &Host, index: &str) {
         host.ingest("notes", sentences()).await;
     }
     host.index(index, "notes", "text").await;
+    host.done(&format!("/vectors/trials/{index}"), &json!({}))
+        .await;
+}
+
+/// An index that has a trial to judge and whose objective orders a hostile scoring plugin to attack.
+async fn ordering(host: &Host, index: &str, word: &str) {
+    host.ingest("notes", sentences()).await;
+    let body = json!({
+        "name": index, "dataset": "notes", "text_column": "text",
+        "objective": {"memory_cap_bytes": order(word)},
+    });
+    host.done("/vectors/indexes", &body).await;
     host.done(&format!("/vectors/trials/{index}"), &json!({}))
         .await;
 }

@@ -245,8 +245,10 @@ impl PluginError {
             | Self::Host { what }
             | Self::Refused { what, .. }
             | Self::BadQuestion { what, .. }
-            | Self::BadAnswer { what, .. }
-            | Self::Overloaded { what, .. } => what.clone(),
+            | Self::BadAnswer { what, .. } => what.clone(),
+            Self::Overloaded { what, .. } => {
+                format!("it was not called: {what}, try again later")
+            }
             Self::WrongKind { is, asked, .. } => {
                 format!("it is a {is} plugin and cannot be asked as {asked}")
             }

@@ -2,29 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{MARKED, activate, activated, events, judged, scorer, states, stock};
+use super::{EVIL, MARKED, activate, activated, events, judged, ordering, scorer, states, stock};
 use crate::{
-    guests::{EVIL_PII, EVIL_SCORING, MARKED_1, MARKED_2, order},
-    support::{Host, sentences},
+    guests::{EVIL_PII, EVIL_SCORING, MARKED_1, MARKED_2},
+    support::Host,
 };
-
-const EVIL: &str = "/plugins/scoring/evil/scoring";
-
-/// An index whose objective orders the hostile scoring plugin to crash.
-async fn battlefield(host: &Host) {
-    host.ingest("notes", sentences()).await;
-    let body = json!({
-        "name": "a", "dataset": "notes", "text_column": "text",
-        "objective": {"memory_cap_bytes": order("trap")},
-    });
-    host.done("/vectors/indexes", &body).await;
-    host.done("/vectors/trials/a", &json!({})).await;
-}
 
 #[tokio::test]
 async fn a_plugin_that_fails_three_times_is_suspended_and_the_house_answers() {
     let host = Host::fresh();
-    battlefield(&host).await;
+    ordering(&host, "a", "trap").await;
     stock(&host, EVIL, &[EVIL_SCORING]).await;
     activated(&host, EVIL, "1.0.0", &json!({"indexes": ["a"]})).await;
     let best = "/vectors/trials/a/best";
@@ -53,6 +40,7 @@ async fn a_plugin_that_fails_three_times_is_suspended_and_the_house_answers() {
         ready["ready"] == true && ready.to_string().contains("1 suspended"),
         "{ready}"
     );
+    check_counted(&host).await;
 
     let host = host.kill_and_restart();
     assert_eq!(
@@ -67,6 +55,31 @@ async fn a_plugin_that_fails_three_times_is_suspended_and_the_house_answers() {
             .await
             .contains(&"reinstated 1.0.0".to_owned())
     );
+}
+
+/// Three crashes are on the page of the plugin and among the figures for Prometheus.
+async fn check_counted(host: &Host) {
+    let view = host.read(EVIL).await;
+    let stats = &view["versions"][0]["stats"];
+    assert_eq!(stats["failures"], json!({"trap": 3}), "{view}");
+    let metrics = host.read("/metrics").await;
+    let metrics = metrics.as_str().expect("text");
+    let labels = r#"kind="scoring",plugin="evil/scoring",version="1.0.0""#;
+    let peak = &stats["peak_memory_bytes"];
+    for line in [
+        format!("boathouse_plugin_call_failures_total{{{labels},cause=\"trap\"}} 3"),
+        format!("boathouse_plugin_suspended{{{labels}}} 1"),
+        format!("boathouse_plugin_memory_peak_bytes{{{labels}}} {peak}"),
+        format!(
+            "boathouse_plugin_calls_total{{{labels}}} {}",
+            stats["calls"]
+        ),
+    ] {
+        assert!(
+            metrics.lines().any(|told| told == line),
+            "`{line}` is missing in:\n{metrics}"
+        );
+    }
 }
 
 #[tokio::test]

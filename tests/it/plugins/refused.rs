@@ -243,6 +243,36 @@ async fn the_default_cannot_be_missing_and_nothing_is_not_rolled_back() {
 }
 
 #[tokio::test]
+async fn no_change_is_made_on_a_revision_that_is_gone() {
+    let host = Host::fresh();
+    stock(&host, MARKED, &[MARKED_1]).await;
+    let (_, headers, _) = answer(request(&host, Method::GET, MARKED)).await;
+    let gone = headers[header::ETAG].clone();
+    stock(&host, MARKED, &[MARKED_2]).await;
+    let one = format!("{MARKED}/versions/1.0.0");
+    for (method, path) in [
+        (Method::POST, format!("{one}/activate")),
+        (Method::POST, format!("{one}/shadow")),
+        (Method::DELETE, format!("{one}/shadow")),
+        (Method::DELETE, one),
+        (Method::POST, format!("{MARKED}/rollback")),
+        (Method::POST, format!("{MARKED}/deactivate")),
+    ] {
+        let late = request(&host, method.clone(), &path).header(header::IF_MATCH, &gone);
+        let (status, _, problem) = answer(late).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (412, &json!("changed_meanwhile")),
+            "{method} {path}: {problem}"
+        );
+    }
+    assert_eq!(
+        states(&host, MARKED).await,
+        ["1.0.0 checked", "2.0.0 checked"]
+    );
+}
+
+#[tokio::test]
 async fn a_shadow_of_a_version_that_is_none_is_named() {
     let path = format!("{MARKED}/versions/latest/shadow");
     let answer = Host::fresh().post_raw(&path, MARKED_1).await;
