@@ -1,7 +1,8 @@
 //! Melts the word lists under `data/` into the hash table that `lexicon.rs` searches.
 //!
-//! Open addressing with linear probing; an entry is a fingerprint of 21 bits above the flags of the lists
-//! that a word stands on, and 0 is an empty slot. At most three in four slots are taken.
+//! Buckets of four entries; what finds its bucket full goes into the next one. An entry is a fingerprint of
+//! 21 bits above the flags of the lists that a word stands on, and 0 is an empty place. At most three in four
+//! places are taken.
 
 #[path = "src/lexicon/hash.rs"]
 mod hash;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-use hash::{FLAG_BITS, Hash};
+use hash::{BUCKET, FLAG_BITS, Hash};
 
 /// The lists with the flag that each sets, as `Known` in `lexicon.rs` names them.
 const LISTS: [(&str, u32); 13] = [
@@ -45,26 +46,35 @@ fn main() -> io::Result<()> {
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/lexicon/hash.rs");
-    let log2 = (flags.len() * 4 / 3).next_power_of_two().trailing_zeros();
-    let mut table = vec![0_u32; 1 << log2];
+    let mut table = vec![[0_u32; BUCKET]; flags.len().div_ceil(BUCKET) * 4 / 3];
     for (word, flags) in flags {
-        insert(&mut table, log2, &word, flags);
+        insert(&mut table, &word, flags);
     }
-    let bytes: Vec<u8> = table.into_iter().flat_map(u32::to_le_bytes).collect();
-    fs::write(out.join("lexicon.bin"), bytes)?;
-    let slots =
-        format!("/// Slots of the table, as a power of two.\nconst SLOTS_LOG2: u32 = {log2};\n");
-    fs::write(out.join("lexicon.rs"), slots)
+    let entries = table.into_iter().flatten();
+    let bytes: Vec<u8> = entries.flat_map(u32::to_le_bytes).collect();
+    fs::write(out.join("lexicon.bin"), &bytes)?;
+    let buckets = bytes.len() / BUCKET / 4;
+    let buckets = format!("/// Buckets of the table.\nconst BUCKETS: usize = {buckets};\n");
+    fs::write(out.join("lexicon.rs"), buckets)
 }
 
-fn insert(table: &mut [u32], log2: u32, word: &str, flags: u32) {
-    let mut hash = Hash::new();
-    word.bytes().for_each(|byte| hash.push(byte));
-    let (mut slot, fingerprint) = hash.place(log2);
-    while table[slot] != 0 && table[slot] >> FLAG_BITS != fingerprint >> FLAG_BITS {
-        slot = (slot + 1) % table.len();
+fn insert(table: &mut [[u32; BUCKET]], word: &str, flags: u32) {
+    let mut hash = Hash::new(word.len());
+    for part in word.as_bytes().chunks(8) {
+        let mut eight = [0; 8];
+        eight[..part.len()].copy_from_slice(part);
+        hash.push(u64::from_le_bytes(eight));
     }
-    table[slot] |= fingerprint | flags;
+    let (mut bucket, fingerprint) = hash.place(table.len());
+    loop {
+        let free =
+            |entry: &&mut u32| **entry == 0 || **entry >> FLAG_BITS == fingerprint >> FLAG_BITS;
+        if let Some(entry) = table[bucket].iter_mut().find(free) {
+            *entry |= fingerprint | flags;
+            return;
+        }
+        bucket = (bucket + 1) % table.len();
+    }
 }
 
 fn folder(variable: &str) -> io::Result<PathBuf> {

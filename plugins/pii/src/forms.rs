@@ -17,9 +17,10 @@ mod post;
 
 use crate::check::Code;
 use crate::column::Declared;
+use crate::eight;
 use crate::kinds::{Country, Grade, Kind, Match};
 use crate::tally::Tallies;
-use crate::value::{Class, MASKED, Value};
+use crate::value::{Class, MASKED, Mask, Value};
 
 /// One way in which a number is written, with its rule.
 #[derive(Debug)]
@@ -98,9 +99,43 @@ struct Row {
     entity: usize,
     form: &'static Form,
     mask: &'static str,
+    /// The first eight bytes of the mask, and which bits of them have to be those of a value's mask.
+    beginning: u64,
+    cared_for: u64,
     grade: Grade,
     /// Zeros that an integer column has lost in front.
     padding: usize,
+}
+
+impl Row {
+    fn new(entity: usize, form: &'static Form, mask: &'static str) -> Self {
+        let beginning = eight::load(mask.as_bytes(), 0);
+        let fixed = mask.as_bytes().iter().take(8).enumerate();
+        let fixed = fixed.filter(|(_, byte)| **byte != b'X');
+        Self {
+            entity,
+            form,
+            mask,
+            beginning,
+            cared_for: fixed.fold(0, |bits, (at, _)| bits | 0xff << (8 * at)),
+            grade: grade_of(mask),
+            padding: 0,
+        }
+    }
+
+    /// Whether a value's mask of the same length is one of the row's.
+    fn fits(&self, mask: &Mask) -> bool {
+        if (self.beginning ^ mask[0]) & self.cared_for != 0 {
+            return false;
+        }
+        let mut pairs = self
+            .mask
+            .bytes()
+            .zip(mask.iter().flat_map(|word| word.to_le_bytes()));
+        pairs.all(|(expected, found)| {
+            expected == found || (expected == b'X' && matches!(found, b'9' | b'A'))
+        })
+    }
 }
 
 /// The forms by the length of their masks.
@@ -114,26 +149,21 @@ impl Index {
         let mut by_length = vec![Vec::new(); MASKED + 1];
         for (at, form) in all().enumerate() {
             for &mask in form.masks {
-                by_length[mask.len()].push(Row {
-                    entity: first + at,
-                    form,
-                    mask,
-                    grade: grade_of(mask),
-                    padding: 0,
-                });
+                by_length[mask.len()].push(Row::new(first + at, form, mask));
             }
         }
         Self { by_length }
     }
 
-    fn collect(&self, mask: &[u8], declared: Declared, rows: &mut Vec<Row>) {
+    /// The rows for a value; those with its mask, and for a bare number in a column of integers those of
+    /// bare digits that are one longer.
+    fn collect(&self, value: &Value<'_>, declared: Declared, rows: &mut Vec<Row>) {
         rows.clear();
+        let length = value.text.len();
         let of_length = |length: usize| self.by_length.get(length).into_iter().flatten();
-        rows.extend(of_length(mask.len()).filter(|row| fits(row.mask, mask)));
-        let digits = mask.iter().all(|&byte| byte == b'9');
-        if declared == Declared::Integer && digits {
-            let longer =
-                of_length(mask.len() + 1).filter(|row| row.mask.bytes().all(|b| b == b'9'));
+        rows.extend(of_length(length).filter(|row| row.fits(value.mask())));
+        if declared == Declared::Integer && value.digits() == length {
+            let longer = of_length(length + 1).filter(|row| row.mask.bytes().all(|b| b == b'9'));
             rows.extend(longer.map(|row| Row { padding: 1, ..*row }));
         }
     }
@@ -153,19 +183,12 @@ fn grade_of(mask: &str) -> Grade {
     }
 }
 
-fn fits(pattern: &str, mask: &[u8]) -> bool {
-    let mut pairs = pattern.bytes().zip(mask);
-    let same = |(expected, &found): (u8, &u8)| {
-        expected == found || (expected == b'X' && matches!(found, b'9' | b'A'))
-    };
-    pattern.len() == mask.len() && pairs.all(same)
-}
-
 /// Looks the values of one column up, remembering the rows of the mask seen last.
 pub(crate) struct Reader<'a> {
     index: &'a Index,
     declared: Declared,
-    mask: Vec<u8>,
+    /// Mask and length that the rows are for.
+    seen: Option<(Mask, usize)>,
     rows: Vec<Row>,
 }
 
@@ -174,16 +197,15 @@ impl<'a> Reader<'a> {
         Self {
             index,
             declared,
-            mask: Vec::with_capacity(MASKED),
+            seen: None,
             rows: Vec::new(),
         }
     }
 
     /// Counts a value, or a grouped number inside of it, for every form that it has.
     pub(crate) fn read(&mut self, value: &Value<'_>, tallies: &mut Tallies) {
-        let mask = value.mask();
-        if (3..=MASKED).contains(&mask.len()) && value.count(Class::High) == 0 {
-            self.select(mask);
+        if (3..=MASKED).contains(&value.text.len()) && value.count(Class::High) == 0 {
+            self.select(value);
             if !self.rows.is_empty() {
                 self.judge(value.text, tallies, Match::whole);
                 return;
@@ -197,8 +219,8 @@ impl<'a> Reader<'a> {
 
     /// Inside text only strong masks count: a bare number there may be anything.
     fn read_pieces(&mut self, value: &Value<'_>, tallies: &mut Tallies) {
-        let numbers = value.pieces().filter(|piece| {
-            (9..=20).contains(&piece.len())
+        let numbers = value.pieces(9).filter(|piece| {
+            piece.len() <= 20
                 && piece.bytes().filter(u8::is_ascii_digit).count() >= 7
                 && piece.bytes().any(|byte| matches!(byte, b'-' | b'.' | b'/'))
         });
@@ -207,18 +229,22 @@ impl<'a> Reader<'a> {
             let Some(inner) = Value::new(piece) else {
                 continue;
             };
-            self.select(inner.mask());
+            self.select(&inner);
             self.rows.retain(|row| row.grade == Grade::Strong);
-            self.mask.clear();
+            self.seen = None;
             self.judge(inner.text, tallies, Match::within);
         }
     }
 
-    fn select(&mut self, mask: &[u8]) {
-        if self.mask != mask {
-            self.mask.clear();
-            self.mask.extend_from_slice(mask);
-            self.index.collect(mask, self.declared, &mut self.rows);
+    fn select(&mut self, value: &Value<'_>) {
+        let (mask, length) = (value.mask(), value.text.len());
+        let seen = self.seen.as_ref().is_some_and(|(seen, of)| {
+            let differs = seen.iter().zip(mask).fold(0, |bits, (a, b)| bits | (a ^ b));
+            differs == 0 && *of == length
+        });
+        if !seen {
+            self.seen = Some((*mask, length));
+            self.index.collect(value, self.declared, &mut self.rows);
         }
     }
 

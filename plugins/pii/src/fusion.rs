@@ -106,9 +106,9 @@ struct Clock {
 impl Clock {
     fn add(&mut self, text: &str) {
         self.stamps += u32::from(ends_in_time(text.as_bytes()));
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = || text.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = match text.len() {
-            10 | 13 if digits => text[..10].parse().ok(),
+            10 | 13 if digits() => text[..10].parse().ok(),
             _ => None,
         };
         match seconds.filter(|seconds| CLOCK_SECONDS.contains(seconds)) {

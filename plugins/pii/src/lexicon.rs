@@ -1,18 +1,20 @@
 //! What is known of a word: one look answers for every list.
 //!
 //! The lists under `data/` (given names, family names, places, ordinary words and so on) are melted
-//! into one hash table by the build script: a word becomes a slot, a 21-bit fingerprint and a flag a
-//! list, so that a word costs one or two memory accesses and the component carries no text. A word
+//! into one hash table by the build script: a word becomes a bucket, a 21-bit fingerprint and a flag a
+//! list, so that a word costs one memory access mostly and the component carries no text. A word
 //! that is on no list is mistaken for one that is about once in ten million. An instance serves one
 //! call, so nothing is built at start.
 
 mod hash;
 
-use crate::fold::fold_char;
-use hash::{FLAG_BITS, Hash};
+use crate::eight::{self, Sorted};
+use crate::fold::Word;
+use hash::{BUCKET, FLAG_BITS, Hash};
 
 include!(concat!(env!("OUT_DIR"), "/lexicon.rs"));
 
+/// The buckets one after another.
 static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lexicon.bin"));
 
 /// The lists that a word stands on.
@@ -47,35 +49,43 @@ impl Known {
 
     /// Looks a word, or several with single spaces between them, up without case and diacritics.
     pub(crate) fn of(text: &str) -> Self {
-        let mut hash = Hash::new();
-        for c in text.chars() {
-            if c.is_ascii() {
-                hash.push(c.to_ascii_lowercase() as u8);
-                continue;
+        let mut hash = Hash::new(text.len());
+        for at in (0..text.len()).step_by(8) {
+            let sorted = Sorted::of(eight::load(text.as_bytes(), at));
+            if sorted.high != 0 {
+                return Self::of_folded(text);
             }
-            fold_char(c, |folded| {
-                let mut encoded = [0; 4];
-                for byte in folded.encode_utf8(&mut encoded).bytes() {
-                    hash.push(byte);
-                }
-            });
+            hash.push(sorted.lowered());
+        }
+        Self::at(hash)
+    }
+
+    /// The same of text that has more than ASCII. What is longer than any word is none.
+    fn of_folded(text: &str) -> Self {
+        let Some(word) = Word::fold(text) else {
+            return Self::default();
+        };
+        let bytes = word.as_bytes();
+        let mut hash = Hash::new(bytes.len());
+        for at in (0..bytes.len()).step_by(8) {
+            hash.push(eight::load(bytes, at));
         }
         Self::at(hash)
     }
 
     fn at(hash: Hash) -> Self {
-        let (mut slot, fingerprint) = hash.place(SLOTS_LOG2);
+        let (mut bucket, fingerprint) = hash.place(BUCKETS);
         loop {
-            let entry = TABLE.get(slot * 4..slot * 4 + 4);
-            let entry = entry.and_then(|bytes| bytes.try_into().ok());
-            let entry = entry.map_or(0, u32::from_le_bytes);
-            if entry == 0 {
-                return Self(0);
-            }
-            if entry >> FLAG_BITS == fingerprint >> FLAG_BITS {
+            let entries = entries(bucket);
+            let alike = |entry: &&u32| **entry >> FLAG_BITS == fingerprint >> FLAG_BITS;
+            if let Some(entry) = entries.iter().find(alike) {
                 return Self(entry & ((1 << FLAG_BITS) - 1));
             }
-            slot = (slot + 1) & ((1 << SLOTS_LOG2) - 1);
+            // Places are taken in order.
+            if entries[BUCKET - 1] == 0 {
+                return Self(0);
+            }
+            bucket = if bucket + 1 < BUCKETS { bucket + 1 } else { 0 };
         }
     }
 
@@ -90,9 +100,23 @@ impl Known {
     }
 }
 
+/// The entries of a bucket, zeros at their end when it is not full.
+fn entries(bucket: usize) -> [u32; BUCKET] {
+    let start = bucket * BUCKET * 4;
+    let bytes = TABLE.get(start..).and_then(<[u8]>::first_chunk);
+    let bytes: [u8; BUCKET * 4] = bytes.copied().unwrap_or_default();
+    std::array::from_fn(|at| {
+        let entry = &bytes[4 * at..];
+        entry
+            .first_chunk()
+            .map_or(0, |entry| u32::from_le_bytes(*entry))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::fold_char;
 
     #[test]
     fn words_are_known_without_case_and_marks() {
@@ -124,6 +148,7 @@ mod tests {
                 let mut folded = String::new();
                 word.chars().for_each(|c| fold_char(c, |c| folded.push(c)));
                 assert_eq!(folded, word, "{file}");
+                assert!(Word::fold(word).is_some(), "{word} is too long for a look");
             }
         }
     }

@@ -17,6 +17,7 @@
 
 mod check;
 mod column;
+mod eight;
 mod fold;
 mod forms;
 mod fusion;

@@ -40,7 +40,11 @@ impl Tally {
         }
         let sure = found.grade != Grade::Weak && found.checksum != Checksum::Failed;
         self.sure += u32::from(sure);
-        self.buckets |= 1 << (found.bucket & 127);
+        // Most kinds have one bucket, and a shift of so many bits is dear.
+        self.buckets |= match found.bucket & 127 {
+            0 => 1,
+            bucket => 1 << bucket,
+        };
         if let Some(country) = found.country {
             self.add_country(country);
         }

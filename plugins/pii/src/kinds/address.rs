@@ -6,7 +6,7 @@
 //! looked for.
 
 use super::{Grade, Match};
-use crate::fold::Word;
+use crate::fold::{LastBytes, Word};
 use crate::lexicon::Known;
 use crate::value::{Class, Value};
 
@@ -22,6 +22,10 @@ const FAIR_ENDINGS: [&str; 9] = [
     "str", "weg", "ring", "steig", "tie", "dreef", "pad", "hof", "stien",
 ];
 
+/// The last bytes of both.
+const LAST: LastBytes = LastBytes::of(&ENDINGS);
+const FAIR_LAST: LastBytes = LastBytes::of(&FAIR_ENDINGS);
+
 /// Most words of an address; more is prose.
 const MOST_WORDS: usize = 18;
 
@@ -33,6 +37,9 @@ const MOST_PROSE: u32 = 3;
 
 /// Longest value that is still an address.
 const LONGEST: usize = 200;
+
+/// Longest word whose end is looked at.
+const LONGEST_WORD: usize = 48;
 
 pub(crate) fn postal_address(value: &Value<'_>) -> Option<Match> {
     if value.letters() < 3 || value.text.len() > LONGEST || value.count(Class::At) > 0 {
@@ -49,17 +56,21 @@ pub(crate) fn postal_address(value: &Value<'_>) -> Option<Match> {
         return Some(Match::whole(Grade::Strong));
     }
     let split = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+    let numbered = value.digits() > 0;
     let mut number = false;
     let mut street = None;
     let (mut names, mut prose, mut postcodes) = (0, 0, 0);
     let words = value.text.split(split).filter(|word| !word.is_empty());
     for word in words {
-        number |= is_house_number(word);
-        let found = street_word(word, value.digits() > 0);
+        let found = street_word(word, numbered);
         street = street.max(found);
         prose += u32::from(found.is_none() && word.starts_with(char::is_lowercase));
-        postcodes += u32::from(is_postcode(word));
-        names += u32::from(word.len() > 3 && word.starts_with(char::is_uppercase));
+        // Without digits there is no house number, and nothing else matters then.
+        if numbered {
+            number |= is_house_number(word);
+            postcodes += u32::from(is_postcode(word));
+            names += u32::from(word.len() > 3 && word.starts_with(char::is_uppercase));
+        }
     }
     if prose > MOST_PROSE {
         return None;
@@ -85,6 +96,9 @@ fn is_postcode(word: &str) -> bool {
 /// One to five digits with at most a letter or a second number behind them, as `12`, `12b`, `12-14`.
 fn is_house_number(word: &str) -> bool {
     let word = word.trim_matches(['#', '.', '(', ')']);
+    if !word.starts_with(|first: char| first.is_ascii_digit()) {
+        return false;
+    }
     let digits = word.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &word[digits..];
     let range = |c: char| matches!(c, '-' | '/');
@@ -114,17 +128,14 @@ fn street_word(word: &str, endings: bool) -> Option<Grade> {
     let word = Some(word)
         .filter(|word| word.len() > 4)
         .and_then(Word::fold)?;
-    let word = word.as_bytes();
-    // The last byte decides nearly always, and is cheap to compare.
+    let word = Some(word.as_bytes()).filter(|word| word.len() <= LONGEST_WORD)?;
     let ends = |endings: &[&str]| {
-        endings.iter().any(|end| {
-            let end = end.as_bytes();
-            end.last() == word.last() && word.len() > end.len() + 1 && word.ends_with(end)
-        })
+        let mut endings = endings.iter().map(|end| end.as_bytes());
+        endings.any(|end| word.len() > end.len() + 1 && word.ends_with(end))
     };
-    if ends(&ENDINGS) {
+    if LAST.have(word) && ends(&ENDINGS) {
         Some(Grade::Strong)
-    } else if ends(&FAIR_ENDINGS) {
+    } else if FAIR_LAST.have(word) && ends(&FAIR_ENDINGS) {
         Some(Grade::Fair)
     } else {
         None

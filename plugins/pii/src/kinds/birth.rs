@@ -5,7 +5,7 @@
 //! or people in neighbouring columns, must do the rest; a column of recent timestamps never gets here.
 
 use super::{Grade, Match};
-use crate::value::Value;
+use crate::value::{Class, Value};
 
 /// First letters of the months in English.
 const MONTHS: [&[u8]; 12] = [
@@ -14,6 +14,22 @@ const MONTHS: [&[u8]; 12] = [
 
 pub(crate) fn date_of_birth(value: &Value<'_>) -> Option<Match> {
     if !(3..=16).contains(&value.digits()) || value.text.len() > 32 {
+        return None;
+    }
+    // Day, month and year have four digits each at most, and two marks between them.
+    let marks = [
+        Class::Dash,
+        Class::Slash,
+        Class::Dot,
+        Class::Space,
+        Class::Other,
+    ];
+    let marks: usize = marks.iter().map(|class| value.count(*class)).sum();
+    let dated = match value.digits() {
+        8 if value.text.len() == 8 => true,
+        digits => digits <= 12 && marks >= 2,
+    };
+    if value.count(Class::Colon) == 0 && !dated {
         return None;
     }
     let (year, full) = year_of(value.text)?;

@@ -25,7 +25,12 @@ fn plain(value: &Value<'_>) -> Option<Plain> {
 }
 
 fn is_date(value: &Value<'_>) -> bool {
-    matches!(value.mask(), b"9999-99-99" | b"99-99-9999")
+    let dashes: usize = match value.text.len() {
+        10 if value.digits() == 8 => 2,
+        _ => return false,
+    };
+    let places = value.digits_at();
+    value.count(Class::Dash) == dashes && matches!(places, 0b11_0110_1111 | 0b11_1101_1011)
 }
 
 /// Six to nine characters (ICAO Doc 9303), two of them digits.

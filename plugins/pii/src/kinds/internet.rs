@@ -120,7 +120,8 @@ pub(crate) fn url(value: &Value<'_>) -> Option<Match> {
     let text = value.text;
     let spaced = value.count(Class::Space) > 0;
     let start = if value.count(Class::Colon) > 0 && value.count(Class::Slash) > 1 {
-        text.match_indices("://")
+        text.match_indices(':')
+            .filter(|(at, _)| text[*at..].starts_with("://"))
             .find_map(|(at, _)| scheme_before(text, at))
     } else {
         None
@@ -166,7 +167,7 @@ pub(crate) fn ip_address(value: &Value<'_>) -> Option<Match> {
     {
         return Some(Match::whole(grade));
     }
-    let mut pieces = value.pieces().filter(|piece| piece.len() >= 7);
+    let mut pieces = value.pieces(7);
     pieces
         .find_map(|piece| address_in(piece.trim_end_matches(['.', ':'])))
         .map(Match::within)

@@ -124,7 +124,7 @@ const IBAN_LENGTHS: [(&str, usize); 87] = [
 const IBAN_LONGEST: usize = 34;
 
 pub(crate) fn credit_card(value: &Value<'_>) -> Option<Match> {
-    if value.digits() < 12 {
+    if value.digits() < 12 || !value.may_have_run(12) {
         return None;
     }
     let bytes = value.text.as_bytes();
@@ -218,9 +218,10 @@ pub(crate) fn iban(value: &Value<'_>) -> Option<Match> {
                 .in_country(country),
         );
     }
+    let mut pieces = value.pieces(15).peekable();
+    pieces.peek()?;
     // A value of one piece has been looked at.
-    value.pieces().nth(1)?;
-    let mut pieces = value.pieces().filter(|piece| piece.len() >= 15);
+    value.pieces(1).nth(1)?;
     let (country, passed) = pieces.find_map(account)?;
     Some(
         Match::within(Grade::Strong)
@@ -232,6 +233,12 @@ pub(crate) fn iban(value: &Value<'_>) -> Option<Match> {
 /// The country of an account number and whether its check digits are right; `None` when the form is
 /// not that of an IBAN.
 fn account(text: &str) -> Option<(Country, bool)> {
+    let mut first = text.bytes().filter(|byte| !matches!(byte, b' ' | b'-'));
+    let country = [first.next()?, first.next()?];
+    let check = [first.next()?, first.next()?];
+    if !country.iter().all(u8::is_ascii_alphabetic) || !check.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     let mut characters = [0; IBAN_LONGEST];
     let mut length = 0;
     for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'-')) {
@@ -244,11 +251,7 @@ fn account(text: &str) -> Option<(Country, bool)> {
     let characters = &characters[..length];
     let (country, rest) = characters.split_at_checked(2)?;
     let country = std::str::from_utf8(country).ok()?;
-    let (check, bank) = rest.split_at_checked(2)?;
-    let letters = country.bytes().all(|byte| byte.is_ascii_uppercase());
-    if !letters || !check.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
+    let bank = rest.get(2..)?;
     let at = IBAN_LENGTHS.binary_search_by_key(&country, |(known, _)| known);
     let (_, expected) = IBAN_LENGTHS[at.ok()?];
     if length != expected {

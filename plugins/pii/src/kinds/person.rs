@@ -7,6 +7,7 @@
 //! names are found too; names in running text are not looked for.
 
 use super::{Grade, Match};
+use crate::fold::LastBytes;
 use crate::lexicon::Known;
 use crate::value::{Class, Value};
 
@@ -26,7 +27,7 @@ pub(crate) fn person_name(value: &Value<'_>) -> Option<Match> {
     if value.digits() > 0 || value.count(Class::Slash) + value.count(Class::Colon) > 0 {
         return None;
     }
-    if !value.text.contains([',', ';', '&', '|']) {
+    if value.count(Class::Other) == 0 || !value.text.contains([',', ';', '&', '|']) {
         return name(value.text).map(Match::whole);
     }
     if let Some((last, first)) = value.text.split_once(',')
@@ -199,6 +200,9 @@ fn known(word: &str) -> Known {
     found
 }
 
+/// The last bytes of these.
+const LAST: LastBytes = LastBytes::of(&ENDINGS);
+
 /// Ends of family names that hardly any other word has.
 const ENDINGS: [&str; 50] = [
     "sson",
@@ -254,12 +258,11 @@ const ENDINGS: [&str; 50] = [
 ];
 
 fn ends_as_surname(word: &str) -> bool {
-    let last = word.as_bytes().last();
-    // The last byte decides nearly always, and is cheap to compare.
-    let ends = |end: &&str| {
-        end.as_bytes().last() == last && word.len() > end.len() + 1 && word.ends_with(*end)
-    };
-    word.len() > 5 && word.starts_with(char::is_uppercase) && ENDINGS.iter().any(ends)
+    let ends = |end: &&str| word.len() > end.len() + 1 && word.ends_with(*end);
+    word.len() > 5
+        && LAST.have(word)
+        && word.starts_with(char::is_uppercase)
+        && ENDINGS.iter().any(ends)
 }
 
 /// Most common family names of one character, Chinese and Korean.

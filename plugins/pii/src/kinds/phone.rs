@@ -19,7 +19,11 @@ pub(crate) fn phone(value: &Value<'_>) -> Option<Match> {
     }
     let letters = value.letters();
     if letters <= 9 && value.digits() <= MOST_DIGITS + 6 && value.text.len() <= 36 {
-        let number = without_extension(value.text.strip_prefix("tel:").unwrap_or(value.text));
+        let number = if letters == 0 && value.count(Class::Other) == 0 {
+            Some(value.text)
+        } else {
+            without_extension(value.text.strip_prefix("tel:").unwrap_or(value.text))
+        };
         if let Some(found) = number
             .and_then(Dialled::parse)
             .and_then(|number| number.judge())
@@ -98,9 +102,10 @@ impl Dialled {
             dots_only: true,
         };
         let text = text.strip_prefix('+').unwrap_or(text);
-        let (text, trunk) = match text.split_once("(0)") {
-            Some((code, rest)) if number.plus => (code, rest),
-            _ => (text, ""),
+        let trunk = if number.plus { text.find("(0)") } else { None };
+        let (text, trunk) = match trunk {
+            Some(at) => (&text[..at], &text[at + 3..]),
+            None => (text, ""),
         };
         number.read(text)?;
         number.read(trunk)?;

@@ -18,7 +18,11 @@ pub(crate) fn city(value: &Value<'_>) -> Option<Match> {
         return None;
     }
     // `Springfield, IL`: the city stands before the comma.
-    let name = value.text.split(',').next().unwrap_or_default().trim();
+    let name = if value.count(Class::Other) == 0 {
+        value.text
+    } else {
+        value.text.split(',').next().unwrap_or_default().trim()
+    };
     let known = Known::of(name);
     let other = Known::GIVEN.or(Known::SURNAME).or(Known::ORDINARY);
     let grade = match (known.is(Known::CITY), known.is(other)) {
@@ -48,13 +52,19 @@ pub(crate) fn coordinates(value: &Value<'_>) -> Option<Match> {
     if value.count(Class::Dot) == 0 || value.letters() > 5 || value.text.len() > 64 {
         return None;
     }
-    if let Some(fraction) = degrees(value.text) {
+    // Digits around one point, perhaps behind a sign.
+    let number = value.count(Class::Dot) == 1
+        && value.digits() + 1 + value.count(Class::Dash) == value.text.len();
+    if number && let Some(fraction) = degrees(value.text) {
         let grade = if fraction >= 4 {
             Grade::Fair
         } else {
             Grade::Weak
         };
         return (fraction >= 2).then_some(Match::whole(grade));
+    }
+    if value.count(Class::Space) + value.count(Class::Other) == 0 {
+        return None;
     }
     let bare = value.text.trim_start_matches("POINT").trim();
     let bare = bare.trim_matches(['(', ')', '[', ']']);

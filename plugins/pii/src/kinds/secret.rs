@@ -66,7 +66,7 @@ pub(crate) fn secret(value: &Value<'_>) -> Option<Match> {
         }
         return random(value).map(Match::whole);
     }
-    let mut pieces = value.pieces().filter(|piece| piece.len() >= 20);
+    let mut pieces = value.pieces(20);
     let found = pieces.any(|piece| {
         let piece = piece.trim_matches(['`', ':', '.']);
         is_token(piece) || is_password_hash(piece)
@@ -85,11 +85,32 @@ fn is_token(text: &str) -> bool {
                 && rest.bytes().any(|b| b.is_ascii_digit())
         })
     };
-    let possible = text
-        .bytes()
-        .next()
-        .is_some_and(|first| b"AESabdeghnprswxy".contains(&first));
-    text.len() > 16 && possible && (PREFIXES.iter().any(known) || is_jwt(text))
+    text.len() > 16 && may_begin(text) && (PREFIXES.iter().any(known) || is_jwt(text))
+}
+
+/// Whether the first two bytes are those of some token.
+fn may_begin(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'A', second, ..] => b"KSIG".contains(second),
+        [b'g', second, ..] => b"hil".contains(second),
+        [b's', second, ..] => b"kh".contains(second),
+        [b'h', second, ..] => b"fv".contains(second),
+        [b'p', second, ..] => b"ky".contains(second),
+        [b'x', second, ..] => b"oa".contains(second),
+        [first, second, ..] => matches!(
+            [*first, *second],
+            [b'r', b'k']
+                | [b'w', b'h']
+                | [b'S', b'G']
+                | [b'n', b'p']
+                | [b'd', b'o']
+                | [b'y', b'a']
+                | [b'E', b'A']
+                | [b'b', b'h']
+                | [b'e', b'y']
+        ),
+        _ => false,
+    }
 }
 
 /// Two parts of JSON in base64, which begins with `eyJ`, and a signature.
@@ -113,7 +134,8 @@ fn is_password_hash(text: &str) -> bool {
         "pbkdf2_sha256$",
         "scrypt:",
     ];
-    text.len() >= 30 && known.iter().any(|prefix| text.starts_with(prefix))
+    let possible = matches!(text.as_bytes(), [b'$' | b'p' | b's', ..]);
+    text.len() >= 30 && possible && known.iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// Characters of three classes in disorder.
@@ -145,6 +167,14 @@ fn random(value: &Value<'_>) -> Option<Grade> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_beginning_passes_the_quick_look() {
+        for (prefix, _) in PREFIXES {
+            assert!(may_begin(prefix), "{prefix}");
+        }
+        assert!(may_begin("eyJ"));
+    }
 
     #[test]
     fn tokens_are_known_by_their_beginning() {

@@ -18,9 +18,7 @@ pub(crate) fn crypto_wallet(value: &Value<'_>) -> Option<Match> {
     if value.count(Class::Space) == 0 {
         return address(text).map(|(grade, passed)| graded(Match::whole(grade), passed));
     }
-    let mut pieces = value
-        .pieces()
-        .filter(|piece| (26..=90).contains(&piece.len()));
+    let mut pieces = value.pieces(26).filter(|piece| piece.len() <= 90);
     let (grade, passed) = pieces.find_map(|piece| address(piece.trim_end_matches(['.', ':'])))?;
     Some(graded(Match::within(grade), passed))
 }
@@ -35,7 +33,8 @@ fn address(text: &str) -> Option<(Grade, Option<bool>)> {
         return ethereum(hex);
     }
     let lower = text.as_bytes();
-    if let Some(at) = lower.iter().rposition(|&byte| byte == b'1')
+    if matches!(lower.first(), Some(b'b' | b't' | b'l' | b'c' | b'a'))
+        && let Some(at) = lower.iter().rposition(|&byte| byte == b'1')
         && matches!(&text[..at], "bc" | "tb" | "ltc" | "bnb" | "cosmos" | "addr")
     {
         return bech32(&lower[..at], &lower[at + 1..]).map(|passed| (Grade::Strong, Some(passed)));
