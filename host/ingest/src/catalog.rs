@@ -2,22 +2,27 @@
 //!
 //! A dataset lives in one bucket, its home, under `datasets/{name}/`: a manifest and data files with unique
 //! names. Data comes first, then one commit of the manifest makes it visible; a commit that loses a race
-//! leaves nothing. Deleting commits a tombstone, then removes the files. Which bucket is home is found by
+//! leaves nothing. Deleting commits a tombstone, then removes the files. Versions expire by a commit too
+//! (`catalog/expiry.rs`), and no ingest or deletion loses against that. Which bucket is home is found by
 //! looking, primary first, so that nothing can disagree with the bucket itself. Two hosts that create the
 //! same new name in two different buckets at once are not told apart here; primary then wins.
+
+mod expiry;
 
 use std::{fs::File, sync::Arc};
 
 use boathouse_storage::{Bucket, BucketRegistry, Manifest, StorageError, Versioned};
-use boathouse_types::{BucketName, Clock, DatasetName};
+use boathouse_types::{BucketName, Clock, DatasetName, Timestamp};
 
 use crate::{
     Dataset, DatasetFile, DatasetManifest, DatasetVersion, IngestError, IngestMode,
     read::FooterCache, upload,
 };
 
-/// How often an append is tried when others append too.
-const APPEND_ATTEMPTS: usize = 16;
+pub use expiry::Retention;
+
+/// How often a commit is tried when others commit too.
+const ATTEMPTS: usize = 16;
 
 /// All datasets; cheap to clone.
 #[derive(Debug, Clone)]
@@ -104,28 +109,34 @@ impl Datasets {
     /// # Errors
     /// As [`Self::get`], and [`IngestError::Conflict`] when it changed meanwhile.
     pub async fn delete(&self, name: &DatasetName) -> Result<(), IngestError> {
-        let Some((bucket, found)) = self.find(name).await? else {
-            return Err(IngestError::DatasetNotFound(name.clone()));
-        };
-        let files: Vec<_> = found
-            .value
-            .versions
-            .iter()
-            .flat_map(|version| version.files.clone())
-            .collect();
-        let tombstone = DatasetManifest {
-            versions: Vec::new(),
-            deleted_at: Some(self.clock.now()),
-            ..found.value
-        };
-        let manifest = manifest(&bucket, name);
-        match manifest.commit(found.version, &tombstone).await {
-            Ok(_) => {}
-            Err(StorageError::Conflict { .. }) => return Err(IngestError::Conflict(name.clone())),
-            Err(error) => return Err(error.into()),
+        let mut known = None;
+        for _ in 0..ATTEMPTS {
+            let Some((bucket, found)) = self.find(name).await? else {
+                return Err(IngestError::DatasetNotFound(name.clone()));
+            };
+            if *known.get_or_insert(life(&found.value)) != life(&found.value) {
+                break;
+            }
+            let versions = found.value.versions.iter();
+            let files: Vec<_> = versions.flat_map(|version| version.files.clone()).collect();
+            let tombstone = DatasetManifest {
+                versions: Vec::new(),
+                deleted_at: Some(self.clock.now()),
+                ..found.value
+            };
+            match manifest(&bucket, name)
+                .commit(found.version, &tombstone)
+                .await
+            {
+                Ok(_) => {
+                    upload::discard(&bucket, &files).await;
+                    return Ok(());
+                }
+                Err(StorageError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        upload::discard(&bucket, &files).await;
-        Ok(())
+        Err(IngestError::Conflict(name.clone()))
     }
 
     /// Where a dataset is, or where it is going to be.
@@ -185,12 +196,13 @@ impl Datasets {
             mut found,
         } = home;
         let manifest = manifest(&bucket, &name);
-        for _ in 0..APPEND_ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let expected = found.as_ref().map_or(0, |found| found.version);
             let current = found.map_or_else(
                 || DatasetManifest::new(name.clone(), bucket.name().clone()),
                 |found| found.value,
             );
+            let known = life(&current);
             let (next, version) = match grown(current, version.clone()) {
                 Ok(grown) => grown,
                 Err(error) => {
@@ -203,8 +215,7 @@ impl Datasets {
                     prune(&manifest).await;
                     return Ok(version);
                 }
-                Err(StorageError::Conflict { .. }) if version.mode == IngestMode::Append => {}
-                Err(StorageError::Conflict { .. }) => break,
+                Err(StorageError::Conflict { .. }) => {}
                 Err(error) => return settle(&manifest, &bucket, version, error).await,
             }
             found = match manifest.load().await {
@@ -214,6 +225,10 @@ impl Datasets {
                     return Err(error.into());
                 }
             };
+            let same = found.as_ref().is_some_and(|now| life(&now.value) == known);
+            if version.mode == IngestMode::Replace && !same {
+                break;
+            }
         }
         upload::discard(&bucket, &version.files).await;
         Err(IngestError::Conflict(name))
@@ -277,6 +292,11 @@ async fn list_bucket(bucket: &Bucket) -> Result<Vec<DatasetManifest>, StorageErr
 /// Whether a manifest found in a bucket is of a live dataset there, and no mirror of one elsewhere.
 fn lives_in(manifest: &DatasetManifest, bucket: &Bucket) -> bool {
     manifest.deleted_at.is_none() && manifest.bucket == *bucket.name()
+}
+
+/// What an ingest or a deletion changes of a dataset, and an expiry does not.
+fn life(manifest: &DatasetManifest) -> (u64, Option<Timestamp>) {
+    (manifest.next_version, manifest.deleted_at)
 }
 
 /// The manifest with one more version, and that version with its number and totals.

@@ -3,7 +3,8 @@
 //! A version is complete in itself except for its rows: an `append` version lists the files it added and
 //! builds on the version before it, a `replace` version begins anew, so the document grows with the
 //! number of ingests and not with its square. A version number is never used twice, also not by a dataset
-//! that was deleted and made again.
+//! that was deleted and made again. A version that has expired stays in the document, marked, as long as a
+//! later one shows its rows.
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub struct DatasetManifest {
     pub name: DatasetName,
     /// Where its objects are.
     pub bucket: BucketName,
-    /// Its versions; empty once deleted.
+    /// Its versions, with those that expired and whose rows a later one shows; empty once deleted.
     pub versions: Vec<DatasetVersion>,
     /// The number that the next version gets.
     pub next_version: u64,
@@ -64,6 +65,9 @@ pub struct DatasetVersion {
     pub source: SourceInfo,
     /// When it was committed.
     pub created_at: Timestamp,
+    /// When it expired, if it did: it cannot be read, and is here for the rows that later versions show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<Timestamp>,
 }
 
 /// A Parquet file of a dataset.
@@ -118,10 +122,17 @@ impl DatasetManifest {
         self.versions.last()
     }
 
-    /// A version by its number.
+    /// The versions that can be read, oldest first.
+    pub fn readable(&self) -> impl Iterator<Item = &DatasetVersion> {
+        self.versions
+            .iter()
+            .filter(|version| version.expired_at.is_none())
+    }
+
+    /// A version by its number, unless it has expired.
     #[must_use]
     pub fn version(&self, version: u64) -> Option<&DatasetVersion> {
-        self.versions.iter().find(|known| known.version == version)
+        self.readable().find(|known| known.version == version)
     }
 
     /// The files that hold the rows as of a version, in row order.
@@ -213,6 +224,7 @@ mod tests {
                 label: String::new(),
             },
             created_at: Timestamp::from_millis(0),
+            expired_at: None,
         }
     }
 

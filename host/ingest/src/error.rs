@@ -45,6 +45,16 @@ pub enum IngestError {
         /// The version asked for.
         version: u64,
     },
+    /// Read a newer version.
+    #[error(
+        "version {version} of dataset `{dataset}` has expired; read one that the dataset still lists"
+    )]
+    VersionExpired {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The version asked for.
+        version: u64,
+    },
     /// Name a column that exists.
     #[error("dataset `{dataset}` has no column `{column}`; it has {known}")]
     ColumnNotFound {

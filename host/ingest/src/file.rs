@@ -158,6 +158,7 @@ async fn ingest(
         detection,
         source,
         created_at: context.clock.now(),
+        expired_at: None,
     };
     let bucket = home.bucket.name().clone();
     let version = context.datasets.commit(home, version).await?;

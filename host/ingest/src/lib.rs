@@ -27,7 +27,7 @@ mod testing;
 mod upload;
 mod zone;
 
-pub use catalog::Datasets;
+pub use catalog::{Datasets, Retention};
 pub use dataset::{
     ColumnInfo, DatasetFile, DatasetManifest, DatasetVersion, IngestMode, SourceInfo,
 };

@@ -71,10 +71,7 @@ impl Dataset {
             None => manifest.latest(),
         };
         let Some(found) = found.cloned() else {
-            return Err(IngestError::VersionNotFound {
-                dataset: manifest.name,
-                version: version.unwrap_or(manifest.next_version),
-            });
+            return Err(manifest.unreadable(version.unwrap_or(manifest.next_version)));
         };
         Ok(Self(Arc::new(Inner {
             bucket,

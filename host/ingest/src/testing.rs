@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) context: IngestContext,
     pub(crate) bucket: Bucket,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl World {
@@ -51,13 +52,14 @@ impl World {
             datasets: Datasets::new(buckets, clock.clone()),
             detectors: Vec::new(),
             on_detector_failure: OnDetectorFailure::Refuse,
-            clock,
+            clock: clock.clone(),
             spool_folder: None,
         };
         Self {
             context,
             bucket,
             faults,
+            clock,
         }
     }
 
