@@ -13,6 +13,7 @@
 //! `log/format.rs`; there it is also told why no record is ever lost or doubled.
 
 mod covered;
+mod decode;
 mod format;
 mod read;
 
@@ -250,7 +251,7 @@ impl Shared {
 
     fn new_batch(&self) -> Batch {
         Batch {
-            name: BatchName::new(time_ordered_id(&*self.clock)),
+            name: BatchName::new(&time_ordered_id(&*self.clock)),
             lines: Vec::new(),
             records: 0,
             outcome: Arc::default(),

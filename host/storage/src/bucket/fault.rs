@@ -20,6 +20,8 @@ const WRONG_REGION: [&str; 4] = [
     "IncorrectEndpoint",
     "PermanentRedirect",
 ];
+/// Answers of an S3 store that does not let us in.
+const DENIED: [&str; 2] = ["403 Forbidden", "401 Unauthorized"];
 /// The client's words for a redirection that S3 gives to a request for another region.
 const REDIRECTED: &str = "incorrectly configured region";
 /// The client's words, in lower case, for an answer that no S3 store gives.
@@ -54,10 +56,11 @@ impl Bucket {
         if let Some(reason) = self.misconfiguration(&text) {
             return StorageError::Misconfigured { bucket, reason };
         }
+        // A listing that is refused is no `PermissionDenied` to the client.
         let denied = matches!(
             error,
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
-        );
+        ) || DENIED.iter().any(|status| text.contains(status));
         let cure = self.denial_cure(&text);
         let source = Arc::new(error);
         if denied {
@@ -159,3 +162,6 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (!found.is_empty() && found.len() <= 40 && found.chars().all(plain)).then_some(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ impl Bucket {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

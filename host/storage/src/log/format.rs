@@ -22,11 +22,11 @@
 //! journals have no header and any name; they sort before the others, by name. Lines are kept as they
 //! are, readable or not: what one release cannot read another may.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{collections::BTreeMap, fmt};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::StorageError;
 
@@ -34,6 +34,7 @@ const FORMAT: &str = "boathouse/log";
 const FORMAT_VERSION: u64 = 1;
 const HEADER_START: &[u8] = br#"{"format":"boathouse/log","#;
 const SECTION_START: &[u8] = br#"{"boathouse/batch":"#;
+const LINE_AND_SECTION_START: &[u8] = b"\n{\"boathouse/batch\":";
 const EXTENSION: &str = ".jsonl";
 const COMPACTED: &str = ".compact.jsonl";
 
@@ -50,35 +51,36 @@ struct Section {
 }
 
 /// The name of a batch; sorts by time, and names that are no UUID first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BatchName {
-    text: String,
-    is_timed: bool,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum BatchName {
+    /// Of an older journal: any text.
+    Older(String),
+    /// A UUID of version 7, whose order as a number is that of its text.
+    Timed(Uuid),
 }
 
 impl BatchName {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self {
-            is_timed: Uuid::try_parse(&text).is_ok(),
-            text,
+    pub(super) fn new(text: &str) -> Self {
+        // In its usual form only, so that the text can be told from the number.
+        let is_usual =
+            text.len() == Hyphenated::LENGTH && !text.contains(|c: char| c.is_uppercase());
+        match Uuid::try_parse(text) {
+            Ok(uuid) if is_usual => Self::Timed(uuid),
+            _ => Self::Older(text.to_owned()),
         }
     }
 
     pub(super) fn file_name(&self) -> String {
-        format!("{}{EXTENSION}", self.text)
+        format!("{self}{EXTENSION}")
     }
 }
 
-impl Ord for BatchName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.is_timed, &self.text).cmp(&(other.is_timed, &other.text))
-    }
-}
-
-impl PartialOrd for BatchName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl fmt::Display for BatchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Older(text) => f.write_str(text),
+            Self::Timed(uuid) => uuid.hyphenated().fmt(f),
+        }
     }
 }
 
@@ -113,7 +115,7 @@ pub(super) fn compacted_file(batches: &Batches) -> Bytes {
     let mut bytes = header_line();
     for (name, lines) in batches {
         bytes.extend(line(&Section {
-            batch: name.text.clone(),
+            batch: name.to_string(),
         }));
         bytes.extend_from_slice(lines);
         if !lines.ends_with(b"\n") {
@@ -135,10 +137,11 @@ pub(super) fn read_file(path: &str, bytes: &Bytes, into: &mut Batches) -> Result
     let file_name = path.rsplit('/').next().unwrap_or(path);
     let mut batch = BatchName::new(file_name.strip_suffix(EXTENSION).unwrap_or(file_name));
     let mut batch_start = start;
-    for (at, line) in lines_from(bytes, start) {
-        if let Some(section) = parse_section(line) {
+    for at in section_starts(bytes, start) {
+        let line = first_line(&bytes[at..]);
+        if let Some(next) = parse_section(line) {
             add(into, batch, bytes.slice(batch_start..at));
-            batch = BatchName::new(section.batch);
+            batch = next;
             batch_start = (at + line.len() + 1).min(bytes.len());
         }
     }
@@ -146,16 +149,14 @@ pub(super) fn read_file(path: &str, bytes: &Bytes, into: &mut Batches) -> Result
     Ok(())
 }
 
-/// The lines of a text, each with where it starts.
-pub(super) fn lines_from(bytes: &[u8], start: usize) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = start;
-    std::iter::from_fn(move || {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        let line = first_line(rest);
-        let found = (at, line);
-        at += line.len() + 1;
-        Some(found)
-    })
+/// Where lines begin that look like one that names a batch.
+fn section_starts(bytes: &[u8], start: usize) -> impl Iterator<Item = usize> {
+    let text = bytes.get(start..).unwrap_or_default();
+    let first = text.starts_with(SECTION_START).then_some(start);
+    let others = memchr::memmem::find_iter(text, LINE_AND_SECTION_START);
+    first
+        .into_iter()
+        .chain(others.map(move |at| start + at + 1))
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
@@ -168,10 +169,20 @@ fn add(batches: &mut Batches, name: BatchName, lines: Bytes) {
     }
 }
 
-fn parse_section(line: &[u8]) -> Option<Section> {
-    line.starts_with(SECTION_START)
-        .then(|| serde_json::from_slice(line).ok())
-        .flatten()
+fn parse_section(line: &[u8]) -> Option<BatchName> {
+    let written = line.strip_prefix(SECTION_START)?;
+    // As this program writes it, and else as JSON allows.
+    let plain = written
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\"}"));
+    if let Some(name) = plain.and_then(|name| std::str::from_utf8(name).ok())
+        && name.len() == Hyphenated::LENGTH
+        && let timed @ BatchName::Timed(_) = BatchName::new(name)
+    {
+        return Some(timed);
+    }
+    let section: Section = serde_json::from_slice(line).ok()?;
+    Some(BatchName::new(&section.batch))
 }
 
 fn check_header(path: &str, line: &[u8]) -> Result<(), StorageError> {
@@ -206,7 +217,12 @@ mod tests {
         read_file(name, &Bytes::copy_from_slice(text.as_bytes()), &mut batches)?;
         Ok(batches
             .into_iter()
-            .map(|(name, lines)| (name.text, String::from_utf8_lossy(&lines).into_owned()))
+            .map(|(name, lines)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(&lines).into_owned(),
+                )
+            })
             .collect())
     }
 
@@ -217,6 +233,7 @@ mod tests {
     #[test]
     fn the_constants_are_what_is_written() {
         assert!(header_line().starts_with(HEADER_START));
+        assert_eq!(&LINE_AND_SECTION_START[1..], SECTION_START);
         let batches = Batches::from([(BatchName::new("a"), Bytes::from_static(b"1"))]);
         let file = compacted_file(&batches);
         assert!(file[header_line().len()..].starts_with(SECTION_START));
@@ -247,13 +264,13 @@ mod tests {
         let batches = Batches::from([
             (BatchName::new("old"), Bytes::from_static(b"1\ntorn")),
             (
-                BatchName::new(Uuid::nil().to_string()),
+                BatchName::new(&Uuid::nil().to_string()),
                 Bytes::from_static(b"2\n"),
             ),
         ]);
         let mut again = Batches::new();
         read_file("c.compact.jsonl", &compacted_file(&batches), &mut again).unwrap();
-        let names: Vec<_> = again.keys().map(|name| name.text.as_str()).collect();
+        let names: Vec<_> = again.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["old", &Uuid::nil().to_string()]);
         assert_eq!(again[&BatchName::new("old")], "1\ntorn\n");
     }

@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     LogContents, Shared,
-    format::{self, Batches, lines_from, read_file},
+    decode::decode,
+    format::{self, Batches, read_file},
 };
 use crate::{Bucket, StorageError, time_ordered_id};
 
@@ -145,21 +146,4 @@ impl Shared {
 
 async fn read(bucket: &Bucket, path: &str) -> Result<(String, Bytes), StorageError> {
     Ok((path.to_owned(), bucket.get(path).await?))
-}
-
-fn decode<T: DeserializeOwned>(batches: &Batches) -> LogContents<T> {
-    let mut contents = LogContents {
-        records: Vec::new(),
-        malformed: 0,
-    };
-    for lines in batches.values() {
-        for (_, line) in lines_from(lines, 0) {
-            match serde_json::from_slice(line) {
-                Ok(record) => contents.records.push(record),
-                Err(_) if line.trim_ascii().is_empty() => {}
-                Err(_) => contents.malformed += 1,
-            }
-        }
-    }
-    contents
 }

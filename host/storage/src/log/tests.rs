@@ -1,5 +1,7 @@
 //! Append logs: nothing acknowledged is lost or doubled, whoever writes, crashes, compacts or reads.
 
+mod crash;
+
 use std::collections::BTreeSet;
 
 use boathouse_types::{BucketName, ManualClock};
@@ -190,6 +192,7 @@ async fn older_journals_and_damaged_lines_read() {
         let contents = log.read_all().await.unwrap();
         let ids: Vec<_> = contents.records.iter().map(|r| r.id).collect();
         assert_eq!((ids, contents.malformed), (vec![1, 10, 2, 3, 4], 4));
+        assert_eq!(bucket.malformed(), [("journal".to_owned(), 4)]);
         assert_eq!(contents.records[3].note.as_deref(), Some("seed"));
         log.compact().await.unwrap();
     }
@@ -284,74 +287,6 @@ async fn writers_readers_and_compactions_at_once_lose_and_double_nothing() {
             assert!(own.is_sorted(), "{own:?}");
         }
     }
-}
-
-/// Appends, singly and at once, and compacts twice; what was acknowledged goes into `acknowledged`.
-async fn scenario(log: &AppendLog<Record>, acknowledged: &mut Vec<u32>) {
-    let mut next = 0;
-    for group in [1, 1, 3, 0, 1, 2, 0, 1] {
-        if group == 0 {
-            // A failed compaction is no reason to stop: the store decides.
-            let _ = log.compact().await;
-        }
-        let appends = (next..next + group).map(|id| {
-            let log = log.clone();
-            async move { log.append(record(id)).await.map(|()| id) }
-        });
-        next += group;
-        acknowledged.extend(join_all(appends).await.into_iter().flatten());
-    }
-    if log.shared.is_buffered() && log.flush().await.is_err() {
-        acknowledged.clear();
-    }
-}
-
-async fn check_crashes(threshold: usize) {
-    for last in Last::BOTH {
-        for stop_at in 0.. {
-            let bucket = memory();
-            let (faulty, store) = faulty(&bucket, Plan::Stop { at: stop_at, last });
-            let mut acknowledged = Vec::new();
-            scenario(
-                &log(&faulty).with_flush_threshold(threshold),
-                &mut acknowledged,
-            )
-            .await;
-
-            for _ in 0..2 {
-                let found = ids(&log(&bucket)).await;
-                assert!(
-                    found.is_sorted_by(|a, b| a < b),
-                    "{last:?} {stop_at}: {found:?}"
-                );
-                assert!(
-                    acknowledged.iter().all(|id| found.contains(id)),
-                    "{last:?} {stop_at}: {acknowledged:?} {found:?}"
-                );
-                log(&bucket).compact().await.unwrap();
-            }
-            assert!(files(&bucket).await <= 1);
-            if !store.stopped() {
-                assert_eq!(acknowledged.len(), 9);
-                assert!(
-                    stop_at > 15,
-                    "the scenario has only {} steps",
-                    store.begun()
-                );
-                break;
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_crash_at_any_step_keeps_every_acknowledged_record_once() {
-    check_crashes(1).await;
-}
-
-#[tokio::test]
-async fn a_crash_at_any_step_keeps_every_flushed_record_once() {
-    check_crashes(2).await;
 }
 
 /// Handlers need futures that may move between threads.

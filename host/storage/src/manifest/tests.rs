@@ -1,5 +1,7 @@
 //! Commits: exactly one of several wins, none is lost, and a crash at any step leaves old or new.
 
+mod crash;
+
 use std::sync::Arc;
 
 use boathouse_types::BucketName;
@@ -187,37 +189,4 @@ async fn other_objects_beside_the_versions_are_no_versions() {
         bucket.put(path, Bytes::from_static(b"?")).await.unwrap();
     }
     assert_eq!(manifest.load().await.unwrap().unwrap().version, 1);
-}
-
-#[tokio::test]
-async fn a_crash_at_any_step_leaves_the_old_version_or_the_new() {
-    for last in Last::BOTH {
-        for stop_at in 0.. {
-            let bucket = memory();
-            let (faulty, store) = faulty(&bucket, Plan::Stop { at: stop_at, last });
-            let manifest = counter(&faulty);
-            let (mut acknowledged, mut attempted) = (0, 0);
-            for version in 0..12 {
-                attempted = version + 1;
-                match manifest.commit(version, &attempted).await {
-                    Ok(committed) => acknowledged = committed,
-                    Err(_) => break,
-                }
-                if manifest.prune(0).await.is_err() {
-                    break;
-                }
-            }
-            let found = counter(&bucket).load().await.unwrap();
-            let found = found.map_or((0, 0), |found| (found.version, found.value));
-            assert!(
-                found == (acknowledged, acknowledged) || found == (attempted, attempted),
-                "{last:?} {stop_at}: {found:?}, acknowledged {acknowledged}"
-            );
-            // Life goes on.
-            increment(&counter(&bucket)).await;
-            if !store.stopped() {
-                break;
-            }
-        }
-    }
 }
