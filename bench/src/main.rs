@@ -19,19 +19,21 @@ mod p5;
 mod p6;
 mod p7;
 mod process;
+mod storage;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p10|p13|all [--quick] [--rows N]";
+const USAGE: &str =
+    "usage: boathouse-bench p1|p2|p5|p6|p7|p10|p13|append|commit|journal|all [--quick] [--rows N]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
     /// Few rounds over little data: shows that everything runs, proves nothing.
     quick: bool,
-    /// Vectors to index in P1 and P2, instead of what they take by themselves.
+    /// Vectors to index in P1 and P2, or trials of the journal, instead of what they take by themselves.
     rows: Option<usize>,
 }
 
@@ -72,10 +74,15 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "p7" => p7::run(options),
         "p10" => p10::run(options),
         "p13" => p13::run(options),
+        "append" => storage::append(options),
+        "commit" => storage::commit(options),
+        "journal" => storage::journal(options),
         // The short ones first.
-        "all" => ["p5", "p6", "p7", "p13", "p10", "p2", "p1"]
-            .into_iter()
-            .try_for_each(|name| measure(name, options)),
+        "all" => [
+            "commit", "journal", "append", "p5", "p6", "p7", "p13", "p10", "p2", "p1",
+        ]
+        .into_iter()
+        .try_for_each(|name| measure(name, options)),
         _ => bail!(USAGE),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),
@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("boathouse-bundle", &["guest-build"]),
     ("boathouse-guest-build", &[]),
     ("boathouse-faults", &[]),
+    ("boathouse-s3-server", &["storage"]),
     ("boathouse-test-evil", &["sdk"]),
     ("boathouse-test-floats", &["sdk"]),
     ("boathouse-test-marked", &["sdk"]),

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::support::{
     Host, ids,
-    s3::{Server, Space},
+    s3::{self, Space},
     sentences,
 };
 
@@ -114,10 +114,10 @@ async fn append(bucket: &Bucket, writer: usize, kept: &Mutex<Vec<(usize, usize)>
 #[tokio::test]
 async fn a_server_killed_under_appends_has_what_it_acknowledged() {
     const WRITERS: usize = 8;
-    let Some(mut server) = Server::start().await else {
+    let Some(mut server) = s3::server().await else {
         return;
     };
-    let bucket = server.space().bucket("log");
+    let bucket = Space::on(&server).bucket("log");
     let (kept, told) = (Mutex::default(), Notify::new());
     let writers = (0..WRITERS).map(|writer| append(&bucket, writer, &kept, &told));
     let kill = async {
@@ -125,7 +125,7 @@ async fn a_server_killed_under_appends_has_what_it_acknowledged() {
         server.kill();
     };
     join(join_all(writers), kill).await;
-    server.restart().await;
+    server.restart().await.expect("it starts again");
 
     let log: AppendLog<(usize, usize)> =
         AppendLog::new(bucket.clone(), "log", Arc::new(ManualClock::at(1)));
@@ -152,10 +152,10 @@ async fn a_server_killed_under_appends_has_what_it_acknowledged() {
 
 #[tokio::test]
 async fn a_host_outlives_its_server_and_goes_on_when_it_is_back() {
-    let Some(mut server) = Server::start().await else {
+    let Some(mut server) = s3::server().await else {
         return;
     };
-    let host = server.space().host();
+    let host = Space::on(&server).host();
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
     let query = json!({"text": "bread", "k": 3});
@@ -174,7 +174,7 @@ async fn a_host_outlives_its_server_and_goes_on_when_it_is_back() {
         "{status} {problem}"
     );
 
-    server.restart().await;
+    server.restart().await.expect("it starts again");
     host.done("/vectors/trials/notes", &json!({})).await;
     host.ingest("others", sentences()).await;
     assert_eq!(

@@ -10,11 +10,7 @@ use std::{
 use futures::future::join;
 use serde_json::{Value, json};
 
-use crate::support::{
-    Host, ids, run,
-    s3::{Space, section},
-    sentences,
-};
+use crate::support::{Host, ids, run, s3::Space, sentences};
 
 /// What is kept of the tuning of an index, and must be the same wherever it lives.
 const HISTORY: [&str; 3] = [
@@ -98,7 +94,7 @@ async fn an_index_moves_to_s3_and_back_while_it_is_searched() {
     let Some(space) = Space::shared().await else {
         return;
     };
-    let cloud = section("[[buckets]]\nname = \"cloud\"", &space.backend("cloud"));
+    let cloud = space.section("[[buckets]]\nname = \"cloud\"", "cloud");
     let host = Host::configured(&cloud);
     tuned(&host).await;
     let (before, hits) = (
@@ -144,7 +140,7 @@ async fn a_lost_primary_comes_back_from_a_rescue_bucket_on_s3() {
     let Some(space) = Space::shared().await else {
         return;
     };
-    let rescue = section("[storage.rescue]", &space.backend("rescue"));
+    let rescue = space.section("[storage.rescue]", "rescue");
     let folder = tempfile::tempdir().expect("folder");
     let config = folder.path().join("boathouse.toml");
     fs::write(

@@ -7,11 +7,12 @@ use std::{
     thread,
 };
 
-use boathouse_storage::{BackendConfig, S3Config};
+use boathouse_s3_server::{OWNER, READER};
+use boathouse_storage::S3Config;
 
 use crate::support::{
     run,
-    s3::{OWNER, READER, Server, Space, section},
+    s3::{self, Space, section},
 };
 
 /// Starts a host whose primary bucket is this; it must end at once and say these words.
@@ -19,7 +20,7 @@ use crate::support::{
 fn check_refused(s3: S3Config, words: &[&str]) {
     let folder = tempfile::tempdir().expect("folder");
     let config = folder.path().join("boathouse.toml");
-    let primary = section("[storage.primary]", &BackendConfig::S3(s3));
+    let primary = section("[storage.primary]", s3);
     let log = "[telemetry]\nlog = \"debug\"\n";
     fs::write(&config, primary + log).expect("written");
     let data = folder.path().join("data").display().to_string();
@@ -36,7 +37,7 @@ fn check_refused(s3: S3Config, words: &[&str]) {
             "`{word}` is missing in:\n{said}"
         );
     }
-    for secret in [OWNER.1, READER.1] {
+    for secret in [OWNER.secret, READER.secret] {
         assert!(!said.contains(secret), "a secret in:\n{said}");
     }
 }
@@ -44,13 +45,13 @@ fn check_refused(s3: S3Config, words: &[&str]) {
 /// The space on the shared server.
 async fn s3() -> Option<(Space, S3Config)> {
     let space = Space::shared().await?;
-    let s3 = space.s3.clone();
+    let s3 = space.config("primary");
     Some((space, s3))
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_named() {
-    let Some(server) = Server::start().await else {
+    let Some(server) = s3::server().await else {
         return;
     };
     let (owner, reader) = (server.config(OWNER), server.config(READER));
