@@ -130,6 +130,18 @@ impl Compiler {
         }
     }
 
+    /// What an earlier compilation of bytes with this digest left, when it is usable. Reads a file, so not
+    /// for an async thread.
+    pub(crate) fn kept(&self, component: Digest) -> Option<Component> {
+        match &self.way {
+            Way::InProcess => None,
+            Way::Child(child) => child
+                .cache
+                .as_ref()?
+                .thaw(&self.engine, child.purpose(component)),
+        }
+    }
+
     /// The compiled form of bytes with this digest.
     pub(crate) async fn component(
         &self,
@@ -174,12 +186,13 @@ impl Compiler {
         component: Digest,
         bytes: &Bytes,
     ) -> Result<Component, CompileError> {
-        let purpose = Purpose {
-            compatibility: child.compatibility,
-            component,
-        };
-        if let Some(component) = self.kept(child, purpose).await? {
-            return Ok(component);
+        let purpose = child.purpose(component);
+        // Another flight may have landed since somebody looked.
+        if let Some(cache) = child.cache.clone() {
+            let engine = self.engine.clone();
+            if let Some(component) = blocking(move || Ok(cache.thaw(&engine, purpose))).await? {
+                return Ok(component);
+            }
         }
         let answer = {
             let _turn = self.turns.acquire().await;
@@ -198,30 +211,27 @@ impl Compiler {
         })
         .await
     }
+}
 
-    /// What an earlier compilation left, when it is usable.
-    async fn kept(
-        &self,
-        child: &Child,
-        purpose: Purpose,
-    ) -> Result<Option<Component>, CompileError> {
-        let Some(cache) = child.cache.clone() else {
-            return Ok(None);
-        };
-        let engine = self.engine.clone();
-        blocking(move || {
-            let Some(sealed) = cache.get(purpose) else {
-                return Ok(None);
-            };
-            let thawed = thaw(&engine, &sealed);
-            if let Err(error) = &thawed {
-                let component = purpose.component;
-                tracing::warn!(%component, "compiled code does not load: {error:#}");
-                cache.remove(purpose);
-            }
-            Ok(thawed.ok())
-        })
-        .await
+impl Child {
+    fn purpose(&self, component: Digest) -> Purpose {
+        Purpose {
+            compatibility: self.compatibility,
+            component,
+        }
+    }
+}
+
+impl Cache {
+    /// The component of a purpose, when its code is there and loads.
+    fn thaw(&self, engine: &Engine, purpose: Purpose) -> Option<Component> {
+        let thawed = thaw(engine, &self.get(purpose)?);
+        if let Err(error) = &thawed {
+            let component = purpose.component;
+            tracing::warn!(%component, "compiled code does not load: {error:#}");
+            self.remove(purpose);
+        }
+        thawed.ok()
     }
 }
 

@@ -109,12 +109,21 @@ impl PluginHost {
             shape::check_size(bytes, limits).and_then(|()| shape::check_preamble(bytes));
         acceptable.map_err(|complaint| complaint.of("the component"))?;
         let bytes = Bytes::copy_from_slice(bytes);
-        let digest = {
-            let bytes = bytes.clone();
-            blocking(move || Ok(Digest::of(&bytes))).await?
+        let begun = {
+            let (runtime, bytes) = (Arc::clone(&runtime), bytes.clone());
+            blocking(move || begin(runtime, kind, &bytes)).await?
         };
-        let compiled = runtime.compiler.component(digest, &bytes).await;
-        let component = compiled.map_err(|error| error.of(&digest.nameless()))?;
+        let (digest, kept) = match begun {
+            Begun::Loaded(plugin) => return Ok(plugin),
+            Begun::Waits { digest, kept } => (digest, kept),
+        };
+        let component = match kept {
+            Some(component) => component,
+            None => {
+                let compiled = runtime.compiler.component(digest, &bytes).await;
+                compiled.map_err(|error| error.of(&digest.nameless()))?
+            }
+        };
         let turn = runtime.turn_to_load().await?;
         blocking(move || {
             let _turn = turn;
@@ -162,6 +171,30 @@ impl Runtime {
         let turn = Arc::clone(&self.loads).acquire_owned().await;
         turn.map_err(|error| PluginError::host(format!("a load did not end: {error}")))
     }
+}
+
+/// How far a load comes without waiting for anybody.
+enum Begun {
+    Loaded(Plugin),
+    /// For its compilation, or for its turn when it was kept compiled.
+    Waits {
+        digest: Digest,
+        kept: Option<Component>,
+    },
+}
+
+/// Loads what is kept compiled when no other load runs: then one trip to a blocking thread is all that it
+/// takes, and trips cost as much as the work.
+fn begin(runtime: Arc<Runtime>, kind: PluginKind, bytes: &[u8]) -> Result<Begun, PluginError> {
+    let digest = Digest::of(bytes);
+    let Some(component) = runtime.compiler.kept(digest) else {
+        return Ok(Begun::Waits { digest, kept: None });
+    };
+    let Ok(_turn) = Arc::clone(&runtime.loads).try_acquire_owned() else {
+        let kept = Some(component);
+        return Ok(Begun::Waits { digest, kept });
+    };
+    load(runtime, kind, &component, digest).map(Begun::Loaded)
 }
 
 fn load(

@@ -122,6 +122,18 @@ async fn later_loads_take_what_was_kept() {
 }
 
 #[tokio::test]
+async fn what_is_kept_is_had_without_a_compilation() {
+    let setup = setup();
+    assert!(setup.compiler.kept(setup.digest).is_none());
+    assert_eq!(setup.runs(), 0);
+    assert!(setup.component().await.is_ok());
+    assert!(setup.compiler.kept(setup.digest).is_some());
+    let other = Digest::of(b"another component");
+    assert!(setup.compiler.kept(other).is_none());
+    assert_eq!(setup.runs(), 1);
+}
+
+#[tokio::test]
 async fn damaged_code_is_made_again() {
     let setup = setup();
     assert!(setup.component().await.is_ok());
