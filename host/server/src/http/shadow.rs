@@ -17,8 +17,11 @@ type Version = Path<(PluginKind, String, String, String)>;
 /// Run a version beside what serves.
 #[utoipa::path(
     post, path = "/plugins/{kind}/{team}/{name}/versions/{version}/shadow",
-    params(("kind" = PluginKind, Path), ("team" = String, Path), ("name" = String, Path), ("version" = String, Path)),
-    responses((status = 200, body = VersionView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem))
+    params(
+        ("kind" = PluginKind, Path), ("team" = String, Path), ("name" = String, Path), ("version" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the plugin had")
+    ),
+    responses((status = 200, body = VersionView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn begin(
     State(app): AppState,
@@ -37,8 +40,11 @@ pub(crate) async fn begin(
 /// Let a version no longer run beside what serves.
 #[utoipa::path(
     delete, path = "/plugins/{kind}/{team}/{name}/versions/{version}/shadow",
-    params(("kind" = PluginKind, Path), ("team" = String, Path), ("name" = String, Path), ("version" = String, Path)),
-    responses((status = 200, body = VersionView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem))
+    params(
+        ("kind" = PluginKind, Path), ("team" = String, Path), ("name" = String, Path), ("version" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the plugin had")
+    ),
+    responses((status = 200, body = VersionView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn end(
     State(app): AppState,
@@ -58,7 +64,7 @@ pub(crate) async fn end(
 #[utoipa::path(
     get, path = "/plugins/{kind}/{team}/{name}/versions/{version}/shadow",
     params(("kind" = PluginKind, Path), ("team" = String, Path), ("name" = String, Path), ("version" = String, Path)),
-    responses((status = 200, body = ShadowReport), (status = 404, body = Problem), (status = 409, body = Problem))
+    responses((status = 200, body = ShadowReport), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn show(
     State(app): AppState,
