@@ -20,6 +20,8 @@ mod local;
 mod log;
 mod manifest;
 mod mirror;
+#[cfg(test)]
+mod model;
 mod path;
 mod registry;
 mod s3;

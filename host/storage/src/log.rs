@@ -32,6 +32,39 @@ use self::format::{BatchName, header_line};
 use crate::{Bucket, StorageError, path::trimmed, time_ordered_id};
 
 /// A log of `T` under a prefix of a bucket; clones share their group commit and their buffer.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use boathouse_storage::{AppendLog, Bucket};
+/// use boathouse_types::{BucketName, ManualClock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bucket = Bucket::memory(BucketName::primary());
+/// let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+/// let journal = AppendLog::<String>::new(bucket, "_journal/boats", clock);
+///
+/// // In the bucket when this returns; appends at the same time share a file.
+/// journal.append("launched".to_owned()).await?;
+/// futures::try_join!(
+///     journal.append("rowed".to_owned()),
+///     journal.append("moored".to_owned()),
+/// )?;
+///
+/// // Any number of files become one; nothing is lost or doubled, whoever writes meanwhile.
+/// journal.compact().await?;
+/// let contents = journal.read_all().await?;
+/// assert_eq!(contents.records, ["launched", "rowed", "moored"]);
+/// assert_eq!(contents.malformed, 0);
+///
+/// // Up to three records in memory before they are written, for who accepts to lose them.
+/// let notes = journal.with_flush_threshold(3);
+/// notes.append("maybe".to_owned()).await?;
+/// notes.flush().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct AppendLog<T> {
     shared: Arc<Shared>,
     record: PhantomData<fn(T) -> T>,

@@ -31,6 +31,28 @@ const DIGITS: usize = 20;
 const READ_ATTEMPTS: usize = 16;
 
 /// The document under a prefix of a bucket.
+///
+/// ```
+/// use boathouse_storage::{Bucket, Manifest, StorageError};
+/// use boathouse_types::BucketName;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), StorageError> {
+/// let bucket = Bucket::memory(BucketName::primary());
+/// let fleet = Manifest::<Vec<String>>::new(bucket, "fleet/manifest");
+///
+/// assert_eq!(fleet.load().await?, None);
+/// fleet.commit(0, &vec!["Ada".to_owned()]).await?;
+///
+/// // Two writers know version 1: the first commit on top of it wins, the other one starts over.
+/// let known = fleet.load().await?.expect("committed above");
+/// fleet.commit(known.version, &vec!["Ada".to_owned(), "Bea".to_owned()]).await?;
+/// let late = fleet.commit(known.version, &vec!["Ada".to_owned(), "Cleo".to_owned()]).await;
+/// assert!(matches!(late, Err(StorageError::Conflict { expected: 1, .. })));
+/// assert_eq!(fleet.load().await?.expect("still there").version, 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Manifest<T> {
     bucket: Bucket,
     prefix: String,

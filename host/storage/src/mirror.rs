@@ -50,6 +50,42 @@ use crate::{Bucket, StorageError};
 const COMPARE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Copies what recovery needs of every bucket into the rescue bucket; clones share.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use boathouse_storage::{Bucket, Mirror, MirrorScope, restore};
+/// use boathouse_types::{BucketName, ManualClock};
+/// use bytes::Bytes;
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rescue = Bucket::memory(BucketName::rescue());
+/// let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+/// let mirror = Mirror::new(rescue.clone(), clock, MirrorScope::Recovery);
+/// let primary = mirror.over(&Bucket::memory(BucketName::primary()));
+///
+/// // Written to the home and queued; the rescue is not waited for.
+/// primary.put("_promotions/boats/1.jsonl", Bytes::from("{}\n")).await?;
+/// assert_eq!(mirror.lag(primary.name()).objects, 1);
+///
+/// // The worker, which a server runs as a task until it stops.
+/// let stop = CancellationToken::new();
+/// let level = async {
+///     mirror.settled().await;
+///     stop.cancel();
+/// };
+/// futures::join!(mirror.work(stop.clone()), level);
+///
+/// // Primary is lost: an empty one is filled from its copies.
+/// let empty = Bucket::memory(BucketName::primary());
+/// let restored = restore(&rescue, &empty, false).await?;
+/// assert_eq!(restored.copied, 1);
+/// assert_eq!(empty.get("_promotions/boats/1.jsonl").await?, "{}\n");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Mirror(Arc<Shared>);
 

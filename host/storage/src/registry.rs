@@ -13,6 +13,33 @@ use boathouse_types::BucketName;
 use crate::{Bucket, BucketConfig, StorageError};
 
 /// Names to buckets.
+///
+/// ```
+/// use boathouse_storage::{BucketConfig, BucketRegistry, StorageError};
+/// use bytes::Bytes;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = BucketRegistry::new();
+/// let config: BucketConfig = serde_json::from_str(r#"{"name": "scratch", "backend": "memory"}"#)?;
+/// // The second argument answers for the environment variables that secrets refer to.
+/// let bucket = registry.add(&config, &|_| None)?;
+/// // Whether it can be written, and whether of two racing creates one wins.
+/// bucket.probe().await?;
+/// bucket.put("notes/today.txt", Bytes::from("calm")).await?;
+///
+/// let found = registry.get(&config.name)?;
+/// assert_eq!(found.get("notes/today.txt").await?, "calm");
+/// // What lies outside a bucket has no name in it.
+/// let outside = found.get("../secret").await;
+/// assert!(matches!(outside, Err(StorageError::InvalidPath { .. })));
+///
+/// // The name goes, the objects stay.
+/// registry.remove(&config.name)?;
+/// assert!(registry.list().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct BucketRegistry {
     buckets: RwLock<BTreeMap<BucketName, Bucket>>,

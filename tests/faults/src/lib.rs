@@ -126,6 +126,12 @@ impl FaultyStore {
         self.state.begun.send_replace(0);
     }
 
+    /// The plan that it follows.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        self.state.plan()
+    }
+
     /// Operations begun so far.
     #[must_use]
     pub fn begun(&self) -> usize {
