@@ -148,7 +148,20 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> AppendLog<T> {
     /// # Errors
     /// [`StorageError::NewerFormat`], [`StorageError::Contended`], [`StorageError::Unavailable`].
     pub async fn read_all(&self) -> Result<LogContents<T>, StorageError> {
-        self.shared.read_all().await
+        self.read_with(|line| serde_json::from_slice(line).ok())
+            .await
+    }
+
+    /// As [`Self::read_all`], with lines that the caller reads in a way of its own: one that gives none is
+    /// malformed. Called for one line at a time, on several threads at once.
+    ///
+    /// # Errors
+    /// As [`Self::read_all`].
+    pub async fn read_with<R: Send + 'static>(
+        &self,
+        read: impl Fn(&[u8]) -> Option<R> + Send + Sync + 'static,
+    ) -> Result<LogContents<R>, StorageError> {
+        self.shared.read_with(read).await
     }
 
     /// Merges the batch files into one and returns how many it replaced. Others may append, read and

@@ -10,8 +10,6 @@ use std::{
     thread,
 };
 
-use serde::de::DeserializeOwned;
-
 use super::{LogContents, format::Batches};
 
 /// Bytes of a piece: enough for a thread to be busy for about a millisecond.
@@ -23,23 +21,32 @@ const MAX_THREADS: usize = 8;
 type Piece<'a> = Vec<&'a [u8]>;
 
 /// The records of all batches, in order.
-pub(super) fn decode<T: DeserializeOwned + Send>(batches: &Batches) -> LogContents<T> {
+pub(super) fn decode<R: Send>(
+    batches: &Batches,
+    read: &(impl Fn(&[u8]) -> Option<R> + Sync),
+) -> LogContents<R> {
     let mut whole = LogContents {
         records: Vec::new(),
         malformed: 0,
     };
-    for part in decode_pieces(&pieces(batches)) {
+    for part in decode_pieces(&pieces(batches), read) {
         whole.records.extend(part.records);
         whole.malformed += part.malformed;
     }
     whole
 }
 
-fn decode_pieces<T: DeserializeOwned + Send>(pieces: &[Piece<'_>]) -> Vec<LogContents<T>> {
+fn decode_pieces<R: Send>(
+    pieces: &[Piece<'_>],
+    read: &(impl Fn(&[u8]) -> Option<R> + Sync),
+) -> Vec<LogContents<R>> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.min(MAX_THREADS).min(pieces.len());
     if threads < 2 {
-        return pieces.iter().map(decode_piece).collect();
+        return pieces
+            .iter()
+            .map(|piece| decode_piece(piece, read))
+            .collect();
     }
     let next = AtomicUsize::new(0);
     let take_pieces = || {
@@ -49,7 +56,7 @@ fn decode_pieces<T: DeserializeOwned + Send>(pieces: &[Piece<'_>]) -> Vec<LogCon
             let Some(piece) = pieces.get(at) else {
                 return taken;
             };
-            taken.push((at, decode_piece(piece)));
+            taken.push((at, decode_piece(piece, read)));
         }
     };
     let mut decoded = thread::scope(|scope| {
@@ -67,7 +74,7 @@ fn decode_pieces<T: DeserializeOwned + Send>(pieces: &[Piece<'_>]) -> Vec<LogCon
     decoded.into_iter().map(|(_, part)| part).collect()
 }
 
-fn decode_piece<T: DeserializeOwned>(piece: &Piece<'_>) -> LogContents<T> {
+fn decode_piece<R>(piece: &Piece<'_>, read: &impl Fn(&[u8]) -> Option<R>) -> LogContents<R> {
     let mut records = Vec::new();
     let mut malformed = 0;
     for lines in piece {
@@ -75,10 +82,10 @@ fn decode_piece<T: DeserializeOwned>(piece: &Piece<'_>) -> LogContents<T> {
         for end in memchr::memchr_iter(b'\n', lines).chain([lines.len()]) {
             let line = &lines[start..end];
             start = end + 1;
-            match serde_json::from_slice(line) {
-                Ok(record) => records.push(record),
-                Err(_) if line.trim_ascii().is_empty() => {}
-                Err(_) => malformed += 1,
+            match read(line) {
+                Some(record) => records.push(record),
+                None if line.trim_ascii().is_empty() => {}
+                None => malformed += 1,
             }
         }
     }
@@ -142,7 +149,8 @@ mod tests {
             .filter_map(|line| line.trim().parse().ok())
             .collect();
         let blank = lines.iter().filter(|line| line.trim().is_empty()).count();
-        let found = decode::<u64>(&batches(texts));
+        let read = |line: &[u8]| serde_json::from_slice::<u64>(line).ok();
+        let found = decode(&batches(texts), &read);
         assert!(found.records == expected);
         assert_eq!(
             found.malformed as usize,

@@ -11,7 +11,6 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::de::DeserializeOwned;
 
 use super::{
     LogContents, Shared,
@@ -29,9 +28,10 @@ const ATTEMPTS: usize = 16;
 pub(super) type Files = Vec<(String, Bytes)>;
 
 impl Shared {
-    pub(super) async fn read_all<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn read_with<R: Send + 'static>(
         &self,
-    ) -> Result<LogContents<T>, StorageError> {
+        read: impl Fn(&[u8]) -> Option<R> + Send + Sync + 'static,
+    ) -> Result<LogContents<R>, StorageError> {
         // Before the files: a batch flushed in between is in both places, under one name.
         let mut batches = self.buffered().await;
         let files = self.files(&self.bucket).await?;
@@ -40,7 +40,7 @@ impl Shared {
                 for (path, bytes) in &files {
                     read_file(path, bytes, &mut batches)?;
                 }
-                Ok(decode(&batches))
+                Ok(decode(&batches, &read))
             })
             .await?;
         self.bucket.note_malformed(&self.prefix, contents.malformed);

@@ -11,7 +11,7 @@ use std::{
 use boathouse_types::{BucketName, Clock, Timestamp};
 use futures::future::join_all;
 use object_store::path::Path;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -116,10 +116,13 @@ impl Home {
 
     /// Notes that a read was answered by the rescue.
     pub(super) fn fell_back(&self, what: &str, error: &object_store::Error) {
-        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+        let before = self.fallbacks.fetch_add(1, Ordering::Relaxed);
         note::note();
-        let bucket = self.name();
-        tracing::warn!(%bucket, what, %error, "answered by the rescue, as the bucket failed");
+        // A bucket that is down is read often; the log need not tell each time.
+        if (before + 1).is_power_of_two() {
+            let bucket = self.name();
+            tracing::warn!(%bucket, what, %error, "answered by the rescue, as the bucket failed");
+        }
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -141,8 +144,9 @@ impl Home {
     pub(super) async fn tend(self: Arc<Self>) -> Arc<Self> {
         self.queue().recover();
         let work = async {
+            let mut next_comparison = Instant::now() + COMPARE_EVERY;
             loop {
-                self.wait_for_work().await;
+                self.wait_for_work(&mut next_comparison).await;
                 if let Err(error) = self.turn().await {
                     let (bucket, cause) = (self.name(), chain(&error));
                     tracing::warn!(%bucket, cause, "the rescue could not be brought level");
@@ -160,17 +164,20 @@ impl Home {
         self
     }
 
-    async fn wait_for_work(&self) {
+    /// Waits for something to copy or to compare; the latter comes up by itself from time to time, however
+    /// busy the bucket is.
+    async fn wait_for_work(&self, next_comparison: &mut Instant) {
         loop {
-            {
-                let queue = self.queue();
-                if queue.is_waiting() || queue.owes_comparison {
-                    return;
-                }
+            if Instant::now() >= *next_comparison {
+                *next_comparison = Instant::now() + COMPARE_EVERY;
+                self.queue().owes_comparison = true;
+            }
+            if self.queue().has_work() {
+                return;
             }
             tokio::select! {
                 () = self.bell.notified() => {}
-                () = tokio::time::sleep(COMPARE_EVERY) => self.queue().owes_comparison = true,
+                () = tokio::time::sleep_until(*next_comparison) => {}
             }
         }
     }
@@ -182,16 +189,21 @@ impl Home {
             let queue = self.queue();
             queue.owes_comparison && queue.len() <= CAPACITY / 2
         };
-        if compare {
-            self.compare().await?;
-        }
+        let compared = if compare {
+            self.compare().await.map(drop)
+        } else {
+            Ok(())
+        };
         let taken = self.queue().begin(CONCURRENCY);
         let copies = taken.into_iter().map(async |path| {
             let copied = self.copy(&path).await;
             self.queue().end(path, copied.is_ok());
             copied
         });
-        join_all(copies).await.into_iter().collect()
+        join_all(copies)
+            .await
+            .into_iter()
+            .fold(compared, Result::and)
     }
 
     /// Copies one object. One that is no longer there needs no copy.

@@ -126,9 +126,9 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Whether some could be copied now.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.order.is_empty()
+    /// Whether there is something to copy or to compare now.
+    pub(super) fn has_work(&self) -> bool {
+        self.owes_comparison || !self.order.is_empty()
     }
 
     /// Nothing waits and nothing is to be compared.
@@ -162,7 +162,7 @@ mod tests {
         }
         assert_eq!((queue.len(), queue.oldest()), (2, Some(at(3))));
         assert_eq!(queue.begin(9), [path(1), path(2)]);
-        assert!(!queue.is_waiting() && queue.len() == 2);
+        assert!(queue.begin(9).is_empty() && queue.len() == 2);
         queue.push(path(1), at(10));
         queue.end(path(1), true);
         queue.end(path(2), true);
