@@ -112,6 +112,19 @@ impl Client {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// `PATCH` with a JSON body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::PATCH, path).json(body))
+            .await
+    }
+
     /// `POST` of a JSON body to a route that could answer at once, asking for a task instead.
     ///
     /// # Errors

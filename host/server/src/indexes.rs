@@ -2,7 +2,8 @@
 //!
 //! An index lives in its home bucket. Its manifest is committed last, so an index that is listed is
 //! whole: vectors, graph and all. What serves is swapped as one pointer; a search that has begun
-//! finishes on what it began with.
+//! finishes on what it began with. An index may move to another bucket while it serves (`moves.rs`); which
+//! of several manifests decides is told in `standing.rs`.
 
 use std::{
     collections::BTreeMap,
@@ -10,35 +11,55 @@ use std::{
 };
 
 use boathouse_storage::{Bucket, BucketRegistry};
-use boathouse_tuning::TunerOptions;
-use boathouse_types::{DatasetName, IndexName};
+use boathouse_types::{BucketName, DatasetName, IndexName};
 
 use crate::problem::Problem;
 
+pub(crate) mod chores;
 pub(crate) mod create;
 mod live;
 mod meta;
+pub(crate) mod moves;
+mod objects;
+mod open;
 mod search;
+mod standing;
+#[cfg(test)]
+mod testing;
 
-use live::erase;
-pub use live::{LiveIndex, Serving};
-pub use meta::{IndexMeta, IndexSpec, IndexView, ServingView};
+use chores::Chores;
+use objects::{erase, sweep};
+use standing::Found;
+
+pub use live::{LiveIndex, Serving, Turn};
+pub use meta::{IndexChange, IndexMeta, IndexSpec, IndexView, ServingView};
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
 
 /// All indexes, by name.
-#[derive(Default)]
 pub struct Indexes {
+    buckets: Arc<BucketRegistry>,
     live: Mutex<BTreeMap<IndexName, Arc<LiveIndex>>>,
     /// Indexes that are stored and cannot be opened.
     broken: Mutex<BTreeMap<IndexName, Broken>>,
-    /// Indexes that are being built, with their dataset.
-    reserved: Mutex<BTreeMap<IndexName, DatasetName>>,
+    /// Indexes that have the name of another one and are not served, with the reason.
+    strangers: Mutex<BTreeMap<(IndexName, BucketName), String>>,
+    /// Indexes that are being built.
+    reserved: Mutex<BTreeMap<IndexName, Building>>,
+    chores: Chores,
 }
 
 /// An index that cannot be opened.
 struct Broken {
-    bucket: Bucket,
+    home: BucketName,
+    /// None when its home does not answer.
+    bucket: Option<Bucket>,
     why: String,
+}
+
+/// What an index that is being built is for, and where it is to live.
+struct Building {
+    dataset: DatasetName,
+    bucket: BucketName,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,34 +67,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Indexes {
-    /// Opens every index of every bucket. One that cannot be opened is reported by [`Self::broken`] and
-    /// does not keep the others from serving.
-    pub async fn open(buckets: &BucketRegistry, options: &TunerOptions) -> Self {
-        let indexes = Self::default();
-        for bucket in buckets.list() {
-            let names = match bucket.children("indexes").await {
-                Ok(names) => names,
-                Err(error) => {
-                    tracing::error!(bucket = %bucket.name(), %error, "the bucket cannot be listed");
-                    continue;
-                }
-            };
-            for name in names {
-                let Ok(name) = IndexName::new(name.as_str()) else {
-                    continue;
-                };
-                match LiveIndex::open(&bucket, &name, options.clone()).await {
-                    Ok(Some(index)) => indexes.insert(index),
-                    Ok(None) => {}
-                    Err(problem) => {
-                        tracing::error!(index = %name, %problem, "the index cannot be opened");
-                        let (bucket, why) = (bucket.clone(), problem.detail);
-                        locked(&indexes.broken).insert(name, Broken { bucket, why });
-                    }
-                }
-            }
+    fn new(buckets: &Arc<BucketRegistry>) -> Self {
+        Self {
+            buckets: Arc::clone(buckets),
+            live: Mutex::default(),
+            broken: Mutex::default(),
+            strangers: Mutex::default(),
+            reserved: Mutex::default(),
+            chores: Chores::default(),
         }
-        indexes
     }
 
     /// All that serve, by name.
@@ -82,13 +84,20 @@ impl Indexes {
         locked(&self.live).values().cloned().collect()
     }
 
-    /// Indexes that could not be opened, with the reason.
+    /// Indexes that could not be opened, with the reason, and those that are not served because another
+    /// one has their name.
     #[must_use]
     pub fn broken(&self) -> Vec<(IndexName, String)> {
-        locked(&self.broken)
+        let broken = locked(&self.broken);
+        let broken = broken
             .iter()
-            .map(|(name, broken)| (name.clone(), broken.why.clone()))
-            .collect()
+            .map(|(name, broken)| (name.clone(), broken.why.clone()));
+        let strangers = locked(&self.strangers);
+        let strangers = strangers
+            .iter()
+            .filter(|((_, bucket), _)| self.buckets.get(bucket).is_ok())
+            .map(|((name, _), why)| (name.clone(), why.clone()));
+        broken.chain(strangers).collect()
     }
 
     /// An index by name.
@@ -126,9 +135,30 @@ impl Indexes {
         let reserved = locked(&self.reserved);
         let building = reserved
             .iter()
-            .filter(|(_, on)| *on == dataset)
+            .filter(|(_, building)| building.dataset == *dataset)
             .map(|(name, _)| name.clone());
         live.chain(building).collect()
+    }
+
+    /// Names of the indexes that a bucket is needed for: those that live there or cannot be opened there,
+    /// those that are being built there or moved to it.
+    #[must_use]
+    pub fn in_bucket(&self, bucket: &BucketName) -> Vec<IndexName> {
+        let needs = |index: &&Arc<LiveIndex>| {
+            index.meta.bucket == *bucket || index.moving_to().as_ref() == Some(bucket)
+        };
+        let live = self.list();
+        let live = live.iter().filter(needs);
+        let mut names: Vec<_> = live.map(|index| index.meta.name.clone()).collect();
+        for (name, broken) in locked(&self.broken).iter() {
+            names.extend((broken.home == *bucket).then(|| name.clone()));
+        }
+        for (name, building) in locked(&self.reserved).iter() {
+            names.extend((building.bucket == *bucket).then(|| name.clone()));
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Sets a name aside for an index that is to be built.
@@ -139,6 +169,7 @@ impl Indexes {
         self: &Arc<Self>,
         name: &IndexName,
         dataset: &DatasetName,
+        bucket: &BucketName,
     ) -> Result<Reservation, Problem> {
         let mut reserved = locked(&self.reserved);
         let taken =
@@ -155,7 +186,8 @@ impl Indexes {
                 format!("index `{name}` is being built; `GET /tasks` shows how far it is"),
             ));
         }
-        reserved.insert(name.clone(), dataset.clone());
+        let (dataset, bucket) = (dataset.clone(), bucket.clone());
+        reserved.insert(name.clone(), Building { dataset, bucket });
         Ok(Reservation {
             indexes: Arc::clone(self),
             name: name.clone(),
@@ -165,31 +197,84 @@ impl Indexes {
     /// Takes an index out of service and deletes what is stored of it. Its name is free when this returns.
     ///
     /// # Errors
-    /// 404, or the bucket fails; what is left over then is taken away at the next start.
+    /// 404, 409 while it is tuned or moved, or the bucket fails; what is left over then is taken away later.
     pub async fn delete(&self, name: &str) -> Result<(), Problem> {
-        let broken = locked(&self.broken)
-            .get(name)
-            .map(|broken| broken.bucket.clone());
-        if let (Some(bucket), Ok(name)) = (broken, IndexName::new(name)) {
-            erase(&bucket, &name).await?;
-            locked(&self.broken).remove(&name);
-            return Ok(());
+        let name = IndexName::new(name)?;
+        let Some(index) = self.current(&name) else {
+            return self.delete_broken(&name).await;
+        };
+        let _turn = index.take_turn()?;
+        let manifest = Found::confirm(index.bucket(), &name).await?;
+        if let Some(manifest) = manifest.filter(|found| found.meta.is_same_index(&index.meta)) {
+            check_at_rest(&manifest)?;
+            manifest.bury(None).await?;
         }
-        let index = self.get(name)?;
-        let _turn = index.turn.try_lock().map_err(|_| {
-            Problem::conflict(
-                "index_busy",
-                format!("index `{name}` is being tuned; cancel that task first"),
-            )
-        })?;
-        index.bury().await?;
-        let swept = index.sweep().await;
-        locked(&self.live).remove(&index.meta.name);
+        let swept = sweep(index.bucket(), &name).await;
+        self.retire(&index);
+        self.settle_later(&name);
         Ok(swept?)
+    }
+
+    async fn delete_broken(&self, name: &IndexName) -> Result<(), Problem> {
+        let broken = match locked(&self.broken).get(name) {
+            None => return self.get(name.as_str()).map(drop),
+            Some(broken) => broken.bucket.clone().ok_or_else(|| {
+                let home = &broken.home;
+                Problem::conflict(
+                    "bucket_unhealthy",
+                    format!("index `{name}` lives in bucket `{home}`, which does not answer; delete it when it does"),
+                )
+            })?,
+        };
+        match Found::confirm(&broken, name).await {
+            Ok(Some(found)) => {
+                check_at_rest(&found)?;
+                found.bury(None).await?;
+                sweep(&broken, name).await?;
+            }
+            _ => erase(&broken, name).await?,
+        }
+        locked(&self.broken).remove(name);
+        self.settle_later(name);
+        Ok(())
+    }
+
+    /// The index of that name that serves.
+    fn current(&self, name: &IndexName) -> Option<Arc<LiveIndex>> {
+        locked(&self.live).get(name).cloned()
+    }
+
+    /// Puts an index in service at another place, with what it has in memory. Its turn is the caller's.
+    async fn rehome(&self, index: &LiveIndex, home: &Found) -> (Arc<LiveIndex>, Turn) {
+        let moved = Arc::new(index.at(home));
+        let turn = moved.wait_for_turn().await;
+        index.retire();
+        locked(&self.live).insert(home.meta.name.clone(), Arc::clone(&moved));
+        (moved, turn)
+    }
+
+    /// Takes an index out of service.
+    fn retire(&self, index: &LiveIndex) {
+        index.retire();
+        locked(&self.live).remove(&index.meta.name);
     }
 
     fn insert(&self, index: LiveIndex) {
         locked(&self.live).insert(index.meta.name.clone(), Arc::new(index));
+    }
+}
+
+/// That nobody moves an index at this moment, another host for example.
+fn check_at_rest(found: &Found) -> Result<(), Problem> {
+    match &found.meta.moving_to {
+        None => Ok(()),
+        Some(to) => Err(Problem::conflict(
+            "index_busy",
+            format!(
+                "index `{}` is being moved to bucket `{to}`; try again when it is there",
+                found.meta.name
+            ),
+        )),
     }
 }
 

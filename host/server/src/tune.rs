@@ -9,7 +9,6 @@ use boathouse_tuning::{
 };
 use boathouse_types::{IndexConfig, IndexName, PluginKind};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     adapters::Judge,
@@ -145,25 +144,6 @@ pub struct Promoted {
     /// The index.
     #[serde(flatten)]
     pub index: IndexView,
-}
-
-/// The right to run trials on an index or to change what serves.
-pub type Turn = OwnedMutexGuard<()>;
-
-/// Takes the turn of an index.
-///
-/// # Errors
-/// 409 when somebody else has it.
-pub fn take_turn(index: &LiveIndex) -> Result<Turn, Problem> {
-    Arc::clone(&index.turn).try_lock_owned().map_err(|_| {
-        Problem::conflict(
-            "index_busy",
-            format!(
-                "index `{}` is being tuned; wait for that task or cancel it (`GET /tasks`)",
-                index.meta.name
-            ),
-        )
-    })
 }
 
 /// Makes and stores an evaluation set.
@@ -403,7 +383,7 @@ pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best
 /// # Errors
 /// 404 for an unknown trial, 409 when it serves already or the index is busy.
 pub async fn promote(index: &LiveIndex, spec: PromoteSpec) -> Result<Promoted, Problem> {
-    let _turn = take_turn(index)?;
+    let _turn = index.take_turn()?;
     let trial = index.tuner.journal().find(&spec.trial).await?;
     let serving = index.ready(Served::of_trial(&trial)).await?;
     let request = Promote {
@@ -425,7 +405,7 @@ pub async fn promote(index: &LiveIndex, spec: PromoteSpec) -> Result<Promoted, P
 /// # Errors
 /// 409 when there is nothing to go back to or the index is busy.
 pub async fn rollback(index: &LiveIndex) -> Result<Promoted, Problem> {
-    let _turn = take_turn(index)?;
+    let _turn = index.take_turn()?;
     let serving = index
         .ready(index.tuner.promotions().previous().await?)
         .await?;

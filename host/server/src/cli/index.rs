@@ -41,6 +41,14 @@ pub(crate) enum Command {
         /// Name of the index.
         name: String,
     },
+    /// Move an index to another bucket; searches go on meanwhile.
+    Move {
+        /// Name of the index.
+        name: String,
+        /// Bucket that it is to live in.
+        #[arg(long, value_name = "BUCKET")]
+        to: String,
+    },
     /// Delete an index, its journal and its evaluation sets.
     Delete {
         /// Name of the index.
@@ -94,6 +102,19 @@ pub(crate) async fn run(
         Command::Show { name } => {
             let index: Value = client.get(&format!("/vectors/indexes/{name}")).await?;
             output.result(&index, summary);
+        }
+        Command::Move { name, to } => {
+            let path = format!("/vectors/indexes/{name}");
+            let task = client.patch(&path, &json!({"bucket": to})).await?;
+            let bar = output.bar();
+            let ended = client.wait(&task, |view| bar.follow(view)).await;
+            bar.done();
+            output.result(&ended?, |index| {
+                summary(index);
+                if index["move"]["left_behind"] == true {
+                    println!("what is left in the old bucket goes when that answers");
+                }
+            });
         }
         Command::Delete { name } => {
             client.delete(&format!("/vectors/indexes/{name}")).await?;

@@ -53,7 +53,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     reach::may_use_index(&app, &caller, spec.index.as_str())?;
     let index = app.indexes.get(spec.index.as_str())?;
-    let turn = tune::take_turn(&index)?;
+    let turn = index.take_turn()?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start(
         "evalset",

@@ -9,7 +9,7 @@ use crate::{
     auth::Caller,
     extract::{Json, Path},
     http::{AppState, tasks::accepted},
-    indexes::{IndexSpec, IndexView, create as creation},
+    indexes::{IndexChange, IndexSpec, IndexView, create as creation, moves},
     problem::Problem,
     tasks::TaskView,
 };
@@ -44,7 +44,7 @@ pub(crate) async fn create(
     caller.may_use_dataset(spec.dataset.as_str())?;
     caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
     let name = spec.name.clone();
-    let reservation = app.indexes.reserve(&name, &spec.dataset)?;
+    let reservation = app.indexes.reserve(&name, &spec.dataset, &spec.home())?;
     let plan = creation::plan(&app, spec).await?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("index", name.as_str(), |task| async move {
@@ -63,6 +63,21 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<axum::Json<IndexView>, Problem> {
     Ok(axum::Json(app.indexes.get(&name)?.view()))
+}
+
+/// Move an index to another bucket. Searches go on meanwhile; a move that is cancelled before the index
+/// lives there is undone, and one that a restart interrupts goes on.
+#[utoipa::path(
+    patch, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), request_body = IndexChange,
+    responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
+)]
+pub(crate) async fn change(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Json(change): Json<IndexChange>,
+) -> Result<Response, Problem> {
+    let task = moves::start(&app, &name, change.bucket).await?;
+    Ok(accepted(task))
 }
 
 /// Delete an index with its journal, promotions and evaluation sets.

@@ -115,7 +115,7 @@ pub(crate) async fn run(
 ) -> Result<Response, Problem> {
     let index = app.indexes.get(&name)?;
     let config = tune::trial_config(&index, &spec)?;
-    let turn = tune::take_turn(&index)?;
+    let turn = index.take_turn()?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("trial", &name, |task| async move {
         let _turn = turn;
@@ -155,7 +155,7 @@ pub(crate) async fn autotune(
 ) -> Result<Response, Problem> {
     let index = app.indexes.get(&name)?;
     let request = tune::autotune_request(&app, &index, spec)?;
-    let turn = tune::take_turn(&index)?;
+    let turn = index.take_turn()?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("autotune", &name, |task| async move {
         let _turn = turn;

@@ -2,6 +2,10 @@
 //!
 //! Nothing is visible before the manifest is committed; objects of a build that ended early are left
 //! without a manifest that names them and are deleted where that is still possible.
+//!
+//! Another host on the same buckets may have an index of the name, or be building one, without this one
+//! knowing. What lives is left alone, and of two builds the first to commit on top of what both have found
+//! wins.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,7 +17,7 @@ use arrow::{
 use boathouse_ingest::Dataset;
 use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
-use boathouse_types::{BucketName, IndexName, Metric, VectorBackend};
+use boathouse_types::{IndexName, Metric, VectorBackend};
 use boathouse_vector::{
     VectorSet,
     table::{self, VectorTable},
@@ -24,7 +28,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     IndexMeta, IndexSpec, LiveIndex,
-    live::{manifest, sweep},
+    objects::{manifest, sweep},
+    standing::{lives_in, next_generation},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
 
@@ -70,9 +75,7 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
     if let Some(config) = &spec.config {
         boathouse_tuning::check_config(config)?;
     }
-    let bucket = app
-        .buckets
-        .get(spec.bucket.as_ref().unwrap_or(&BucketName::primary()))?;
+    let bucket = app.buckets.get(&spec.home())?;
     let dataset = app.datasets.open(&spec.dataset, None).await?;
     check_columns(&spec, &dataset)?;
     Ok(Plan {
@@ -140,9 +143,12 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         "indexes/{name}/vectors/{}.parquet",
         uuid::Uuid::now_v7().simple()
     );
+    app.indexes.quiet(name).await;
+    let version = vacant(app, &plan).await?;
     // What an index of this name may have left when it was deleted must not become part of this one.
     sweep(&plan.bucket, name).await?;
-    plan.bucket.put(&path, bytes).await?;
+    let home_generation = next_generation(&app.buckets.list(), name).await;
+    plan.bucket.put(&path, bytes.clone()).await?;
     let meta = IndexMeta {
         name: name.clone(),
         dataset: plan.spec.dataset.clone(),
@@ -154,6 +160,10 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         dimension: table.dimension(),
         metric: plan.spec.metric,
         bucket: plan.bucket.name().clone(),
+        home_generation,
+        moving_to: None,
+        moved_to: None,
+        withdrawn_from: None,
         vector_backend: plan.spec.vector_backend,
         config: plan
             .spec
@@ -167,23 +177,52 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         created_at: app.clock.now(),
         deleted: false,
     };
-    let finished = finish(app, &plan, meta, vectors, &table, task).await;
+    let finished = finish(app, &plan, (meta, version), vectors, &table, task).await;
     if finished.is_err() {
-        forget(&plan.bucket, name, &path).await;
+        forget(&plan.bucket, name, (&path, version)).await;
+        return finished;
+    }
+    // Another host that began to build at the same time may have taken it for something left over.
+    if !plan.bucket.without_rescue().exists(&path).await? {
+        plan.bucket.put(&path, bytes).await?;
     }
     finished
 }
 
-/// Takes away what a failed build has stored, unless its commit happened after all or that is unknown.
-async fn forget(bucket: &Bucket, name: &IndexName, vectors_path: &str) {
-    let found = manifest(bucket, name).load().await;
-    let committed = match &found {
-        Ok(found) => found
-            .as_ref()
-            .is_some_and(|found| found.value.vectors_path == vectors_path),
-        Err(_) => true,
+/// The version of the manifest at the index's home, 0 without one; no index of the name lives.
+///
+/// # Errors
+/// 409 when one does that this host does not serve.
+async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
+    let name = &plan.spec.name;
+    if let Some(bucket) = lives_in(&app.buckets.list(), name).await {
+        return Err(Problem::conflict(
+            "index_exists",
+            format!(
+                "bucket `{bucket}` has an index `{name}` that another host made; start this host anew to serve it, or choose another name"
+            ),
+        ));
+    }
+    let found = manifest(&plan.bucket.without_rescue(), name).load().await?;
+    Ok(found.map_or(0, |found| found.version))
+}
+
+/// Takes away what a failed build has stored, unless its commit happened after all or that is unknown. When
+/// somebody else has committed meanwhile, only what is nobody else's.
+async fn forget(bucket: &Bucket, name: &IndexName, (vectors_path, version): (&str, u64)) {
+    let found = match manifest(&bucket.without_rescue(), name).load().await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(index = %name, %error, "objects of a build that failed may be left over");
+            return;
+        }
     };
-    if !committed && let Err(error) = sweep(bucket, name).await {
+    let cleared = match found {
+        Some(found) if found.value.vectors_path == vectors_path => Ok(()),
+        Some(found) if found.version > version => bucket.delete(vectors_path).await,
+        _ => sweep(bucket, name).await,
+    };
+    if let Err(error) = cleared {
         tracing::warn!(index = %name, %error, "objects of a build that failed are left over");
     }
 }
@@ -192,7 +231,7 @@ async fn forget(bucket: &Bucket, name: &IndexName, vectors_path: &str) {
 async fn finish(
     app: &App,
     plan: &Plan,
-    meta: IndexMeta,
+    (meta, version): (IndexMeta, u64),
     vectors: Arc<VectorSet>,
     table: &VectorTable,
     task: &TaskContext,
@@ -206,7 +245,6 @@ async fn finish(
         return Err(Problem::cancelled());
     }
     let manifest = manifest(&plan.bucket, &meta.name);
-    let version = manifest.load().await?.map_or(0, |found| found.version);
     manifest.commit(version, &meta).await?;
     task.progress("serving", meta.vectors, Some(meta.vectors), "vectors");
     Ok(live)

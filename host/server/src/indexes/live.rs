@@ -1,15 +1,23 @@
 //! An index in service.
+//!
+//! Where it lives does not change while it serves: when it moves, another one with the same vectors and
+//! the same graph takes its place, and this one is retired. Who still holds it searches it as before; who
+//! wants to change it is told to look again.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use arc_swap::ArcSwap;
-use boathouse_storage::{Bucket, Manifest, StorageError, Versioned};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
-use boathouse_types::IndexName;
+use boathouse_types::BucketName;
 use boathouse_vector::{HnswGraph, VectorSet, table};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::{IndexMeta, IndexView, ServingView};
+use super::{IndexMeta, IndexView, ServingView, standing::Found};
 use crate::problem::Problem;
 
 /// What answers searches at this moment.
@@ -30,48 +38,39 @@ pub struct LiveIndex {
     /// Its vectors.
     pub data: IndexData,
     /// Document id of each vector.
-    pub doc_ids: Vec<String>,
+    pub doc_ids: Arc<[String]>,
     /// Row of the dataset of each vector.
-    pub rows: Vec<u64>,
+    pub rows: Arc<[u64]>,
     /// Its journal, graphs, promotions and evaluation sets.
     pub tuner: Tuner,
-    /// Held by whoever runs trials or changes what serves: one at a time.
-    pub turn: Arc<tokio::sync::Mutex<()>>,
+    turn: Arc<Mutex<()>>,
+    /// Another one took its place, or it was deleted.
+    retired: AtomicBool,
+    moving_to: ArcSwapOption<BucketName>,
     bucket: Bucket,
     serving: ArcSwap<Serving>,
 }
 
+/// The right to run trials on an index, to change what serves, to move or to delete it: one at a time.
+pub type Turn = OwnedMutexGuard<()>;
+
 impl LiveIndex {
-    /// Opens a stored index; none when it is not there or was deleted. The graph is read, and built
-    /// anew only when it is missing or damaged.
+    /// Opens a stored index. The graph is read, and built anew only when it is missing or damaged.
     ///
     /// # Errors
     /// When the bucket fails or holds damaged vectors.
-    pub async fn open(
-        bucket: &Bucket,
-        name: &IndexName,
-        options: TunerOptions,
-    ) -> Result<Option<Self>, Problem> {
-        let Some(Versioned { value: meta, .. }) = manifest(bucket, name).load().await? else {
-            return Ok(None);
-        };
-        if meta.deleted {
-            // The process that deleted it may have been killed before it was done.
-            sweep(bucket, name).await?;
-            return Ok(None);
-        }
-        let bytes = bucket.get(&meta.vectors_path).await?;
-        let metric = meta.metric;
+    pub(crate) async fn open(found: &Found, options: TunerOptions) -> Result<Self, Problem> {
+        let bytes = found.bucket.get(&found.meta.vectors_path).await?;
+        let metric = found.meta.metric;
         let loaded = tokio::task::spawn_blocking(move || {
             let table = table::read(bytes)?;
             let set = table.to_set(metric)?;
             Ok::<_, Problem>((table, set))
         });
         let (table, set) = loaded.await.map_err(|error| Problem::internal(&error))??;
-        let uncancelled = CancellationToken::new();
-        Self::assemble(bucket, meta, Arc::new(set), &table, options, &uncancelled)
-            .await
-            .map(Some)
+        let (meta, uncancelled) = (found.meta.clone(), CancellationToken::new());
+        let vectors = Arc::new(set);
+        Self::assemble(&found.bucket, meta, vectors, &table, options, &uncancelled).await
     }
 
     /// Puts an index together from its parts and obtains the graph that is to serve.
@@ -100,15 +99,81 @@ impl LiveIndex {
             .unwrap_or_else(|| meta.first());
         let serving = obtain(&tuner, &data, served, cancel).await?;
         Ok(Self {
-            doc_ids: table.doc_ids().to_vec(),
-            rows: table.rows().to_vec(),
+            doc_ids: table.doc_ids().into(),
+            rows: table.rows().into(),
             turn: Arc::default(),
+            retired: AtomicBool::new(false),
+            moving_to: ArcSwapOption::empty(),
             serving: ArcSwap::from_pointee(serving),
             bucket: bucket.clone(),
             meta,
             data,
             tuner,
         })
+    }
+
+    /// The same index at another place, with the vectors and the graph of this one. Nothing is read.
+    #[must_use]
+    pub(super) fn at(&self, home: &Found) -> Self {
+        let options = self.tuner.options().clone();
+        Self {
+            meta: home.meta.clone(),
+            data: self.data.clone(),
+            doc_ids: Arc::clone(&self.doc_ids),
+            rows: Arc::clone(&self.rows),
+            tuner: Tuner::open(&home.bucket, &home.meta.name, options),
+            turn: Arc::default(),
+            retired: AtomicBool::new(false),
+            moving_to: ArcSwapOption::empty(),
+            bucket: home.bucket.clone(),
+            serving: ArcSwap::new(self.serving()),
+        }
+    }
+
+    /// Takes the turn.
+    ///
+    /// # Errors
+    /// 409 when somebody else has it, or when this is not the index any more.
+    pub fn take_turn(&self) -> Result<Turn, Problem> {
+        let name = &self.meta.name;
+        let turn = Arc::clone(&self.turn).try_lock_owned();
+        let why = match (turn, self.moving_to()) {
+            (Ok(turn), _) if !self.retired.load(Ordering::Acquire) => return Ok(turn),
+            (Ok(_), _) => format!("index `{name}` was moved or deleted just now; try again"),
+            (Err(_), Some(to)) => format!(
+                "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)"
+            ),
+            (Err(_), None) => format!(
+                "index `{name}` is being tuned; wait for that task or cancel it (`GET /tasks`)"
+            ),
+        };
+        Err(Problem::conflict("index_busy", why))
+    }
+
+    /// Waits for the turn.
+    pub(super) async fn wait_for_turn(&self) -> Turn {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// The bucket that it lives in.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// The bucket that it is being moved to.
+    #[must_use]
+    pub fn moving_to(&self) -> Option<BucketName> {
+        self.moving_to.load_full().map(Arc::unwrap_or_clone)
+    }
+
+    pub(super) fn set_moving_to(&self, bucket: Option<&BucketName>) {
+        self.moving_to.store(bucket.cloned().map(Arc::new));
+    }
+
+    /// Nobody gets its turn any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
     }
 
     /// What serves now.
@@ -138,59 +203,18 @@ impl LiveIndex {
     #[must_use]
     pub fn view(&self) -> IndexView {
         let serving = self.serving();
-        self.meta.view(ServingView {
-            config: serving.served.config,
-            trial: serving.served.trial.clone(),
-            build_id: serving.build_id.clone(),
-            memory_bytes: (self.data.vectors.memory_bytes() + serving.graph.memory_bytes()) as u64,
-            graph_origin: serving.origin,
-        })
+        self.meta.view(
+            self.moving_to(),
+            ServingView {
+                config: serving.served.config,
+                trial: serving.served.trial.clone(),
+                build_id: serving.build_id.clone(),
+                memory_bytes: (self.data.vectors.memory_bytes() + serving.graph.memory_bytes())
+                    as u64,
+                graph_origin: serving.origin,
+            },
+        )
     }
-
-    /// Marks the index as deleted.
-    pub(crate) async fn bury(&self) -> Result<(), StorageError> {
-        let manifest = manifest(&self.bucket, &self.meta.name);
-        let version = manifest.load().await?.map_or(0, |found| found.version);
-        let meta = IndexMeta {
-            deleted: true,
-            ..self.meta.clone()
-        };
-        manifest.commit(version, &meta).await.map(drop)
-    }
-
-    /// Deletes everything but the mark.
-    pub(crate) async fn sweep(&self) -> Result<(), StorageError> {
-        sweep(&self.bucket, &self.meta.name).await
-    }
-}
-
-/// Deletes every object of an index but its manifest.
-pub(crate) async fn sweep(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
-    for folder in [
-        format!("indexes/{name}/vectors"),
-        format!("indexes/{name}/graphs"),
-        format!("_hnsw_trials/{name}"),
-        format!("_promotions/{name}"),
-        format!("_evalsets/{name}"),
-    ] {
-        for object in bucket.list(&folder).await? {
-            bucket.delete(&object.path).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Deletes an index that cannot be opened, manifest and all.
-pub(crate) async fn erase(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
-    for object in bucket.list(&format!("indexes/{name}/manifest")).await? {
-        bucket.delete(&object.path).await?;
-    }
-    sweep(bucket, name).await
-}
-
-/// The manifest of an index.
-pub(crate) fn manifest(bucket: &Bucket, name: &IndexName) -> Manifest<IndexMeta> {
-    Manifest::new(bucket.clone(), format!("indexes/{name}/manifest"))
 }
 
 async fn obtain(

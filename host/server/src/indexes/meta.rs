@@ -36,6 +36,22 @@ pub struct IndexSpec {
     pub objective: Objective,
 }
 
+impl IndexSpec {
+    /// The bucket that the index is to live in.
+    #[must_use]
+    pub fn home(&self) -> BucketName {
+        self.bucket.clone().unwrap_or_else(BucketName::primary)
+    }
+}
+
+/// A wish to move an index.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IndexChange {
+    /// The bucket that it is to live in.
+    pub bucket: BucketName,
+}
+
 /// What is stored of an index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexMeta {
@@ -58,9 +74,22 @@ pub struct IndexMeta {
     pub dimension: Dimension,
     /// Distance.
     pub metric: Metric,
-    /// Home bucket.
+    /// Home bucket. Once read this is the bucket that the manifest lies in, whatever it says.
     #[serde(default = "BucketName::primary")]
     pub bucket: BucketName,
+    /// Which of several manifests of one index decides: the greatest, also when it says that the index
+    /// was deleted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub home_generation: u64,
+    /// The bucket that the index is being moved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<BucketName>,
+    /// The bucket that the index was moved to; what is here is a tombstone then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<BucketName>,
+    /// The target of a move that was given up; copies may be left over there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_from: Option<BucketName>,
     /// Engine that serves it.
     #[serde(default)]
     pub vector_backend: VectorBackend,
@@ -105,6 +134,9 @@ pub struct IndexView {
     pub metric: Metric,
     /// Home bucket.
     pub bucket: BucketName,
+    /// The bucket that it is being moved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moving_to: Option<BucketName>,
     /// Engine that serves it.
     pub vector_backend: VectorBackend,
     /// What a good configuration is.
@@ -136,10 +168,22 @@ pub struct ServingView {
     pub graph_origin: &'static str,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl IndexMeta {
+    /// Whether two manifests are of one and the same index and not of two that had the name in turn.
+    #[must_use]
+    pub fn is_same_index(&self, other: &Self) -> bool {
+        self.vectors_path == other.vectors_path
+            && self.data_version == other.data_version
+            && self.created_at == other.created_at
+    }
+
     /// The view for clients.
     #[must_use]
-    pub fn view(&self, serving: ServingView) -> IndexView {
+    pub fn view(&self, moving_to: Option<BucketName>, serving: ServingView) -> IndexView {
         IndexView {
             name: self.name.clone(),
             dataset: self.dataset.clone(),
@@ -150,6 +194,7 @@ impl IndexMeta {
             dimension: self.dimension,
             metric: self.metric,
             bucket: self.bucket.clone(),
+            moving_to,
             vector_backend: self.vector_backend,
             objective: self.objective.clone(),
             data_version: self.data_version.clone(),

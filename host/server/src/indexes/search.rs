@@ -29,7 +29,7 @@ pub struct SearchRequest {
     pub k: usize,
     /// Candidates kept while searching, instead of what the served configuration says.
     pub ef_search: Option<u32>,
-    /// Columns of the dataset to return; all when left out.
+    /// Columns of the dataset to return; all when left out, none when the list is empty.
     pub with: Option<Vec<String>>,
 }
 
@@ -182,12 +182,16 @@ async fn hits(
         .iter()
         .map(|neighbor| index.rows[neighbor.row as usize])
         .collect();
+    let wants_none = columns.as_ref().is_some_and(Vec::is_empty);
     let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
-    let dataset = app
-        .datasets
-        .open(&index.meta.dataset, Some(index.meta.dataset_version))
-        .await?;
-    let values = dataset.take(&rows, &columns).await?;
+    let values = if wants_none {
+        // Nothing is wanted of the dataset, so a bucket that fails is no obstacle.
+        vec![Value::Object(Map::new()); rows.len()]
+    } else {
+        let version = Some(index.meta.dataset_version);
+        let dataset = app.datasets.open(&index.meta.dataset, version).await?;
+        dataset.take(&rows, &columns).await?
+    };
     let hit = |(neighbor, columns): (&Neighbor, Value)| Hit {
         id: index.doc_ids[neighbor.row as usize].clone(),
         score: match index.meta.metric {

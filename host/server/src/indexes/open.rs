@@ -1,0 +1,177 @@
+//! Which indexes serve, found out from the buckets: at start, and when a bucket answers again.
+//!
+//! A name may have manifests in several buckets. The one that decides serves; what is left to do about the
+//! others becomes a chore. An index that serves already is not read again: when it turns out to live
+//! somewhere else, it goes there with the vectors that it has.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use boathouse_storage::{Bucket, BucketRegistry, StorageError};
+use boathouse_tuning::TunerOptions;
+use boathouse_types::{BucketName, IndexName};
+
+use super::{
+    Broken, Indexes, LiveIndex,
+    chores::Chore,
+    locked,
+    moves::Journey,
+    standing::{Found, decides, look},
+};
+use crate::problem::chain;
+
+impl Indexes {
+    /// Opens every index of every bucket. One that cannot be opened is reported by [`Self::broken`] and
+    /// does not keep the others from serving.
+    pub async fn open(buckets: &Arc<BucketRegistry>, options: &TunerOptions) -> Self {
+        let indexes = Self::new(buckets);
+        let mut places: BTreeMap<IndexName, Vec<Bucket>> = BTreeMap::new();
+        for bucket in buckets.list() {
+            for name in names(&bucket).await {
+                places.entry(name).or_default().push(bucket.clone());
+            }
+        }
+        for (name, buckets) in places {
+            indexes.open_name(&name, &buckets, options).await;
+        }
+        indexes
+    }
+
+    /// Opens what a bucket holds that did not answer before, or tries again what could not be opened.
+    /// Moves to it and from it go on.
+    pub async fn open_bucket(&self, bucket: &Bucket, options: &TunerOptions) {
+        let mut buckets = self.buckets.list();
+        if buckets.iter().all(|known| known.name() != bucket.name()) {
+            buckets.push(bucket.clone());
+        }
+        for name in names(bucket).await {
+            self.open_name(&name, &buckets, options).await;
+        }
+        // It may hold what moves left over of an index that it has no manifest of.
+        for index in self.list() {
+            self.settle_later(&index.meta.name);
+        }
+    }
+
+    async fn open_name(&self, name: &IndexName, buckets: &[Bucket], options: &TunerOptions) {
+        if locked(&self.reserved).contains_key(name) {
+            return;
+        }
+        let (found, unread) = look(buckets, name).await;
+        let winner = decides(&found);
+        match (self.current(name), winner) {
+            (Some(index), Some(winner)) => self.follow(&index, winner).await,
+            (None, Some(winner)) if winner.is_alive(&found) => self.serve(winner, options).await,
+            (None, Some(winner)) => self.miss(winner),
+            (None, None) => {
+                if let Some((bucket, error)) = unread.first() {
+                    self.report(name, bucket.name(), Some(bucket), chain(error));
+                }
+            }
+            (Some(_), None) => {}
+        }
+        if let Some(winner) = winner {
+            self.note_strangers(winner, &found, &unread);
+        }
+        let past = |one: &Found| one.meta.deleted || one.meta.withdrawn_from.is_some();
+        if found.len() > 1 || found.iter().any(past) {
+            self.settle_later(name);
+        }
+    }
+
+    /// Puts a stored index in service. One that was being moved is kept for its move.
+    async fn serve(&self, found: &Found, options: &TunerOptions) {
+        let name = &found.meta.name;
+        let index = match LiveIndex::open(found, options.clone()).await {
+            Ok(index) => Arc::new(index),
+            Err(problem) => {
+                return self.report(
+                    name,
+                    found.bucket.name(),
+                    Some(&found.bucket),
+                    problem.detail,
+                );
+            }
+        };
+        if let Some(to) = &found.meta.moving_to {
+            let turn = index.wait_for_turn().await;
+            let journey = Journey::new(Arc::clone(&index), turn, to.clone());
+            self.chores.add(Chore::Resume(journey));
+        }
+        locked(&self.broken).remove(name);
+        locked(&self.live).insert(name.clone(), index);
+    }
+
+    /// An index in service follows its manifest to another bucket, or out of service.
+    async fn follow(&self, index: &Arc<LiveIndex>, winner: &Found) {
+        let (ours, theirs) = (&index.meta, &winner.meta);
+        let is_news = theirs.is_same_index(ours)
+            && theirs.home_generation > ours.home_generation
+            && (theirs.bucket != ours.bucket || theirs.deleted);
+        // Whoever has the turn is moving it and finds out by itself.
+        if is_news && let Ok(_turn) = index.take_turn() {
+            if theirs.deleted {
+                self.retire(index);
+                self.miss(winner);
+            } else {
+                self.rehome(index, winner).await;
+            }
+        }
+    }
+
+    /// A tombstone decides: the index was deleted, or it lives where nobody answers.
+    fn miss(&self, tombstone: &Found) {
+        let name = &tombstone.meta.name;
+        match &tombstone.meta.moved_to {
+            Some(to) => {
+                let why =
+                    format!("it was moved to bucket `{to}`, which does not show it at present");
+                self.report(name, to, None, why);
+            }
+            None => drop(locked(&self.broken).remove(name)),
+        }
+    }
+
+    fn report(&self, name: &IndexName, home: &BucketName, bucket: Option<&Bucket>, why: String) {
+        tracing::error!(index = %name, bucket = %home, %why, "the index cannot be opened");
+        let (home, bucket) = (home.clone(), bucket.cloned());
+        locked(&self.broken).insert(name.clone(), Broken { home, bucket, why });
+    }
+
+    /// Keeps in mind which buckets hold another index of a name, or may.
+    fn note_strangers(&self, winner: &Found, found: &[Found], unread: &[(Bucket, StorageError)]) {
+        let name = &winner.meta.name;
+        let serving = self.current(name);
+        let home = serving
+            .as_ref()
+            .map_or(winner.bucket.name(), |index| &index.meta.bucket);
+        let mut strangers = locked(&self.strangers);
+        strangers.retain(|(known, _), _| known != name);
+        let others = found.iter().filter(|one| one.bucket.name() != home);
+        for one in others.filter(|one| one.is_alive(found) && one.heir(found).is_none()) {
+            let bucket = one.bucket.name().clone();
+            let why = format!(
+                "bucket `{bucket}` holds another one, which is not served: the one in bucket `{home}` decides"
+            );
+            strangers.insert((name.clone(), bucket), why);
+        }
+        for (bucket, error) in unread {
+            let (bucket, why) = (bucket.name().clone(), chain(error));
+            let why = format!("bucket `{bucket}` cannot tell whether it has a newer one: {why}");
+            strangers.insert((name.clone(), bucket), why);
+        }
+    }
+}
+
+/// The names of the indexes that a bucket has or had.
+async fn names(bucket: &Bucket) -> Vec<IndexName> {
+    match bucket.children("indexes").await {
+        Ok(names) => names
+            .into_iter()
+            .filter_map(|name| IndexName::new(name).ok())
+            .collect(),
+        Err(error) => {
+            tracing::error!(bucket = %bucket.name(), %error, "the bucket cannot be listed");
+            Vec::new()
+        }
+    }
+}

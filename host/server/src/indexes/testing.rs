@@ -1,0 +1,203 @@
+//! Fixtures of this module's tests: a small index with a history, in buckets in memory.
+
+use std::sync::Arc;
+
+use boathouse_faults::{FaultyStore, Plan};
+use boathouse_storage::{Bucket, BucketRegistry};
+use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec, Promote, Tuner, TunerOptions};
+use boathouse_types::{
+    BucketName, DatasetName, Dimension, IndexConfig, IndexName, ManualClock, Metric, Trial,
+    VectorBackend,
+};
+use boathouse_vector::{
+    Scratch,
+    table::{self, VectorTable},
+};
+use bytes::Bytes;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{IndexMeta, Indexes, LiveIndex, objects, objects::manifest};
+
+/// Vectors of the index.
+const ROWS: u16 = 60;
+/// Components of each.
+const DIMENSION: u16 = 8;
+
+pub(super) fn name() -> IndexName {
+    IndexName::new("papers").unwrap()
+}
+
+pub(super) fn bucket_name(text: &str) -> BucketName {
+    BucketName::new(text).unwrap()
+}
+
+pub(super) fn memory(name: &str) -> Bucket {
+    Bucket::memory(bucket_name(name))
+}
+
+pub(super) fn options() -> TunerOptions {
+    TunerOptions {
+        build_threads: 1,
+        ..TunerOptions::new(Arc::new(ManualClock::at(1_800_000_000_000)))
+    }
+}
+
+/// A view of a bucket whose store follows a plan, and that store.
+pub(super) fn faulty(bucket: &Bucket, plan: Plan) -> (Bucket, FaultyStore) {
+    let store = FaultyStore::new(Arc::clone(bucket.store()), plan);
+    (bucket.with_store(Arc::new(store.clone())), store)
+}
+
+fn vectors() -> VectorTable {
+    let mut table = VectorTable::new(Dimension::new(DIMENSION.into()).unwrap());
+    for row in 0..ROWS {
+        let component = |at: u16| f32::from((row * 31 + at * 17) % 23) - 11.0;
+        let vector: Vec<f32> = (0..DIMENSION).map(component).collect();
+        table
+            .push(format!("doc-{row}"), row.into(), &vector)
+            .unwrap();
+    }
+    table
+}
+
+/// What is stored of an index that was just built. `vectors` tells one index from another of its name.
+pub(super) fn meta(bucket: &Bucket, vectors: &str) -> IndexMeta {
+    let meta = json!({
+        "name": name(), "dataset": DatasetName::new("papers").unwrap(), "dataset_version": 1,
+        "text_column": "text", "embedder": "static", "embedder_digest": "", "dimension": DIMENSION,
+        "metric": Metric::Cosine, "bucket": bucket.name(), "vector_backend": VectorBackend::Parquet,
+        "config": IndexConfig::default(), "vectors_path": format!("indexes/papers/vectors/{vectors}.parquet"),
+        "data_version": "", "vectors": ROWS, "skipped_rows": 0, "created_at": "2026-01-01T00:00:00Z"
+    });
+    serde_json::from_value(meta).unwrap()
+}
+
+/// Builds the index in a bucket, with two trials, a promotion and an evaluation set.
+pub(super) async fn build(bucket: &Bucket, vectors_name: &str) {
+    let table = vectors();
+    let bytes = Bytes::from(table::write(&table).unwrap());
+    let digest = format!("{:x}", Sha256::digest(&bytes));
+    let meta = IndexMeta {
+        data_version: digest[..16].to_owned(),
+        ..meta(bucket, vectors_name)
+    };
+    bucket.put(&meta.vectors_path, bytes).await.unwrap();
+    let set = Arc::new(table.to_set(meta.metric).unwrap());
+    let stop = CancellationToken::new();
+    let index = LiveIndex::assemble(bucket, meta.clone(), set, &table, options(), &stop);
+    let index = index.await.unwrap();
+    let before = manifest(bucket, &name()).load().await.unwrap();
+    let version = before.map_or(0, |found| found.version);
+    manifest(bucket, &name())
+        .commit(version, &meta)
+        .await
+        .unwrap();
+    add_trial(&index.tuner, "t1").await;
+    add_trial(&index.tuner, "t2").await;
+    promote(&index.tuner, "t2").await;
+    let spec = EvalSpec {
+        k: 3,
+        seed: 0,
+        source: EvalSource::Drawn { queries: 5 },
+    };
+    let set = EvalSet::make(
+        EvalSetName::new("default").unwrap(),
+        &index.data,
+        spec,
+        &stop,
+    );
+    index
+        .tuner
+        .eval_sets()
+        .save(&set.await.unwrap())
+        .await
+        .unwrap();
+}
+
+/// Adds a line to the journal.
+pub(super) async fn add_trial(tuner: &Tuner, id: &str) {
+    let trial: Trial = serde_json::from_value(json!({
+        "id": id, "config": IndexConfig::default(),
+        "metrics": {"build_time_secs": 1.0, "search_latency_p50_us": 5.0,
+            "search_latency_p95_us": 8.0, "search_latency_p99_us": 9.0, "recall_at_k": 0.96,
+            "memory_bytes": 1, "vectors": ROWS, "eval_queries": 5, "brute_force_latency_us": 43.0}
+    }))
+    .unwrap();
+    tuner.journal().append(&trial).await.unwrap();
+}
+
+pub(super) async fn promote(tuner: &Tuner, trial: &str) {
+    let request = Promote {
+        trial: trial.to_owned(),
+        serving: IndexConfig::default(),
+        by: None,
+        reason: None,
+    };
+    tuner.promotions().promote(request).await.unwrap();
+}
+
+/// A copy of everything in a bucket, as another bucket of that name.
+pub(super) async fn copy_of(bucket: &Bucket, name: &str) -> Bucket {
+    let copy = memory(name);
+    for object in bucket.list("").await.unwrap() {
+        let bytes = bucket.get(&object.path).await.unwrap();
+        copy.put(&object.path, bytes).await.unwrap();
+    }
+    copy
+}
+
+/// The indexes of these buckets, as a host finds them at its start.
+pub(super) async fn opened(buckets: &[&Bucket]) -> Indexes {
+    let registry = BucketRegistry::new();
+    for bucket in buckets {
+        registry.insert((*bucket).clone()).unwrap();
+    }
+    Indexes::open(&Arc::new(registry), &options()).await
+}
+
+/// What an index answers and remembers; two that are equal are the same to whoever uses them.
+#[derive(Debug, PartialEq)]
+pub(super) struct Impression {
+    hits: Vec<String>,
+    pub(super) trials: Vec<String>,
+    promotions: usize,
+    eval_sets: Vec<String>,
+    serves: Option<String>,
+}
+
+pub(super) async fn impression(index: &LiveIndex) -> Impression {
+    let trials = index.tuner.journal().read().await.unwrap();
+    assert_eq!(trials.malformed, 0);
+    let sets = index.tuner.eval_sets();
+    let mut eval_sets = Vec::new();
+    for name in sets.list().await.unwrap() {
+        eval_sets.push(sets.load(&name).await.unwrap().name.to_string());
+    }
+    Impression {
+        hits: hits(index),
+        trials: trials.trials.into_iter().map(|trial| trial.id).collect(),
+        promotions: index.tuner.promotions().history().await.unwrap().len(),
+        eval_sets,
+        serves: index.serving().served.trial.clone(),
+    }
+}
+
+/// Ids of the hits of a search.
+pub(super) fn hits(index: &LiveIndex) -> Vec<String> {
+    let vectors = &index.data.vectors;
+    let query = vectors.prepare_query(vectors.row(7)).unwrap();
+    let serving = index.serving();
+    let found = serving
+        .graph
+        .search(vectors, &query, 5, 40, &mut Scratch::default());
+    let rows = found.neighbors.iter().map(|hit| hit.row as usize);
+    rows.map(|row| index.doc_ids[row].clone()).collect()
+}
+
+/// Paths of what a bucket holds of the index besides its manifest.
+pub(super) async fn objects_in(bucket: &Bucket) -> Vec<String> {
+    let objects = objects::list(bucket, &name()).await.unwrap();
+    objects.into_iter().map(|object| object.path).collect()
+}
