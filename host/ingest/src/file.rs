@@ -100,7 +100,8 @@ pub struct IngestReport {
 /// Ingests a file. `progress` may be read meanwhile; `cancel` stops the work soon, until the commit.
 ///
 /// # Errors
-/// [`IngestError`], always with nothing visible.
+/// [`IngestError`], with nothing visible; only where the bucket fails from the commit on, it is open whether
+/// the version is, which is whole then.
 pub async fn ingest_file(
     context: &IngestContext,
     request: IngestRequest,

@@ -12,6 +12,8 @@
 //! caller to ask), HTTP, tasks.
 
 mod catalog;
+#[cfg(test)]
+mod crash;
 mod dataset;
 mod detect;
 mod error;
@@ -22,6 +24,7 @@ mod read;
 mod redact;
 mod sample;
 mod spool;
+mod stamp;
 #[cfg(test)]
 mod testing;
 mod upload;

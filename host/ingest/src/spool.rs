@@ -14,7 +14,7 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
-use crate::{IngestError, sample::Sampler};
+use crate::{IngestError, sample::Sampler, stamp::stamp};
 
 const GROUP_ROWS: usize = 1_000_000;
 const GROUP_BYTES: usize = 128 << 20;
@@ -99,6 +99,7 @@ fn properties() -> WriterProperties {
         .set_max_row_group_bytes(Some(GROUP_BYTES))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_key_value_metadata(Some(stamp()))
         .set_created_by(concat!("boathouse ", env!("CARGO_PKG_VERSION")).to_owned())
         .build()
 }

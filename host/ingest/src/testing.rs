@@ -39,8 +39,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::over(&Bucket::memory(BucketName::primary()))
+    }
+
+    /// A context over what a bucket holds.
+    pub(crate) fn over(plain: &Bucket) -> Self {
         let clock = Arc::new(ManualClock::at(1_700_000_000_000));
-        let plain = Bucket::memory(BucketName::primary());
         let faults = Arc::new(Faults {
             inner: Arc::clone(plain.store()),
             writes_left: AtomicI64::new(i64::MAX),

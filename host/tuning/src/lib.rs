@@ -21,6 +21,8 @@ mod best;
 mod blocking;
 mod bounds;
 mod builds;
+#[cfg(test)]
+mod crash;
 mod data;
 mod error;
 mod evalset;

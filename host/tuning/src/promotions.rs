@@ -165,7 +165,7 @@ impl Promotions {
     ///
     /// # Errors
     /// [`TuningError::NotFound`] for an unknown trial, [`TuningError::AlreadyServes`], or the bucket
-    /// fails.
+    /// fails; when it then cannot even be read, it is open whether the promotion is on record.
     pub async fn promote(&self, request: Promote) -> Result<Promotion, TuningError> {
         let trial = self.journal.find(&request.trial).await?;
         let _turn = self.turn.lock().await;
@@ -194,7 +194,8 @@ impl Promotions {
     /// Records that what served before the current configuration serves again.
     ///
     /// # Errors
-    /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails.
+    /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails; as with
+    /// [`Self::promote`].
     pub async fn rollback(
         &self,
         by: Option<String>,
@@ -217,9 +218,16 @@ impl Promotions {
         .await
     }
 
+    /// Appends an event. Where the bucket leaves open whether it was written, the log is read again to find
+    /// out: who was told of a failure would go on serving what a restart no longer serves.
     async fn record(&self, promotion: Promotion) -> Result<Promotion, TuningError> {
-        self.log.append(promotion.clone()).await?;
-        Ok(promotion)
+        let Err(error) = self.log.append(promotion.clone()).await else {
+            return Ok(promotion);
+        };
+        match self.history().await {
+            Ok(history) if history.last() == Some(&promotion) => Ok(promotion),
+            _ => Err(error.into()),
+        }
     }
 }
 

@@ -72,6 +72,18 @@ pub enum VectorError {
         /// What is wrong with them.
         reason: String,
     },
+    /// Stored bytes are of a later release: update this program.
+    #[error(
+        "the stored {what} have format version {found} and this program reads up to version {supported}: update boathouse"
+    )]
+    NewerFormat {
+        /// What they are, in the plural.
+        what: &'static str,
+        /// Their version.
+        found: u64,
+        /// The newest version known here.
+        supported: u64,
+    },
     /// Stored vectors cannot be used.
     #[error("the stored vectors cannot be used ({reason}): embed them again")]
     BrokenTable {

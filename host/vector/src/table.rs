@@ -7,7 +7,10 @@
 //! ```
 //! Vectors are not normalised here, so that the file serves any metric, and not compressed, as the
 //! mantissas of embeddings do not compress; the other columns are. Other columns in a file are passed
-//! over. Whether components are finite is checked where they enter a [`VectorSet`].
+//! over. Whether components are finite is checked where they enter a [`VectorSet`]. The footer says which
+//! format this is; a newer one is refused by number.
+
+mod stamp;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -145,7 +148,7 @@ pub fn write(table: &VectorTable) -> Result<Vec<u8>, VectorError> {
 ///
 /// # Errors
 /// When the bytes are no Parquet file, cut short or altered, a column is missing or of another type,
-/// or a value is null.
+/// or a value is null; [`VectorError::NewerFormat`].
 pub fn read(bytes: Bytes) -> Result<VectorTable, VectorError> {
     // The decoder asserts on some altered pages. What it was filling is dropped with the panic, and
     // the bytes are not written to, so nothing half-done can be seen.
@@ -156,6 +159,7 @@ pub fn read(bytes: Bytes) -> Result<VectorTable, VectorError> {
 fn read_parquet(bytes: Bytes) -> Result<VectorTable, VectorError> {
     let unreadable = |error: &dyn std::fmt::Display| broken(error.to_string());
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| unreadable(&e))?;
+    stamp::check(builder.metadata().file_metadata())?;
     let dimension = dimension_of(builder.schema())?;
     let columns = [DOC_ID, ROW, VECTOR];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
@@ -184,6 +188,7 @@ fn write_parquet(table: &VectorTable) -> Result<Vec<u8>, ParquetError> {
         .set_column_compression(vector.clone(), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(vector.clone(), false)
         .set_column_statistics_enabled(vector, EnabledStatistics::None)
+        .set_key_value_metadata(Some(stamp::stamp()))
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
     let step = batch_rows(table.dimension);
@@ -350,6 +355,45 @@ mod tests {
                 let _ = read(altered.into());
             }
         }
+    }
+
+    #[test]
+    fn newer_and_foreign_formats_are_refused_and_unstamped_files_read() {
+        let bytes = write(&sample(2, 3)).expect("writes");
+        let with = |from: &str, to: &str| {
+            assert_eq!(from.len(), to.len(), "nothing may move");
+            let mut changed = bytes.clone();
+            let at = changed
+                .windows(from.len())
+                .rposition(|w| w == from.as_bytes());
+            let at = at.expect("the stamp stands in the footer");
+            changed[at..at + from.len()].copy_from_slice(to.as_bytes());
+            read(changed.into())
+        };
+        let version = "boathouse.format_version\u{18}\u{1}1";
+        let newer = with(version, "boathouse.format_version\u{18}\u{1}7");
+        let newer = newer.expect_err("newer");
+        assert!(
+            matches!(
+                newer,
+                VectorError::NewerFormat {
+                    found: 7,
+                    supported: 1,
+                    ..
+                }
+            ),
+            "{newer}"
+        );
+        assert!(newer.to_string().contains("vectors") && newer.to_string().contains('7'));
+        let odd = with(version, "boathouse.format_version\u{18}\u{1}x");
+        assert!(
+            matches!(odd, Err(VectorError::BrokenTable { .. })),
+            "{odd:?}"
+        );
+        let foreign = with("boathouse/vectors", "boathouse/rowrows").expect_err("foreign");
+        assert!(foreign.to_string().contains("rowrows"), "{foreign}");
+        let unstamped = with(version, "boathouse.format_versiox\u{18}\u{1}9");
+        assert_eq!(unstamped.expect("reads"), sample(2, 3));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use parquet::{
     file::metadata::PageIndexPolicy,
 };
 
-use crate::{DatasetFile, IngestError};
+use crate::{DatasetFile, IngestError, stamp};
 
 /// Footers kept.
 const CAPACITY: usize = 256;
@@ -38,7 +38,7 @@ struct Entries {
 }
 
 impl FooterCache {
-    /// The footer of a file, with its page index.
+    /// The footer of a file, with its page index. One of a later release is refused.
     pub(super) async fn load(
         &self,
         bucket: &Bucket,
@@ -52,6 +52,7 @@ impl FooterCache {
         let footer = ArrowReaderMetadata::load_async(&mut reader(bucket, file), options)
             .await
             .map_err(|error| IngestError::damaged(&file.path, error))?;
+        stamp::check(&file.path, footer.metadata().file_metadata())?;
         self.lock().insert(key, footer.clone());
         Ok(footer)
     }

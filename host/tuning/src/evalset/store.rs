@@ -59,8 +59,8 @@ impl EvalSets {
     /// Reads a set.
     ///
     /// # Errors
-    /// [`TuningError::NotFound`]; [`TuningError::Damaged`] when the object is not what was written; or
-    /// the bucket fails.
+    /// [`TuningError::NotFound`]; [`TuningError::Damaged`] when the object is not what was written;
+    /// [`StorageError::NewerFormat`] when a later release wrote it; or the bucket fails.
     pub async fn load(&self, name: &EvalSetName) -> Result<EvalSet, TuningError> {
         let path = self.path(name);
         let bytes = match self.bucket.get(&path).await {
@@ -76,6 +76,7 @@ impl EvalSets {
         };
         let (name, index) = (name.clone(), self.index.clone());
         blocking(&CancellationToken::new(), move |_| {
+            check_version(&path, &bytes)?;
             decode(&bytes)
                 .and_then(|set| {
                     let right = set.name == name && set.index == index;
@@ -183,11 +184,26 @@ fn digest(document: &Document) -> Result<String, serde_json::Error> {
     Ok(hex(&Sha256::digest(serde_json::to_vec(document)?)))
 }
 
+/// Refuses a newer version by name; what is no evaluation set at all is for [`decode`] to tell.
+fn check_version(path: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    match serde_json::from_slice::<Header>(bytes) {
+        Ok(header) if header.format == FORMAT && header.version > VERSION => {
+            Err(StorageError::NewerFormat {
+                path: path.to_owned(),
+                format: FORMAT,
+                found: header.version.into(),
+                supported: VERSION.into(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn decode(bytes: &[u8]) -> Result<EvalSet, String> {
     let header: Header = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if header.format != FORMAT || header.version != VERSION {
         return Err(format!(
-            "it is {} version {}, this program reads {FORMAT} version {VERSION}",
+            "it is {} version {}, not {FORMAT} version {VERSION}",
             header.format.escape_debug().take(40).collect::<String>(),
             header.version
         ));

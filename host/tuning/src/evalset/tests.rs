@@ -1,6 +1,7 @@
 //! What evaluation sets promise: exact truth without the own row, the same set for the same seed, and
 //! nothing believed that was not written.
 
+use boathouse_storage::StorageError;
 use boathouse_types::Metric;
 use bytes::Bytes;
 
@@ -146,8 +147,8 @@ async fn a_changed_object_is_refused_by_name() {
     let answer = format!("\"truth\":[{}", set.queries[0].truth[0]);
     for (broken, said) in [
         (
-            text.replacen("\"version\":1", "\"version\":2", 1),
-            "version 2",
+            text.replacen("\"version\":1", "\"version\":0", 1),
+            "version 0",
         ),
         (text.replacen(&answer, "\"truth\":[49", 1), "digest"),
         (text.replacen("\"seed\":5", "\"seed\":6", 1), "digest"),
@@ -159,6 +160,16 @@ async fn a_changed_object_is_refused_by_name() {
         let error = sets.load(&name()).await.unwrap_err().to_string();
         assert!(error.contains(path) && error.contains(said), "{error}");
     }
+    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    bucket.put(path, Bytes::from(newer)).await.unwrap();
+    let error = sets.load(&name()).await.unwrap_err();
+    let TuningError::Storage(StorageError::NewerFormat {
+        path: named, found, ..
+    }) = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!((named.as_str(), found), (path, 2));
     let elsewhere = "_evalsets/papers/other.json";
     bucket.put(elsewhere, Bytes::from(text)).await.unwrap();
     let error = sets

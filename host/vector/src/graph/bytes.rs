@@ -141,10 +141,13 @@ impl Header {
         let cut = || broken("it is cut short");
         match fields.word().ok_or_else(cut)? {
             VERSION => {}
-            other => {
-                return Err(broken(format!(
-                    "its format version is {other}, this program reads {VERSION}"
-                )));
+            0 => return Err(broken("its format version is 0")),
+            newer => {
+                return Err(VectorError::NewerFormat {
+                    what: "links of the graph",
+                    found: newer.into(),
+                    supported: VERSION.into(),
+                });
             }
         }
         if bytes.len() < HEADER + CHECKSUM {

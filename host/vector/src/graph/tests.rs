@@ -388,7 +388,7 @@ mod stored {
         assert!(reason(b"PAR1 and then some").contains("does not begin like a graph"));
         let mut newer = bytes.clone();
         newer[8] = 2;
-        assert!(reason(&newer).contains("format version is 2, this program reads 1"));
+        assert!(reason(&newer).contains("format version 2 and this program reads up to version 1"));
         assert!(reason(&bytes[..40]).contains("cut short"));
         assert!(reason(&bytes[..bytes.len() - 1]).contains("not the length"));
         let mut flipped = bytes.clone();
