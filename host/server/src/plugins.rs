@@ -31,6 +31,7 @@ mod health;
 mod life;
 pub(crate) mod name;
 mod registry;
+mod report;
 pub mod shadow;
 mod store;
 mod table;

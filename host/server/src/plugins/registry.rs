@@ -95,9 +95,19 @@ impl Registry {
         parts: RegistryParts,
         bundled: &[Bundled],
     ) -> Result<Arc<Self>, PluginsError> {
+        let house = load_house(&parts, bundled).await?;
+        Self::with_house(parts, house, bundled).await
+    }
+
+    /// As [`Self::open`], with the plugins of the house at hand.
+    async fn with_house(
+        parts: RegistryParts,
+        house: BTreeMap<PluginKind, Plugin>,
+        bundled: &[Bundled],
+    ) -> Result<Arc<Self>, PluginsError> {
         let manifest = Manifest::new(parts.primary.clone(), "plugins/manifest");
         let registry = Arc::new(Self {
-            house: load_house(&parts, bundled).await?,
+            house,
             events: EventLog::open(&parts.primary, Arc::clone(&parts.clock)).await?,
             store: Store::new(parts.primary, parts.rescue),
             host: parts.host,

@@ -1,8 +1,9 @@
 //! How the registry changes: step, load, commit, follow.
 //!
 //! One change at a time, under one lock that no call takes. What is to serve is loaded before the commit, so
-//! a version that does not load changes nothing; what was committed is followed to the end. A commit of
-//! unknown outcome makes the next change read the catalogue anew.
+//! a version that does not load changes nothing; what was committed is followed to the end. After a commit of
+//! unknown outcome the catalogue is read, so that what serves now is what would serve after a restart; where
+//! that fails too, the next change reads it anew.
 
 use std::sync::Arc;
 
@@ -75,20 +76,27 @@ impl Registry {
             };
             let fillings = self.fillings(&before, &after).await?;
             *turn = None;
-            match self.manifest.commit(version, &after).await {
-                Ok(version) => *turn = Some(version),
+            let version = match self.manifest.commit(version, &after).await {
+                Ok(version) => version,
                 Err(StorageError::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            }
+                Err(error) => self.committed_as(&after).await.ok_or(error)?,
+            };
+            *turn = Some(version);
             let revision = after.revision(kind);
             let drains = self.follow(&before, after, fillings).await;
-            self.tidy_up(turn.unwrap_or_default()).await;
+            self.tidy_up(version).await;
             return Ok(Changed {
                 outcome,
                 revision,
                 drains,
             });
         }
+    }
+
+    /// The version of the catalogue, if it is this one: a commit whose answer was lost has happened.
+    async fn committed_as(&self, catalogue: &Catalogue) -> Option<u64> {
+        let found = self.manifest.load().await.ok().flatten()?;
+        (found.value == *catalogue).then_some(found.version)
     }
 
     /// Takes over what was committed: table, healths, shadows, audit log.

@@ -1,5 +1,7 @@
 //! The life of versions over buckets in memory, with the bundled plugins under other names and versions.
 
+mod crash;
+
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
