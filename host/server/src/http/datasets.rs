@@ -41,7 +41,7 @@ pub(crate) struct DatasetView {
     findings: Vec<FindingView>,
     /// Whether every detector answered; when not, the findings are incomplete.
     findings_complete: bool,
-    /// All versions, oldest first.
+    /// The versions that can be read, oldest first.
     versions: Vec<VersionView>,
 }
 
@@ -122,7 +122,7 @@ pub(crate) async fn show(
     let (Some(summary), Some(latest)) = (summary(&dataset), dataset.latest()) else {
         return Err(IngestError::DatasetNotFound(name).into());
     };
-    let versions = dataset.versions.iter().map(|version| VersionView {
+    let versions = dataset.readable().map(|version| VersionView {
         version: version.version,
         mode: version.mode,
         rows: version.rows,
