@@ -2,6 +2,8 @@
 //!
 //! Nothing is stored before every check has passed. Then the bytes go first and the catalogue second, so a
 //! process that ends in between leaves an object that nobody refers to, and the same upload succeeds later.
+//! After the catalogue the bytes are stored once more, which writes nothing as a rule: a collection of garbage,
+//! here or on another host, that found older ones unnamed may have deleted them just before.
 //! A version is immutable: the same bytes again change nothing, other bytes are refused.
 
 use std::sync::Arc;
@@ -117,6 +119,10 @@ impl Registry {
         };
         self.change(upload.id.kind(), &upload.by, None, step)
             .await?;
+        // Until now nobody named these bytes, so garbage collection may have taken older ones away.
+        self.store
+            .put(&digest, &upload.bytes, Some(&report))
+            .await?;
         self.keep(plugin);
         Ok(Uploaded::New(Box::new(CheckedVersion {
             version: self.version(&upload.id, &version)?,
@@ -231,6 +237,10 @@ impl Registry {
             .await?;
         entry.checks = report.as_ref().map(in_a_line);
         let step = |edit: &mut Edit| {
+            // Another host that starts on the same bucket may have been first.
+            if edit.catalogue().find(kind, plugin.identity()).is_some() {
+                return Ok(());
+            }
             let serves = takes_over(edit.catalogue(), kind, &plugin.identity().name);
             edit.add(entry.clone());
             if serves {
@@ -238,7 +248,10 @@ impl Registry {
             }
             Ok(())
         };
-        self.change(kind, HOUSE, None, step).await.map(drop)
+        self.change(kind, HOUSE, None, step).await?;
+        // As at an upload.
+        let stored = self.store.put(plugin.digest(), &bytes, report.as_ref());
+        Ok(stored.await?)
     }
 
     /// Drops a component that no version refers to any more. The caller has the right to delete.
