@@ -180,7 +180,9 @@ async fn a_wish_that_is_none_is_refused_and_young_objects_stay() {
     let orphan = host.data.join("primary").join(LITTER[0].1);
     fs::create_dir_all(orphan.parent().expect("a folder")).expect("made");
     fs::write(&orphan, "litter").expect("written");
-    let report = host.done("/storage/gc", &Value::Null).await;
+    let (status, task) = host.post_raw("/storage/gc", "").await;
+    assert_eq!(status, 202, "{task}");
+    let report = host.ended(&task).await["result"].clone();
     assert_eq!(report["grace_hours"], 24, "{report}");
     assert_eq!(report["objects"], 0, "{report}");
     assert!(orphan.exists());

@@ -157,7 +157,7 @@ impl Run {
             .grace_hours
             .unwrap_or(app.config.storage.gc.grace_hours);
         let (works, builds) = (Arc::clone(app), Arc::clone(app));
-        let buckets = app.buckets.list();
+        let buckets = app.bucket_table.all();
         Self {
             missing: missing(app, &buckets),
             buckets,

@@ -237,103 +237,40 @@ mod tests {
         assert!(found.folders().iter().any(inside), "{path}");
     }
 
+    /// Paths, with `ID`, `VERSION` and `DIGEST` for what a host would write there.
+    #[rustfmt::skip]
+    const PLACES: [(&str, &str, Class); 18] = [
+        ("datasets/d/data/ID.parquet", "dataset `d`", Class::Rows),
+        ("datasets/d/manifest/VERSION.json", "manifest `datasets/d/manifest`", Class::Manifests),
+        ("_lineage/d/ID.jsonl", "log `_lineage/d`", Class::Logs),
+        ("indexes/i/vectors/ID.parquet", "index `i`", Class::Vectors),
+        ("indexes/i/graphs/0123456789abcdef.graph", "index `i`", Class::Graphs),
+        ("indexes/i/manifest/VERSION.json", "manifest `indexes/i/manifest`", Class::Manifests),
+        ("_hnsw_trials/i/ID.compact.jsonl", "index `i`", Class::Logs),
+        ("_hnsw_trials/i/journal.jsonl", "index `i`", Class::Logs),
+        ("_promotions/i/ID.jsonl", "index `i`", Class::Logs),
+        ("_evalsets/i/default.json", "index `i`", Class::EvaluationSets),
+        ("plugins/manifest/VERSION.json", "manifest `plugins/manifest`", Class::Manifests),
+        ("plugins/blobs/DIGEST.wasm", "plugins", Class::Plugins),
+        ("plugins/reports/DIGEST.json", "plugins", Class::Plugins),
+        ("plugins/events/ID.jsonl", "log `plugins/events`", Class::Logs),
+        ("auth/keys/VERSION.json", "manifest `auth/keys`", Class::Manifests),
+        ("audit/log/ID.jsonl", "log `audit/log`", Class::Logs),
+        ("storage/manifest/VERSION.json", "manifest `storage/manifest`", Class::Manifests),
+        (".boathouse-probe/x/race-1", "probes", Class::Probes),
+    ];
+
     #[test]
     fn every_object_of_the_design_has_its_place() {
-        let version = "00000000000000000007.json";
-        let digest = "a1".repeat(32);
-        for (path, group, class) in [
-            (
-                format!("datasets/d/data/{ID}.parquet"),
-                "dataset `d`",
-                Class::Rows,
-            ),
-            (
-                format!("datasets/d/manifest/{version}"),
-                "manifest `datasets/d/manifest`",
-                Class::Manifests,
-            ),
-            (
-                format!("_lineage/d/{ID}.jsonl"),
-                "log `_lineage/d`",
-                Class::Logs,
-            ),
-            (
-                format!("indexes/i/vectors/{}.parquet", ID.replace('-', "")),
-                "index `i`",
-                Class::Vectors,
-            ),
-            (
-                "indexes/i/graphs/0123456789abcdef.graph".to_owned(),
-                "index `i`",
-                Class::Graphs,
-            ),
-            (
-                format!("indexes/i/manifest/{version}"),
-                "manifest `indexes/i/manifest`",
-                Class::Manifests,
-            ),
-            (
-                format!("_hnsw_trials/i/{ID}.compact.jsonl"),
-                "index `i`",
-                Class::Logs,
-            ),
-            (
-                "_hnsw_trials/i/journal.jsonl".to_owned(),
-                "index `i`",
-                Class::Logs,
-            ),
-            (
-                format!("_promotions/i/{ID}.jsonl"),
-                "index `i`",
-                Class::Logs,
-            ),
-            (
-                "_evalsets/i/default.json".to_owned(),
-                "index `i`",
-                Class::EvaluationSets,
-            ),
-            (
-                format!("plugins/manifest/{version}"),
-                "manifest `plugins/manifest`",
-                Class::Manifests,
-            ),
-            (
-                format!("plugins/blobs/{digest}.wasm"),
-                "plugins",
-                Class::Plugins,
-            ),
-            (
-                format!("plugins/reports/{digest}.json"),
-                "plugins",
-                Class::Plugins,
-            ),
-            (
-                format!("plugins/events/{ID}.jsonl"),
-                "log `plugins/events`",
-                Class::Logs,
-            ),
-            (
-                format!("auth/keys/{version}"),
-                "manifest `auth/keys`",
-                Class::Manifests,
-            ),
-            (
-                format!("audit/log/{ID}.jsonl"),
-                "log `audit/log`",
-                Class::Logs,
-            ),
-            (
-                format!("storage/manifest/{version}"),
-                "manifest `storage/manifest`",
-                Class::Manifests,
-            ),
-            (
-                ".boathouse-probe/x/race-1".to_owned(),
-                "probes",
-                Class::Probes,
-            ),
-        ] {
-            check(&path, group, class);
+        let simple = ID.replace('-', "");
+        for id in [ID, &simple] {
+            for (path, group, class) in PLACES {
+                let path = path
+                    .replace("ID", id)
+                    .replace("VERSION", "00000000000000000007")
+                    .replace("DIGEST", &"a1".repeat(32));
+                check(&path, group, class);
+            }
         }
     }
 

@@ -554,7 +554,7 @@ async fn only_what_is_older_than_the_grace_period_goes_and_a_dry_run_touches_not
     check(&told, &expected);
     assert_eq!(
         told.buckets[0].classes[&Class::Rows].examples,
-        [old.clone()]
+        std::slice::from_ref(&old)
     );
     assert_eq!(world.bytes().await, before);
     assert!(folder.path().join("datasets/torn#1").exists());

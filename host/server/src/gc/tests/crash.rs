@@ -49,6 +49,17 @@ async fn leave_copies(log: &boathouse_storage::AppendLog<Value>, bucket: &Bucket
 }
 
 #[tokio::test]
+async fn two_hosts_may_collect_at_once() {
+    let world = littered().await;
+    let before = world.readable().await;
+    let (one, other) = (world.run(), world.run());
+    futures::join!(one.go(), other.go());
+    assert_eq!(world.readable().await, before);
+    let idle = world.collect().await;
+    assert_eq!(idle.objects, 0, "{idle:#?}");
+}
+
+#[tokio::test]
 async fn a_run_may_end_at_any_operation() {
     for last in Last::BOTH {
         let mut at = 0;
