@@ -21,8 +21,8 @@ use futures::FutureExt;
 use self::world::World;
 
 /// Histories that are tried, and how many operations each has.
-const SEEDS: u64 = 40;
-const OPERATIONS: usize = 120;
+const SEEDS: u64 = 80;
+const OPERATIONS: usize = 150;
 
 /// SplitMix64 (Steele, Lea, Flood, 2014).
 struct Chance(u64);
@@ -92,29 +92,30 @@ fn draw(chance: &mut Chance) -> Operation {
             records: 1 + chance.below(3) as u32,
         },
         25..31 => Operation::Flush { writer },
-        31..37 => Operation::Compact { writer },
-        37..41 => Operation::Reopen { writer },
-        41..49 => Operation::ReadLog,
-        49..58 => Operation::Change,
+        31..41 => Operation::Compact { writer },
+        41..44 => Operation::Reopen { writer },
+        44..50 => Operation::ReadLog,
+        50..58 => Operation::Change,
         58..60 => Operation::Prune,
-        60..64 => Operation::ReadDocument,
-        64..71 => Operation::Put { object },
-        71..75 => Operation::Delete { object },
-        75..80 => Operation::ReadObject { object },
-        80..86 => Operation::Mirror,
-        86..96 => Operation::Home(draw_plan(chance)),
+        60..63 => Operation::ReadDocument,
+        63..68 => Operation::Put { object },
+        68..71 => Operation::Delete { object },
+        71..74 => Operation::ReadObject { object },
+        74..80 => Operation::Mirror,
+        80..97 => Operation::Home(draw_plan(chance)),
         _ => Operation::Rescue(draw_plan(chance)),
     }
 }
 
+/// Most faults are met by the next operation or the one after it, and the store works again soon.
 fn draw_plan(chance: &mut Chance) -> Plan {
-    let at = chance.below(6);
+    let at = chance.below(20);
     let last = Last::BOTH[chance.below(2)];
-    match chance.below(6) {
-        0 => Plan::Stop { at, last },
-        1 => Plan::Stall { at },
-        2 => Plan::StaleListings { behind: at },
-        3 => Plan::Never,
+    match chance.below(12) {
+        0..2 => Plan::Stop { at, last },
+        2..5 => Plan::Stall { at },
+        5..6 => Plan::StaleListings { behind: at % 6 },
+        6..8 => Plan::Never,
         _ => Plan::FailOnce { at, last },
     }
 }

@@ -177,3 +177,40 @@ async fn documents_and_logs_are_read_from_the_rescue_and_decided_without_it() {
     world.home_store.follow(Plan::DOWN);
     assert_eq!(log.read_all().await.unwrap().records, [0, 1, 2, 3]);
 }
+
+#[tokio::test]
+async fn one_read_that_fails_leads_no_decision_astray() {
+    let world = World::new();
+    let manifest = Manifest::<u64>::new(world.bucket.clone(), "m/manifest");
+    let log = AppendLog::<u64>::new(world.bucket.clone(), "log", clock());
+    for n in 0..20 {
+        manifest.commit(n, &n).await.unwrap();
+        log.append(n).await.unwrap();
+    }
+    world.level().await;
+    manifest.prune(0).await.unwrap();
+    // The home writes version 4 and then fails to say that 3 was pruned; the rescue still has 3.
+    let fails = |at| {
+        let last = Last::Lost;
+        world.home_store.follow(Plan::FailOnce { at, last });
+    };
+    fails(1);
+    let (stale, told) = noting_rescue(manifest.commit(3, &99)).await;
+    assert!(
+        matches!(stale, Err(StorageError::Unavailable { .. })),
+        "{stale:?}"
+    );
+    assert!(!told && manifest.load().await.unwrap().unwrap().version == 20);
+    fails(0);
+    let (pruned, told) = noting_rescue(manifest.prune(0)).await;
+    assert!(pruned.is_err() && !told);
+    fails(0);
+    let (compacted, told) = noting_rescue(log.compact()).await;
+    assert!(compacted.is_err() && !told);
+    let (covered, told) = noting_rescue(async {
+        fails(0);
+        log.covered().await
+    })
+    .await;
+    assert!(covered.is_err() && !told);
+}
