@@ -6,9 +6,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use boathouse_storage::{AppendLog, Bucket};
+use boathouse_storage::{AppendLog, Bucket, LogContents};
 use boathouse_types::ManualClock;
 use futures::future::{join, join_all};
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ use crate::support::{
     sentences,
 };
 
+/// How long a server that was started again may take until it gives back everything.
+const PATIENCE: Duration = Duration::from_secs(60);
 const INDEXES: [&str; 3] = ["a", "b", "c"];
 
 /// Indexes with two trials each.
@@ -111,6 +114,17 @@ async fn append(bucket: &Bucket, writer: usize, kept: &Mutex<Vec<(usize, usize)>
     }
 }
 
+/// Reads a log from a server that has just started: parts of it take moments to know each other.
+async fn read(log: &AppendLog<(usize, usize)>) -> LogContents<(usize, usize)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match log.read_all().await {
+            Ok(contents) => return contents,
+            Err(error) => assert!(Instant::now() < deadline, "{error:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_killed_under_appends_has_what_it_acknowledged() {
     const WRITERS: usize = 8;
@@ -131,7 +145,7 @@ async fn a_server_killed_under_appends_has_what_it_acknowledged() {
         AppendLog::new(bucket.clone(), "log", Arc::new(ManualClock::at(1)));
     let mut kept = kept.into_inner().expect("no panic");
     for compacted in [false, true] {
-        let contents = log.read_all().await.expect("readable");
+        let contents = read(&log).await;
         let mut found = contents.records;
         found.sort_unstable();
         let all = found.len();
@@ -155,10 +169,12 @@ async fn a_host_outlives_its_server_and_goes_on_when_it_is_back() {
     let Some(mut server) = s3::server().await else {
         return;
     };
-    let host = Space::on(&server).host();
+    let looks = "[storage.health]\nevery_secs = 1\n";
+    let host = Host::configured(&(Space::on(&server).storage() + looks));
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
-    let query = json!({"text": "bread", "k": 3});
+    // Columns are read from the dataset, vectors and graph are in memory.
+    let query = json!({"text": "bread", "k": 3, "with": []});
     let before = host.search("notes", &query).await;
 
     server.kill();
@@ -175,6 +191,12 @@ async fn a_host_outlives_its_server_and_goes_on_when_it_is_back() {
     );
 
     server.restart().await.expect("it starts again");
+    host.until("/storage/buckets", |list| {
+        let buckets = list["buckets"].as_array().expect("buckets");
+        let healthy = |bucket: &Value| bucket["health"]["state"] == "healthy";
+        buckets.iter().all(healthy)
+    })
+    .await;
     host.done("/vectors/trials/notes", &json!({})).await;
     host.ingest("others", sentences()).await;
     assert_eq!(

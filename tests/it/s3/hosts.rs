@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     guests::{MARKED_1, MARKED_2},
-    support::{Host, s3::Space, sentences},
+    support::{Host, check_failed, s3::Space, sentences},
 };
 
 const MARKED: &str = "/plugins/scoring/test/marked";
@@ -203,14 +203,45 @@ async fn a_host_learns_of_datasets_at_once_and_of_indexes_when_it_starts() {
     tuned(&one, "notes").await;
     assert_eq!(two.read("/datasets/notes").await["rows"], 30);
     assert_eq!(two.get("/vectors/indexes/notes").await.0, 404);
-    // It does not know the name is taken, and must not take it.
+    // It does not know that the name is taken, and must not take it.
     let body = json!({"name": "notes", "dataset": "notes", "text_column": "text"});
     let task = two.start("/vectors/indexes", &body).await;
     let ended = two.ended(&task).await;
-    assert_eq!(ended["state"], "failed", "{ended}");
+    check_failed(&ended, "index_exists", &["another host", "`primary`"]);
     let two = two.kill_and_restart();
     assert_eq!(trials(&two, "notes").await.len(), 2);
     two.search("notes", &json!({"text": "bread"})).await;
+}
+
+#[tokio::test]
+async fn of_two_hosts_that_build_an_index_of_one_name_one_has_it() {
+    let Some(space) = Space::shared().await else {
+        return;
+    };
+    let (one, two) = (space.host(), space.host());
+    one.ingest("notes", sentences()).await;
+    let body = json!({"name": "notes", "dataset": "notes", "text_column": "text"});
+    let build = async |host: &Host| {
+        let task = host.start("/vectors/indexes", &body).await;
+        host.ended(&task).await
+    };
+    let (of_one, of_two) = join(build(&one), build(&two)).await;
+    let (won, lost) = match of_one["state"].as_str() {
+        Some("succeeded") => (of_one, of_two),
+        _ => (of_two, of_one),
+    };
+    assert_eq!(won["state"], "succeeded", "{won} {lost}");
+    assert_eq!(lost["state"], "failed", "{lost}");
+    let code = lost["error"]["code"].as_str().expect("a code");
+    assert!(
+        ["changed_meanwhile", "index_exists"].contains(&code),
+        "{lost}"
+    );
+    for host in [one.kill_and_restart(), two.kill_and_restart()] {
+        let index = host.read("/vectors/indexes/notes").await;
+        assert_eq!(index["created_at"], won["result"]["created_at"]);
+        host.search("notes", &json!({"text": "bread"})).await;
+    }
 }
 
 #[tokio::test]

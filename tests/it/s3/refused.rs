@@ -9,10 +9,12 @@ use std::{
 
 use boathouse_s3_server::{OWNER, READER};
 use boathouse_storage::S3Config;
+use serde_json::json;
 
 use crate::support::{
-    run,
+    Host, run,
     s3::{self, Space, section},
+    sentences,
 };
 
 /// Starts a host whose primary bucket is this; it must end at once and say these words.
@@ -127,6 +129,66 @@ async fn an_endpoint_that_is_no_s3_is_named() {
         at(format!("http://{closed}")),
         &["`primary`", "can be reached"],
     );
+}
+
+/// What cannot be used is refused at a running host too, and what can is taken.
+#[tokio::test]
+async fn a_bucket_that_is_added_is_tried_first() {
+    let Some(server) = s3::server().await else {
+        return;
+    };
+    let host = Host::fresh();
+    let add = async |s3: S3Config| {
+        let mut body = serde_json::to_value(s3).expect("JSON");
+        body["name"] = json!("cloud");
+        body["backend"] = json!("s3");
+        host.post("/storage/buckets", &body).await
+    };
+    let owner = server.config(OWNER);
+    let web = endpoint("200 OK", "<html><body>Welcome</body></html>");
+    for (s3, word) in [
+        (server.config(READER), "rights"),
+        (
+            S3Config {
+                bucket: "not-there".to_owned(),
+                ..owner.clone()
+            },
+            "not-there",
+        ),
+        (
+            S3Config {
+                endpoint: Some(web),
+                ..owner.clone()
+            },
+            "endpoint",
+        ),
+        (
+            S3Config {
+                allow_http: false,
+                ..owner.clone()
+            },
+            "allow_http",
+        ),
+    ] {
+        let (status, problem) = add(s3).await;
+        let said = problem.to_string();
+        assert!(
+            [422, 503].contains(&status) && said.contains(word),
+            "{said}"
+        );
+        assert!(!said.contains(OWNER.secret) && !said.contains(READER.secret));
+    }
+    assert_eq!(add(owner).await.0, 201);
+    let list = host.read("/storage/buckets").await;
+    assert_eq!(list["buckets"].as_array().map(Vec::len), Some(3), "{list}");
+    assert!(!list.to_string().contains(OWNER.secret), "{list}");
+    host.ingest("notes", sentences()).await;
+    let body =
+        json!({"name": "notes", "dataset": "notes", "text_column": "text", "bucket": "cloud"});
+    let index = host.done("/vectors/indexes", &body).await;
+    assert_eq!(index["bucket"], "cloud");
+    let host = host.kill_and_restart();
+    host.search("notes", &json!({"text": "bread"})).await;
 }
 
 /// SeaweedFS takes any region; AWS answers like this.

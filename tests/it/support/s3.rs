@@ -74,10 +74,15 @@ impl Space {
         section(heading, self.config(name))
     }
 
-    /// A host whose buckets are all here, on a fresh folder.
-    pub(crate) fn host(&self) -> Host {
+    /// Configuration of a host whose buckets are all here.
+    pub(crate) fn storage(&self) -> String {
         let of = |name| self.section(&format!("[storage.{name}]"), name);
-        Host::configured(&(of("primary") + &of("rescue")))
+        of("primary") + &of("rescue")
+    }
+
+    /// Such a host, on a fresh folder.
+    pub(crate) fn host(&self) -> Host {
+        Host::configured(&self.storage())
     }
 }
 
