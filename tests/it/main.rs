@@ -6,18 +6,23 @@
 
 mod access;
 mod bad_input;
+mod buckets;
 mod chain;
 mod cli;
 mod compile;
 mod contract;
 mod determinism;
+mod formats;
+mod gc;
 mod guests;
 mod hostile;
+mod moves;
 mod openapi;
 mod packages;
 mod plugin_cli;
 mod plugins;
 mod replay;
+mod rescue;
 mod restart;
 mod s3;
 mod scaffold;

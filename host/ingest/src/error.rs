@@ -107,6 +107,14 @@ pub enum IngestError {
     /// Look after the bucket.
     #[error("the bucket failed: {0}")]
     Storage(#[from] StorageError),
+    /// Wait until the bucket answers.
+    #[error("the bucket failed at the stored object `{path}`: {message}")]
+    Unreachable {
+        /// The object.
+        path: String,
+        /// What the store said.
+        message: String,
+    },
     /// Restore the object or ingest again.
     #[error("the stored object `{path}` cannot be read: {message}")]
     Damaged {
@@ -232,6 +240,19 @@ impl IngestError {
     /// An error of Arrow on data that this room itself made.
     pub(crate) fn arrow(error: &ArrowError) -> Self {
         Self::Worker(redact_dsn(&error.to_string()))
+    }
+
+    /// A file of rows that does not read: its bucket fails, or it is damaged.
+    pub(crate) fn unreadable(path: &str, error: &ParquetError) -> Self {
+        match error {
+            ParquetError::External(source) if source.is::<object_store::Error>() => {
+                Self::Unreachable {
+                    path: path.to_owned(),
+                    message: redact_dsn(&source.to_string()),
+                }
+            }
+            _ => Self::damaged(path, error),
+        }
     }
 
     /// An object of ours that does not read.

@@ -5,22 +5,21 @@ use std::{path::PathBuf, sync::Arc};
 use boathouse_ingest::{Datasets, IngestContext, PiiDetector};
 use boathouse_models::StaticEmbedder;
 use boathouse_plugins::{Compiling, PluginHost};
-use boathouse_storage::{Bucket, BucketRegistry};
+use boathouse_storage::{Bucket, BucketRegistry, Mirror};
 use boathouse_tuning::TunerOptions;
-use boathouse_types::{BucketName, Clock, DatasetName};
+use boathouse_types::{Clock, DatasetName};
 use tokio::sync::Semaphore;
 
 use crate::{
     auth::{Auth, AuthError},
+    buckets::{BucketTable, BucketsError},
     config::{Config, Environment},
+    gc::Collector,
     indexes::Indexes,
     plugins::{PluginsError, Registry, RegistryParts},
     system::{SystemClock, this_program},
     tasks::{Background, Tasks},
 };
-
-/// Buckets without which a host does not start.
-const ESSENTIAL: [&str; 2] = ["primary", "rescue"];
 
 /// The parts of a host.
 pub struct App {
@@ -28,10 +27,12 @@ pub struct App {
     pub config: Config,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Buckets by name.
+    /// Buckets by name, mirrored into `rescue`.
     pub buckets: Arc<BucketRegistry>,
-    /// Configured buckets that cannot be used, with the reason.
-    pub unhealthy: Vec<(BucketName, String)>,
+    /// How the buckets are, and how they come and go.
+    pub bucket_table: Arc<BucketTable>,
+    /// What copies into `rescue`.
+    pub mirror: Mirror,
     /// Who may do what.
     pub auth: Auth,
     /// Tables.
@@ -44,6 +45,8 @@ pub struct App {
     pub embedder: Arc<StaticEmbedder>,
     /// Long work.
     pub tasks: Tasks,
+    /// Garbage collection.
+    pub gc: Collector,
     /// Folder for uploads under way.
     pub spool: PathBuf,
     /// One trial is measured at a time in the whole process.
@@ -53,9 +56,9 @@ pub struct App {
 /// What the buckets hold cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A bucket cannot be used.
+    /// The buckets cannot be used.
     #[error(transparent)]
-    Storage(#[from] boathouse_storage::StorageError),
+    Buckets(#[from] BucketsError),
     /// The plugins cannot be loaded.
     #[error(transparent)]
     Plugins(#[from] PluginsError),
@@ -92,26 +95,18 @@ impl App {
     pub async fn open(config: Config, environment: &Environment) -> Result<Arc<Self>, OpenError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let spool = empty_spool(&config)?;
-        let buckets = Arc::new(BucketRegistry::new());
-        let mut unhealthy = Vec::new();
-        for bucket in config.all_buckets() {
-            let added = buckets.add(&bucket, &|name| environment.get(name).cloned());
-            match added {
-                Ok(_) => {}
-                Err(error) if ESSENTIAL.contains(&bucket.name.as_str()) => return Err(error.into()),
-                Err(error) => {
-                    tracing::error!(bucket = %bucket.name, %error, "the bucket cannot be used");
-                    unhealthy.push((bucket.name, error.to_string()));
-                }
-            }
-        }
-        let primary = buckets.get(&BucketName::primary())?;
-        primary.probe().await?;
-        let rescue = buckets.get(&BucketName::rescue())?;
-        rescue.probe().await?;
         let tasks = Tasks::new(Arc::clone(&clock));
+        let table = BucketTable::open(&config, environment, &clock, tasks.background()).await?;
+        let (buckets, primary, rescue) = (table.registry(), table.primary(), table.rescue());
         let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
-        let auth = Auth::open(&primary, &config.server, &config.auth, &clock).await?;
+        let auth = Auth::open(
+            &primary,
+            &config.server,
+            &config.auth,
+            &clock,
+            table.stands_in(),
+        )
+        .await?;
         let plugins = plugins(&config, (primary, rescue), &clock, tasks.background()).await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);
@@ -120,6 +115,7 @@ impl App {
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
             tasks,
+            gc: Collector::default(),
             indexes: Arc::new(indexes),
             auth,
             embedder: Arc::new(embedder),
@@ -127,7 +123,8 @@ impl App {
             clock,
             buckets,
             plugins,
-            unhealthy,
+            mirror: table.mirror(),
+            bucket_table: table,
             spool,
             lane,
         }))

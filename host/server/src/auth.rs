@@ -8,7 +8,10 @@
 //!
 //! Not here: passwords, sessions, rights on single columns or rows, and limits on how often somebody asks.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use boathouse_storage::{Bucket, StorageError};
@@ -56,6 +59,8 @@ pub struct Auth {
     always: bool,
     /// Only this machine reaches the host.
     loopback: bool,
+    /// The keys could not be read yet, so there may be some: one is asked for.
+    doubted: AtomicBool,
 }
 
 /// Access cannot be set up.
@@ -80,7 +85,8 @@ pub struct NewKey {
 }
 
 impl Auth {
-    /// Reads the keys and makes the owner's token.
+    /// Reads the keys and makes the owner's token. Where copies stand in for the primary bucket and have no
+    /// keys, the bucket itself may have some: until [`Self::refresh`] nobody gets in but its owner.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -89,17 +95,40 @@ impl Auth {
         server: &ServerConfig,
         config: &AuthConfig,
         clock: &Arc<dyn Clock>,
+        stands_in: bool,
     ) -> Result<Self, AuthError> {
         let teams = config.teams.iter();
         let teams = teams.map(|(team, of)| (team.clone(), of.public_key));
+        let keys = Keys::new(primary, Arc::clone(clock));
+        let doubted = match keys.read().await {
+            Ok(()) => stands_in && keys.is_empty(),
+            Err(StorageError::Unavailable { .. } | StorageError::Denied { .. }) if stands_in => {
+                tracing::error!(
+                    "no copies of keys can be read: until `primary` is back, only who may read the data folder gets in"
+                );
+                true
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self {
-            keys: Keys::open(primary, Arc::clone(clock)).await?,
+            keys,
             owner: Token::fresh_owner()?,
             audit: Audit::open(primary, Arc::clone(clock)),
             signatures: Signatures::new(teams.collect(), config.signatures_required),
             always: config.required,
             loopback: server.bind.is_loopback(),
+            doubted: AtomicBool::new(doubted),
         })
+    }
+
+    /// Reads the keys again, after the primary bucket was away.
+    ///
+    /// # Errors
+    /// The bucket fails; the keys are as before then.
+    pub(crate) async fn refresh(&self) -> Result<(), StorageError> {
+        self.keys.read().await?;
+        self.doubted.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The owner's token.
@@ -116,7 +145,8 @@ impl Auth {
 
     /// Whether everybody who reaches the host may do everything.
     fn is_open(&self) -> bool {
-        self.loopback && !self.always && self.keys.is_empty()
+        let doubted = self.doubted.load(Ordering::Relaxed);
+        self.loopback && !self.always && !doubted && self.keys.is_empty()
     }
 
     /// Who makes a request.

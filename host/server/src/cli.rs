@@ -4,7 +4,9 @@
 //! the host that holds the data folder; without that either, it starts a host in this process on a
 //! port of its own for as long as the command runs. So there is one way in, whatever is used.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+//! `restore` and what works on files alone need no host.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 done in part.
 
 use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
@@ -20,13 +22,16 @@ use crate::{
 };
 
 mod audit;
+mod bucket;
 mod connection;
 mod dataset;
+mod gc;
 mod index;
 mod ingest;
 mod key;
 mod output;
 mod plugin;
+mod restore;
 mod search;
 pub(crate) mod serve;
 mod tune;
@@ -88,6 +93,13 @@ enum Command {
     Key(key::Command),
     /// Show who changed what, and who was refused.
     Audit(audit::Arguments),
+    /// Buckets.
+    #[command(subcommand)]
+    Bucket(bucket::Command),
+    /// Bring back what the bucket `rescue` holds copies of, while no host runs.
+    Restore(restore::Arguments),
+    /// Remove what nobody refers to any more.
+    Gc(gc::Arguments),
     /// Configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -119,6 +131,8 @@ pub(crate) enum CliError {
     Plugin(#[from] PluginError),
     #[error("{0}")]
     Failed(String),
+    #[error("what is listed above cannot be brought back: `rescue` holds no copies of it")]
+    Incomplete,
     #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error("cannot {what}")]
@@ -139,17 +153,24 @@ pub fn main(environment: &Environment) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", problem::chain(&error));
-            let wrong_usage = matches!(error, CliError::Usage(_) | CliError::Config(_));
-            ExitCode::from(if wrong_usage { 2 } else { 1 })
+            ExitCode::from(match error {
+                CliError::Usage(_) | CliError::Config(_) => 2,
+                CliError::Incomplete => 3,
+                _ => 1,
+            })
         }
     }
 }
 
 fn run(cli: Cli, environment: &Environment) -> Result<(), CliError> {
-    let starts_a_host = matches!(cli.command, Command::Serve { .. } | Command::Demo(_));
-    if cli.target.url.is_some() && starts_a_host {
+    let is_local = matches!(
+        cli.command,
+        Command::Serve { .. } | Command::Demo(_) | Command::Restore(_)
+    );
+    if cli.target.url.is_some() && is_local {
         return Err(CliError::Usage(
-            "`serve` and `demo` start a host; leave out --url".to_owned(),
+            "`serve`, `demo` and `restore` work on a data folder of this machine; leave out --url"
+                .to_owned(),
         ));
     }
     let mut flags = Overrides {
@@ -182,6 +203,9 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
             return Ok(());
         }
         Command::Config(ConfigCommand::Show) => return show(&config),
+        Command::Restore(arguments) => {
+            return restore::run(&config, environment, &output, arguments).await;
+        }
         Command::Plugin(command) if command.is_local() => {
             return plugin::run_local(&config, &output, command).await;
         }
@@ -202,10 +226,14 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Key(command) => key::run(client, &output, command).await,
         Command::Audit(arguments) => audit::run(client, &output, arguments).await,
+        Command::Bucket(command) => bucket::run(client, &output, command).await,
+        Command::Gc(arguments) => gc::run(client, &output, arguments).await,
         Command::Plugin(command) => plugin::run(client, &config, &output, command).await,
-        Command::Serve { .. } | Command::Demo(_) | Command::Config(_) | Command::CompilePlugin => {
-            Ok(())
-        }
+        Command::Serve { .. }
+        | Command::Demo(_)
+        | Command::Config(_)
+        | Command::Restore(_)
+        | Command::CompilePlugin => Ok(()),
     };
     connection.close().await;
     outcome

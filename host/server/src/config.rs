@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use boathouse_ingest::OnDetectorFailure;
+use boathouse_ingest::{OnDetectorFailure, Retention};
 use boathouse_plugins::PluginHostConfig;
-use boathouse_storage::{BackendConfig, BucketConfig};
+use boathouse_storage::{BackendConfig, BucketConfig, MirrorScope};
 use boathouse_types::{BucketName, IndexConfig};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub buckets: Vec<BucketConfig>,
     /// Taking tables in.
     pub ingest: IngestConfig,
+    /// How long versions of datasets stay readable.
+    pub datasets: DatasetsConfig,
     /// Indexes and their evaluation.
     pub vectors: VectorsConfig,
     /// Plugins: limits and settings.
@@ -118,6 +120,79 @@ pub struct StorageConfig {
     pub primary: Option<BackendConfig>,
     /// For the mirror of what recovery needs.
     pub rescue: Option<BackendConfig>,
+    /// What is copied into `rescue`.
+    pub mirror: MirrorConfig,
+    /// How buckets are looked after.
+    pub health: HealthConfig,
+    /// Garbage collection.
+    pub gc: GcConfig,
+}
+
+/// `[storage.gc]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GcConfig {
+    /// Hours between two runs; 0: only when asked for.
+    pub every_hours: u32,
+    /// Hours for which objects that nobody refers to are left alone.
+    pub grace_hours: u32,
+    /// Files of a log that are left apart; a run merges more than these.
+    pub compact_files: u64,
+}
+
+impl Default for GcConfig {
+    fn default() -> Self {
+        Self {
+            every_hours: 24,
+            grace_hours: 24,
+            compact_files: 64,
+        }
+    }
+}
+
+/// `[datasets]`: when versions expire. With both keys a version expires when both allow it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatasetsConfig {
+    /// Newest versions that stay readable; 0: all.
+    pub keep_versions: u64,
+    /// Days for which a version stays readable once a newer one stands; 0: for ever.
+    pub expire_after_days: u32,
+}
+
+impl DatasetsConfig {
+    /// The rule, with the hours that a newer version stands before anything expires.
+    pub(crate) fn retention(&self, grace_hours: u32) -> Retention {
+        const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
+        let days = self.expire_after_days;
+        Retention {
+            keep_versions: (self.keep_versions > 0).then_some(self.keep_versions),
+            keep_millis: (days > 0).then(|| i64::from(days) * 24 * HOUR_MILLIS),
+            grace_millis: i64::from(grace_hours) * HOUR_MILLIS,
+        }
+    }
+}
+
+/// `[storage.mirror]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MirrorConfig {
+    /// What `rescue` gets copies of: what cannot be made again, or everything.
+    pub keep: MirrorScope,
+}
+
+/// `[storage.health]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// Seconds between two looks at a bucket.
+    pub every_secs: u64,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { every_secs: 10 }
+    }
 }
 
 /// `[ingest]`
@@ -301,8 +376,14 @@ impl Config {
             .map_err(|error| invalid("plugins.sandbox", &error.to_string()))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
+        if self.storage.health.every_secs == 0 {
+            return Err(invalid("storage.health.every_secs", "must be at least 1"));
+        }
         if self.vectors.eval_queries == 0 {
             return Err(invalid("vectors.eval_queries", "must be at least 1"));
+        }
+        if self.storage.gc.compact_files < 2 {
+            return Err(invalid("storage.gc.compact_files", "must be at least 2"));
         }
         if self.vectors.max_k == 0 {
             return Err(invalid("vectors.max_k", "must be at least 1"));
@@ -465,6 +546,20 @@ mod tests {
         );
         let error = team("Acme", &key).expect_err("a capital");
         assert!(error.contains("Acme"), "{error}");
+    }
+
+    #[test]
+    fn versions_expire_by_rules_that_are_off_by_default() {
+        let rule = |file: &str| load(file, &[]).expect(file).datasets.retention(24);
+        assert!(rule("").keeps_all());
+        let rule = rule("[datasets]\nkeep_versions = 5\nexpire_after_days = 2\n");
+        let day = 24 * 60 * 60 * 1_000;
+        assert_eq!(
+            (rule.keep_versions, rule.keep_millis, rule.grace_millis),
+            (Some(5), Some(2 * day), day)
+        );
+        let error = load("[storage.gc]\ncompact_files = 1\n", &[]).expect_err("too few");
+        assert!(error.contains("storage.gc.compact_files"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::net::TcpListener;
@@ -25,9 +26,13 @@ use crate::{
     auth::{OwnerFile, Peer},
     client::Client,
     config::{Config, Environment, TlsConfig},
-    http,
+    gc, http,
+    indexes::chores,
     tls::{TlsError, TlsListener},
 };
+
+/// How long a host that stops waits for copies into `rescue`.
+const LAST_COPIES: Duration = Duration::from_secs(5);
 
 /// The host cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A restoration was cut off, so something may be missing still.
+    #[error(
+        "the restoration of data folder {folder} has not ended; run `boathouse restore` again until it does"
+    )]
+    HalfRestored {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// What the data folder holds cannot be opened.
     #[error("cannot open what the buckets hold")]
     Open(#[from] OpenError),
@@ -92,6 +105,7 @@ pub struct Host {
     local: SocketAddr,
     stop: CancellationToken,
     server: TaskTracker,
+    copying: Copying,
     _owner: OwnerFile,
     _lock: FolderLock,
 }
@@ -113,6 +127,7 @@ impl Host {
         let address = listener.local_addr().map_err(listen)?;
         let entrances = Entrances::open(listener, config.server.tls.as_ref()).await?;
         let local = entrances.local;
+        check_restored(&folder)?;
         let app = App::open(config, environment).await?;
         check_exposure(&app, wanted.ip(), &folder)?;
         let owner = OwnerFile::write(&folder, app.auth.owner_token())
@@ -123,13 +138,19 @@ impl Host {
         entrances.serve(&app, &server, &stop);
         let (worker, stopping) = (Arc::clone(&app), stop.clone());
         server.spawn(async move { worker.auth.audit.run(stopping).await });
+        let collecting = gc::on_schedule(Arc::clone(&app));
+        app.tasks.background().spawn(collecting);
+        chores::start(&app);
         server.close();
+        app.bucket_table.watch(&app);
+        let copying = Copying::start(&app);
         Ok(Self {
             app,
             address,
             local,
             stop,
             server,
+            copying,
             _owner: owner,
             _lock: lock,
         })
@@ -158,13 +179,41 @@ impl Host {
         Client::new(&format!("http://{}", self.local)).with_token(token)
     }
 
-    /// Stops tasks and the server, in this order, writes what is left, and lets go of the folder.
+    /// Stops tasks and the server, in this order, writes what is left, waits a moment for the copies of it,
+    /// and lets go of the folder.
     pub async fn stop(self) {
         self.app.plugins.close();
         self.app.tasks.stop().await;
         self.stop.cancel();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.server.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.server.wait()).await;
         self.app.auth.audit.close().await;
+        self.copying.end(&self.app).await;
+    }
+}
+
+/// The copying into `rescue`.
+struct Copying {
+    stop: CancellationToken,
+    worker: TaskTracker,
+}
+
+impl Copying {
+    fn start(app: &App) -> Self {
+        let (stop, worker) = (CancellationToken::new(), TaskTracker::new());
+        let (mirror, stopping) = (app.mirror.clone(), stop.clone());
+        worker.spawn(async move { mirror.work(stopping).await });
+        worker.close();
+        Self { stop, worker }
+    }
+
+    /// What cannot be copied in time is copied after the next start.
+    async fn end(self, app: &App) {
+        let settled = tokio::time::timeout(LAST_COPIES, app.mirror.settled()).await;
+        if settled.is_err() {
+            tracing::warn!("copies into `rescue` are left for the next start");
+        }
+        self.stop.cancel();
+        self.worker.wait().await;
     }
 }
 
@@ -225,6 +274,16 @@ async fn ended(serving: impl Future<Output = io::Result<()>>) {
     }
 }
 
+/// That no restoration was left half-way.
+fn check_restored(folder: &Path) -> Result<(), StartError> {
+    match folder.join(RESTORING).exists() {
+        true => Err(StartError::HalfRestored {
+            folder: folder.to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
 /// That a host which the network reaches has a key that may administer it.
 fn check_exposure(app: &App, bind: IpAddr, folder: &Path) -> Result<(), StartError> {
     if bind.is_loopback() {
@@ -246,14 +305,21 @@ fn check_exposure(app: &App, bind: IpAddr, folder: &Path) -> Result<(), StartErr
     Ok(())
 }
 
+/// File in the data folder that stands there while a restoration runs.
+pub(crate) const RESTORING: &str = "restore.unfinished";
+
 /// The lock on a data folder and the address beside it.
-struct FolderLock {
+pub(crate) struct FolderLock {
     _file: File,
     address: PathBuf,
 }
 
 impl FolderLock {
-    fn take(folder: &Path) -> Result<Self, StartError> {
+    /// Takes the folder, which is made when it is missing.
+    ///
+    /// # Errors
+    /// [`StartError::InUse`] while another process holds it, [`StartError::Folder`].
+    pub(crate) fn take(folder: &Path) -> Result<Self, StartError> {
         let unusable = |source| StartError::Folder {
             folder: folder.to_owned(),
             source,

@@ -23,6 +23,7 @@ mod audit;
 mod buckets;
 mod datasets;
 mod evalsets;
+mod gc;
 mod health;
 mod indexes;
 mod ingest;
@@ -32,10 +33,13 @@ mod metrics;
 mod plugins;
 mod promotions;
 mod replay;
+mod rescue;
 mod search;
 mod shadow;
 mod tasks;
 mod trials;
+
+pub(crate) use buckets::BucketSpec;
 
 /// The application as handlers get it.
 pub(crate) type AppState = axum::extract::State<Arc<App>>;
@@ -46,7 +50,7 @@ pub(crate) type AppState = axum::extract::State<Arc<App>>;
         title = "Boathouse",
         description = "Self-tuning vector lakehouse with pluggable judgement. Errors are RFC 9457 problem documents with a stable `code`."
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, crate::gc::GcReport)),
     modifiers(&BearerKey),
     security(("key" = []))
 )]
@@ -94,6 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
     bounded
         .merge(uploads.layer(DefaultBodyLimit::disable()))
         .fallback(unknown_route)
+        .layer(middleware::from_fn(rescue::layer))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             auth::layer,
@@ -125,13 +130,15 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::me))
         .routes(routes!(audit::read))
-        .routes(routes!(buckets::list))
+        .routes(routes!(buckets::list, buckets::create))
+        .routes(routes!(buckets::remove))
+        .routes(routes!(gc::collect))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::show, datasets::delete))
         .routes(routes!(datasets::rows))
         .routes(routes!(lineage::show))
         .routes(routes!(indexes::list, indexes::create))
-        .routes(routes!(indexes::show, indexes::delete))
+        .routes(routes!(indexes::show, indexes::change, indexes::delete))
         .routes(routes!(search::search))
         .routes(routes!(evalsets::list, evalsets::create))
         .routes(routes!(trials::journal, trials::run))

@@ -8,11 +8,13 @@
 pub mod adapters;
 pub mod app;
 pub mod auth;
+pub mod buckets;
 pub mod cli;
 pub mod client;
 pub mod config;
 mod demo;
 mod extract;
+pub mod gc;
 pub mod host;
 pub mod http;
 pub mod indexes;

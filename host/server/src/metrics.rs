@@ -8,7 +8,9 @@
 //!
 //! Figures of plugins count since the version was loaded; a restart begins at zero, as Prometheus expects.
 
-use std::fmt;
+mod buckets;
+
+use std::{collections::BTreeMap, fmt};
 
 use boathouse_plugins::PluginStats;
 use boathouse_types::PluginKind;
@@ -19,7 +21,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::plugins::shadow::{LiveView, report::cause_name};
+pub(crate) use buckets::{BucketFigures, MirrorFigures};
+
+use crate::{
+    gc::Class,
+    plugins::shadow::{LiveView, report::cause_name},
+};
 
 /// The media type of [`encode`]'s text.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +42,10 @@ pub(crate) struct Figures {
     pub(crate) indexes_broken: u64,
     /// Datasets; none when the primary bucket cannot be listed.
     pub(crate) datasets: Option<u64>,
+    /// Objects and bytes of garbage collected, by class.
+    pub(crate) collected: BTreeMap<Class, (u64, u64)>,
+    /// Buckets.
+    pub(crate) buckets: Vec<BucketFigures>,
     /// Versions of plugins that are loaded.
     pub(crate) plugins: Vec<PluginFigures>,
 }
@@ -70,6 +81,8 @@ pub(crate) fn encode(figures: Figures) -> Result<String, fmt::Error> {
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.host(&mut encoder)?;
+        self.garbage(&mut encoder)?;
+        buckets::encode(&self.buckets, &mut encoder)?;
         self.plugin_calls(&mut encoder)?;
         self.plugin_states(&mut encoder)?;
         self.shadows(&mut encoder)
@@ -98,6 +111,23 @@ impl Figures {
                     .encode_descriptor(name, help, None, MetricType::Gauge)?
                     .encode_gauge(&value)?;
             }
+        }
+        Ok(())
+    }
+
+    fn garbage(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Objects collected that nobody referred to, by what they were";
+        let mut objects =
+            encoder.encode_descriptor("gc_objects", help, None, MetricType::Counter)?;
+        for (class, (number, _)) in &self.collected {
+            count(&mut objects, &[("class", class.as_str())], *number)?;
+        }
+        let help = "Size of the objects collected";
+        let unit = Some(&Unit::Bytes);
+        let mut bytes =
+            encoder.encode_descriptor("gc_collected", help, unit, MetricType::Counter)?;
+        for (class, (_, size)) in &self.collected {
+            count(&mut bytes, &[("class", class.as_str())], *size)?;
         }
         Ok(())
     }
@@ -270,6 +300,8 @@ mod tests {
         Figures {
             tasks_running: 1,
             datasets: Some(4),
+            collected: [(Class::Rows, (3, 4_096))].into(),
+            buckets: vec![BucketFigures::example()],
             plugins: vec![plugin],
             ..Figures::default()
         }
@@ -290,6 +322,14 @@ mod tests {
         for line in [
             "boathouse_tasks_running 1".to_owned(),
             "boathouse_datasets 4".to_owned(),
+            r#"boathouse_gc_objects_total{class="rows"} 3"#.to_owned(),
+            r#"boathouse_gc_collected_bytes_total{class="rows"} 4096"#.to_owned(),
+            r#"boathouse_bucket_healthy{bucket="archive"} 0"#.to_owned(),
+            r#"boathouse_bucket_objects{bucket="archive"} 7"#.to_owned(),
+            r#"boathouse_bucket_size_bytes{bucket="archive"} 4096"#.to_owned(),
+            r#"boathouse_mirror_waiting_objects{bucket="archive"} 3"#.to_owned(),
+            r#"boathouse_mirror_lag_seconds{bucket="archive"} 1.5"#.to_owned(),
+            r#"boathouse_rescue_reads_total{bucket="archive"} 2"#.to_owned(),
             format!("boathouse_plugin_calls_total{{{labels}}} 5"),
             format!(r#"boathouse_plugin_call_failures_total{{{labels},cause="bad_answer"}} 2"#),
             format!("boathouse_plugin_call_duration_seconds_sum{{{labels}}} 2.5"),

@@ -11,7 +11,7 @@ use axum::{
 use boathouse_types::NameError;
 use serde::{Deserialize, Serialize};
 
-use crate::request_id;
+use crate::{buckets::Holds, request_id};
 
 mod rooms;
 
@@ -39,6 +39,9 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<boathouse_plugins::CheckReport>)]
     pub report: Option<serde_json::Value>,
+    /// With `bucket_in_use`: what lives there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
 }
 
 /// One wrong field of a request.
@@ -63,7 +66,15 @@ impl Problem {
             request_id: request_id::current(),
             errors: Vec::new(),
             report: None,
+            holds: None,
         }
+    }
+
+    /// The same problem with what stands in the way.
+    #[must_use]
+    pub fn with_holds(mut self, holds: Holds) -> Self {
+        self.holds = Some(holds);
+        self
     }
 
     /// 404.

@@ -51,7 +51,7 @@ impl FooterCache {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let footer = ArrowReaderMetadata::load_async(&mut reader(bucket, file), options)
             .await
-            .map_err(|error| IngestError::damaged(&file.path, error))?;
+            .map_err(|error| IngestError::unreadable(&file.path, &error))?;
         stamp::check(&file.path, footer.metadata().file_metadata())?;
         self.lock().insert(key, footer.clone());
         Ok(footer)

@@ -143,19 +143,22 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) async fn open(
-        primary: &Bucket,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, StorageError> {
-        let keys = Self {
+    /// No keys, before they are read.
+    pub(super) fn new(primary: &Bucket, clock: Arc<dyn Clock>) -> Self {
+        Self {
             manifest: Manifest::new(primary.clone(), "auth/keys"),
             clock,
             held: ArcSwap::default(),
             changing: tokio::sync::Mutex::default(),
-        };
-        let found = keys.manifest.load().await?;
-        keys.hold(found.map(|found| found.value).unwrap_or_default());
-        Ok(keys)
+        }
+    }
+
+    /// Reads all keys.
+    pub(super) async fn read(&self) -> Result<(), StorageError> {
+        let _turn = self.changing.lock().await;
+        let found = self.manifest.load().await?;
+        self.hold(found.map(|found| found.value).unwrap_or_default());
+        Ok(())
     }
 
     /// Whether there is no key at all. An expired key is one: a door does not open by itself.

@@ -204,6 +204,9 @@ const RULES: &[Rule] = &[
     get("/audit", ADMIN, Touches::Everything),
 
     get("/storage/buckets", READ, Touches::Nothing),
+    row("POST", "/storage/buckets", ADMIN, Touches::Everything, Effect::ChangesRights),
+    row("DELETE", "/storage/buckets/{name}", ADMIN, Touches::Everything, Effect::ChangesRights),
+    post("/storage/gc", ADMIN, Touches::Everything),
     post("/ingest/file", INGEST, Touches::Handler),
     get("/datasets", READ, Touches::Handler),
     get("/datasets/{name}", READ, NAME),
@@ -214,6 +217,7 @@ const RULES: &[Rule] = &[
     get("/vectors/indexes", READ, Touches::Handler),
     post("/vectors/indexes", TUNE, Touches::Handler),
     get("/vectors/indexes/{idx}", READ, IDX),
+    row("PATCH", "/vectors/indexes/{idx}", TUNE, IDX, Effect::Changes),
     delete("/vectors/indexes/{idx}", TUNE, IDX),
     row("POST", "/vectors/indexes/{idx}/search", SEARCH, IDX, Effect::Reads),
     get("/vectors/evalsets", READ, Touches::Handler),

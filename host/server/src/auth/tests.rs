@@ -14,6 +14,11 @@ struct House {
 }
 
 async fn house(bind: &str, required: bool) -> House {
+    opened(bind, required, false).await
+}
+
+/// A house that reads its keys from copies of the primary bucket, or from that itself.
+async fn opened(bind: &str, required: bool, stands_in: bool) -> House {
     let clock = Arc::new(ManualClock::at(1_800_000_000_000));
     let server = ServerConfig {
         bind: bind.parse().expect("an address"),
@@ -26,7 +31,7 @@ async fn house(bind: &str, required: bool) -> House {
     };
     let primary = Bucket::memory(BucketName::primary());
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-    let auth = Auth::open(&primary, &server, &config, &shared)
+    let auth = Auth::open(&primary, &server, &config, &shared, stands_in)
         .await
         .expect("opened");
     House { auth, clock }
@@ -122,6 +127,14 @@ async fn an_expired_key_says_so() {
     house.clock.advance(DAY_MILLIS);
     assert_eq!(bearer(&house.auth, &key), Err("key_expired".to_owned()));
     assert_eq!(who(&house.auth, &[]), Err("key_needed".to_owned()));
+}
+
+#[tokio::test]
+async fn without_copies_of_keys_nobody_gets_in_before_the_bucket_is_asked() {
+    let house = opened("127.0.0.1", false, true).await;
+    assert!(!house.auth.is_open());
+    house.auth.refresh().await.expect("read");
+    assert!(house.auth.is_open());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     app::App,
     auth::{Caller, Scope},
+    buckets::HealthState,
     http::AppState,
     plugins::State as PluginState,
 };
@@ -40,20 +41,12 @@ pub(crate) async fn live() -> StatusCode {
 /// Whether each part of the host is ready.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, Json<Readiness>) {
-    let mut components = Vec::new();
-    for bucket in app.buckets.list() {
-        let health = bucket.children("indexes").await;
+    let mut components = buckets(&app);
+    for (dataset, files) in app.bucket_table.gone_datasets(&app).await {
         components.push(Component {
-            name: format!("bucket {}", bucket.name()),
-            ready: health.is_ok(),
-            detail: health.map_or_else(|error| error.to_string(), |_| "reachable".to_owned()),
-        });
-    }
-    for (bucket, why) in &app.unhealthy {
-        components.push(Component {
-            name: format!("bucket {bucket}"),
+            name: format!("dataset {dataset}"),
             ready: false,
-            detail: why.clone(),
+            detail: format!("{files} of its files are gone; ingest it anew or delete it"),
         });
     }
     for (index, why) in app.indexes.broken() {
@@ -86,6 +79,28 @@ pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, 
             components,
         }),
     )
+}
+
+/// How each bucket was at the last look, and how far its copy in `rescue` is behind. A copy that is behind
+/// keeps nothing from serving.
+fn buckets(app: &App) -> Vec<Component> {
+    let mut components = Vec::new();
+    for (bucket, health) in app.bucket_table.health() {
+        let mut detail = health.detail.unwrap_or_else(|| "reachable".to_owned());
+        let mirror = app.bucket_table.mirror_view(&bucket);
+        if let Some(lag) = mirror.filter(|lag| lag.objects > 0) {
+            detail = format!("{detail}; objects that wait to be copied: {}", lag.objects);
+            if let Some(why) = lag.failing {
+                detail = format!("{detail}: {why}");
+            }
+        }
+        components.push(Component {
+            name: format!("bucket {bucket}"),
+            ready: health.state == HealthState::Healthy,
+            detail,
+        });
+    }
+    components
 }
 
 /// How many versions serve, and whether one of them is suspended: the host answers nevertheless.

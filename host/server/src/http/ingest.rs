@@ -106,7 +106,7 @@ pub(crate) async fn file(
 ) -> Result<Response, Problem> {
     caller.may_use_dataset(query.dataset.as_str())?;
     if let Some(bucket) = &query.bucket {
-        app.buckets.get(bucket)?;
+        app.bucket_table.get(bucket)?;
     }
     let (path, name) = spool(&app, request).await?;
     let context = app.ingest_context(&query.dataset);

@@ -37,6 +37,8 @@ async fn figures(app: &App) -> Figures {
         indexes: app.indexes.list().len() as u64,
         indexes_broken: app.indexes.broken().len() as u64,
         datasets: datasets(app).await,
+        collected: app.gc.collected(),
+        buckets: app.bucket_table.figures(),
         plugins: app.plugins.figures(),
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
     if let Some(config) = &spec.config {
         boathouse_tuning::check_config(config)?;
     }
-    let bucket = app.buckets.get(&spec.home())?;
+    let bucket = app.bucket_table.get(&spec.home())?;
     let dataset = app.datasets.open(&spec.dataset, None).await?;
     check_columns(&spec, &dataset)?;
     Ok(Plan {
@@ -195,6 +195,8 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
 /// 409 when one does that this host does not serve.
 async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
     let name = &plan.spec.name;
+    // Before the others are asked: what is committed after this makes the commit on top of it fail.
+    let found = manifest(&plan.bucket.without_rescue(), name).load().await?;
     if let Some(bucket) = lives_in(&app.buckets.list(), name).await {
         return Err(Problem::conflict(
             "index_exists",
@@ -203,7 +205,6 @@ async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
             ),
         ));
     }
-    let found = manifest(&plan.bucket.without_rescue(), name).load().await?;
     Ok(found.map_or(0, |found| found.version))
 }
 

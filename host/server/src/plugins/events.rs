@@ -110,8 +110,11 @@ impl EventLog {
         let log = AppendLog::new(bucket.clone(), PREFIX, clock);
         let mut recent = in_order(log.read_all().await?.records);
         recent.drain(..recent.len().saturating_sub(KEPT));
-        if bucket.list(PREFIX).await?.len() > MANY_FILES {
-            log.compact().await?;
+        if bucket.list(PREFIX).await?.len() > MANY_FILES
+            && let Err(error) = log.compact().await
+        {
+            // Also when only the copies in `rescue` can be read.
+            tracing::warn!(%error, "the log of what happened to plugins could not be compacted");
         }
         let newest = recent.back().map_or(0, |event| event.seq);
         Ok(Self {

@@ -1,12 +1,15 @@
-//! The bytes of plugins: kept by their digest in the primary bucket, and once more in `rescue`.
+//! The bytes of plugins: kept by their digest in the primary bucket, of which `rescue` has a copy.
 //!
 //! Bytes are read back only as what they were stored as: what does not have its digest is damaged, and the
-//! copy is taken instead, and put back. Beside a component lies the report of its checks.
+//! copy is taken instead, and put back. Beside a component lies the report of its checks. The copy is made
+//! by the mirror, like that of every object; here it is only read, and deleted with its component.
 
 use boathouse_plugins::CheckReport;
 use boathouse_storage::{Bucket, StorageError};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+
+use super::report;
 
 /// Components and their reports.
 #[derive(Debug, Clone)]
@@ -29,21 +32,21 @@ impl Store {
     ) -> Result<(), StorageError> {
         put_whole(&self.primary, digest, bytes).await?;
         if let Some(report) = report {
-            let json = serde_json::to_vec(report)?;
-            self.primary.put(&report_path(digest), json.into()).await?;
+            let json = report::encode(report)?;
+            self.primary.put(&report_path(digest), json).await?;
         }
-        self.mirror(digest, bytes).await;
         Ok(())
     }
 
-    /// A component, from `rescue` when the primary bucket has lost or damaged it.
+    /// A component, from its copy when the primary bucket has lost or damaged it.
     pub(crate) async fn get(&self, digest: &str) -> Result<Bytes, StorageError> {
-        let fault = match whole(&self.primary, digest).await {
+        let path = blob_path(digest);
+        let fault = match whole(&self.primary, &path, digest).await {
             Ok(bytes) => return Ok(bytes),
             Err(error @ (StorageError::NotFound { .. } | StorageError::Damaged { .. })) => error,
             Err(error) => return Err(error),
         };
-        let Ok(bytes) = whole(&self.rescue, digest).await else {
+        let Ok(bytes) = whole(&self.rescue, &self.copy_of(&path), digest).await else {
             return Err(fault);
         };
         tracing::warn!(digest, %fault, "a component was taken from the rescue bucket");
@@ -54,9 +57,13 @@ impl Store {
     }
 
     /// The report of a component's checks; none when there is none that can be read.
+    ///
+    /// # Errors
+    /// [`StorageError::NewerFormat`], or the bucket fails.
     pub(crate) async fn report(&self, digest: &str) -> Result<Option<CheckReport>, StorageError> {
-        match self.primary.get(&report_path(digest)).await {
-            Ok(json) => Ok(serde_json::from_slice(&json).ok()),
+        let path = report_path(digest);
+        match self.primary.get(&path).await {
+            Ok(json) => report::decode(&path, &json),
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -64,22 +71,19 @@ impl Store {
 
     /// Removes a component that no version refers to. What cannot be removed is left over.
     pub(crate) async fn remove(&self, digest: &str) {
-        for (bucket, path) in [
-            (&self.primary, report_path(digest)),
-            (&self.primary, blob_path(digest)),
-            (&self.rescue, blob_path(digest)),
-        ] {
-            if let Err(error) = bucket.delete(&path).await {
-                tracing::warn!(path, bucket = %bucket.name(), %error, "an object is left over");
+        for path in [report_path(digest), blob_path(digest)] {
+            let copy = self.copy_of(&path);
+            for (bucket, path) in [(&self.primary, path), (&self.rescue, copy)] {
+                if let Err(error) = bucket.delete(&path).await {
+                    tracing::warn!(path, bucket = %bucket.name(), %error, "an object is left over");
+                }
             }
         }
     }
 
-    /// A host without its rescue bucket still works, so a copy that fails is no failure.
-    async fn mirror(&self, digest: &str, bytes: &Bytes) {
-        if let Err(error) = put_whole(&self.rescue, digest, bytes).await {
-            tracing::warn!(digest, %error, "a component has no copy in the rescue bucket");
-        }
+    /// Where `rescue` has the copy of an object.
+    fn copy_of(&self, path: &str) -> String {
+        format!("{}/{path}", self.primary.name())
     }
 }
 
@@ -104,14 +108,14 @@ fn report_path(digest: &str) -> String {
     format!("plugins/reports/{digest}.json")
 }
 
-async fn whole(bucket: &Bucket, digest: &str) -> Result<Bytes, StorageError> {
-    let path = blob_path(digest);
-    let bytes = bucket.get(&path).await?;
+/// The object at a path, which must have the digest.
+async fn whole(bucket: &Bucket, path: &str, digest: &str) -> Result<Bytes, StorageError> {
+    let bytes = bucket.get(path).await?;
     if hex(&digest_of(&bytes).await) == digest {
         return Ok(bytes);
     }
     Err(StorageError::Damaged {
-        path,
+        path: path.to_owned(),
         reason: format!(
             "its {} bytes do not have the digest in its name",
             bytes.len()
@@ -120,11 +124,12 @@ async fn whole(bucket: &Bucket, digest: &str) -> Result<Bytes, StorageError> {
 }
 
 async fn put_whole(bucket: &Bucket, digest: &str, bytes: &Bytes) -> Result<(), StorageError> {
-    match bucket.put_new(&blob_path(digest), bytes.clone()).await {
-        Err(StorageError::Exists { .. }) => match whole(bucket, digest).await {
+    let path = blob_path(digest);
+    match bucket.put_new(&path, bytes.clone()).await {
+        Err(StorageError::Exists { .. }) => match whole(bucket, &path, digest).await {
             // Gone means that another host deleted it just now.
             Err(StorageError::Damaged { .. } | StorageError::NotFound { .. }) => {
-                bucket.put(&blob_path(digest), bytes.clone()).await
+                bucket.put(&path, bytes.clone()).await
             }
             other => other.map(drop),
         },
@@ -145,10 +150,13 @@ mod tests {
         )
     }
 
+    /// A store with a component and its copy, which the mirror has made.
     async fn filled(store: &Store, bytes: &'static [u8]) -> String {
         let bytes = Bytes::from_static(bytes);
         let digest = hex(&digest_of(&bytes).await);
         store.put(&digest, &bytes, None).await.expect("stored");
+        let copy = store.copy_of(&blob_path(&digest));
+        store.rescue.put(&copy, bytes).await.expect("copied");
         digest
     }
 
@@ -175,9 +183,13 @@ mod tests {
     async fn bytes_without_a_sound_copy_are_an_error_and_a_new_upload_mends_them() {
         let store = store();
         let digest = filled(&store, b"component").await;
-        for bucket in [&store.primary, &store.rescue] {
+        let path = blob_path(&digest);
+        for (bucket, path) in [
+            (&store.primary, path.clone()),
+            (&store.rescue, store.copy_of(&path)),
+        ] {
             let torn = Bytes::from_static(b"torn");
-            bucket.put(&blob_path(&digest), torn).await.expect("torn");
+            bucket.put(&path, torn).await.expect("torn");
         }
         let error = store.get(&digest).await.expect_err("no sound copy");
         assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
@@ -193,5 +205,7 @@ mod tests {
         let error = store.get(&digest).await.expect_err("gone");
         assert!(matches!(error, StorageError::NotFound { .. }), "{error}");
         assert!(store.report(&digest).await.expect("read").is_none());
+        let left = store.rescue.list("").await.expect("listed");
+        assert!(left.is_empty(), "{left:?}");
     }
 }

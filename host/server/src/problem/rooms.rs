@@ -23,6 +23,11 @@ impl From<StorageError> for Problem {
             | StorageError::Contended { .. } => {
                 Self::conflict("changed_meanwhile", error.to_string())
             }
+            StorageError::Full { .. } => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "bucket_full",
+                error.to_string(),
+            ),
             StorageError::NewerFormat { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "newer_format",
@@ -54,6 +59,11 @@ impl From<VectorError> for Problem {
                 Self::unprocessable("too_many_vectors", error.to_string())
             }
             VectorError::Cancelled => Self::cancelled(),
+            VectorError::NewerFormat { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "newer_format",
+                error.to_string(),
+            ),
             VectorError::BrokenGraph { .. }
             | VectorError::BrokenTable { .. }
             | VectorError::ForeignGraph { .. } => Self::new(
@@ -116,6 +126,9 @@ impl From<IngestError> for Problem {
             IngestError::VersionNotFound { .. } => {
                 Self::not_found("unknown_version", error.to_string())
             }
+            IngestError::VersionExpired { .. } => {
+                Self::not_found("version_expired", error.to_string())
+            }
             IngestError::ColumnNotFound { .. } => {
                 Self::unprocessable("unknown_column", error.to_string())
             }
@@ -133,6 +146,7 @@ impl From<IngestError> for Problem {
                 "damaged_object",
                 error.to_string(),
             ),
+            IngestError::Unreachable { .. } => Self::storage(&error),
             IngestError::Spool(_) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "spool_failed",

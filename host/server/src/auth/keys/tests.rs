@@ -22,7 +22,9 @@ impl House {
     /// The keys as a host finds them that starts now.
     async fn keys(&self) -> Keys {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        Keys::open(&self.primary, clock).await.expect("opened")
+        let keys = Keys::new(&self.primary, clock);
+        keys.read().await.expect("read");
+        keys
     }
 }
 

@@ -1,0 +1,174 @@
+//! The watchers: one a bucket, which looks at it from time to time and whenever it has failed.
+//!
+//! A look at a bucket in use asks for one small object. When that fails, or when the bucket's mark is gone,
+//! the gate is shut. A look at one that is out of use goes the whole way of an admission; when that
+//! succeeds the gate opens, what the rescue bucket lacks is queued, and the indexes that live there are
+//! opened. In between a watcher counts what lies in a folder and finds datasets whose files are gone.
+//!
+//! Credentials are read again at every admission, so one that was exchanged is taken up by itself.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use boathouse_storage::{Bucket, StorageError};
+
+use super::{
+    ADMISSION, BucketTable,
+    admission::{self, Cause, Fault, Marked, Root},
+    gone,
+    seat::{Seat, Usage},
+};
+use crate::app::App;
+
+/// Least time between two looks, however often a store fails.
+const LEAST: Duration = Duration::from_millis(500);
+/// How long a bucket in use may take to answer a look.
+const LOOK: Duration = Duration::from_secs(40);
+/// Least time between two counts of a folder.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+/// A count takes at most one part in this many of the time.
+const COUNT_SHARE: u32 = 100;
+
+impl BucketTable {
+    /// Starts the watchers of all buckets.
+    pub fn watch(&self, app: &Arc<App>) {
+        for seat in self.all_seats() {
+            self.watch_one(app, &seat);
+        }
+    }
+
+    /// Starts the watcher of one bucket; it ends with the host or when the bucket is removed.
+    pub(super) fn watch_one(&self, app: &Arc<App>, seat: &Arc<Seat>) {
+        let (app, seat) = (Arc::clone(app), Arc::clone(seat));
+        let background = self.parts.background.clone();
+        background.spawn(async move {
+            let left = seat.left.clone();
+            let _ = left.run_until_cancelled(turns(&app, &seat)).await;
+        });
+    }
+
+    async fn look(&self, app: &Arc<App>, seat: &Arc<Seat>) {
+        match seat.open() {
+            Some(bucket) => {
+                if let Err(fault) = admission::within(LOOK, self.answers(seat, &bucket)).await {
+                    self.fails(seat, &fault);
+                }
+            }
+            None => match admission::within(ADMISSION, self.admission(seat, Root::Expect)).await {
+                Ok(bucket) => self.is_back(app, seat, bucket),
+                Err(fault) => self.fails(seat, &fault),
+            },
+        }
+    }
+
+    /// That a bucket in use is still there.
+    async fn answers(&self, seat: &Seat, bucket: &Bucket) -> Result<(), Fault> {
+        let fault = |error: StorageError| Fault::of(&error, &seat.config, &self.parts.environment);
+        if seat.name() == self.rescue.name() {
+            return bucket.children("").await.map(drop).map_err(fault);
+        }
+        match admission::marked(bucket, &seat.config, &self.parts.environment).await? {
+            Marked::Yes | Marked::Never => Ok(()),
+            Marked::No => {
+                // A root that is gone is told in the store's own words.
+                bucket.children("storage").await.map_err(fault)?;
+                let why = "its objects are gone: mount or put back what was there, or run `boathouse restore` to bring the copies in `rescue` back";
+                Err(Fault::new(Cause::Lost, why))
+            }
+        }
+    }
+
+    fn fails(&self, seat: &Seat, fault: &Fault) {
+        if seat.suspend(fault, self.parts.clock.now()) {
+            tracing::error!(bucket = %seat.name(), why = fault.why, "the bucket is out of use");
+        }
+    }
+
+    fn is_back(&self, app: &Arc<App>, seat: &Arc<Seat>, bucket: Bucket) {
+        tracing::warn!(bucket = %seat.name(), "the bucket can be used again");
+        seat.admit(bucket, self.parts.clock.now());
+        self.register(seat);
+        let (app, seat) = (Arc::clone(app), Arc::clone(seat));
+        self.parts.background.spawn(async move {
+            let left = seat.left.clone();
+            let _ = left.run_until_cancelled(welcome(&app, &seat)).await;
+        });
+    }
+
+    /// Counts and looks for what is missing, where that is due, beside the looks.
+    fn keep_up(&self, app: &Arc<App>, seat: &Arc<Seat>) {
+        let counts = seat.is_local() && seat.is_count_due();
+        let wanted = counts || seat.is_unseen() && seat.name() != self.rescue.name();
+        let Some(bucket) = seat.open().filter(|_| wanted && seat.begin_upkeep()) else {
+            return;
+        };
+        let (app, seat) = (Arc::clone(app), Arc::clone(seat));
+        self.parts.background.spawn(async move {
+            let left = seat.left.clone();
+            let work = app.bucket_table.upkeep(&seat, &bucket, counts);
+            if let Some(Err(error)) = left.run_until_cancelled(work).await {
+                tracing::warn!(bucket = %seat.name(), %error, "what lies in the bucket cannot be listed");
+            }
+            seat.end_upkeep();
+        });
+    }
+
+    async fn upkeep(&self, seat: &Seat, bucket: &Bucket, counts: bool) -> Result<(), StorageError> {
+        if counts {
+            let began = Instant::now();
+            let objects = bucket.list("").await?;
+            let usage = Usage {
+                objects: objects.len() as u64,
+                bytes: objects.iter().map(|object| object.size).sum(),
+                counted_at: self.parts.clock.now(),
+            };
+            let pause = COUNT_EVERY.max(began.elapsed() * COUNT_SHARE);
+            seat.counted(usage, Instant::now() + pause);
+        }
+        if seat.is_unseen() && seat.name() != self.rescue.name() {
+            let listed = bucket.list("datasets").await?;
+            let paths = listed.into_iter().map(|object| object.path).collect();
+            let gone = gone::look(&[bucket], &paths).await?;
+            for (dataset, files) in &gone.datasets {
+                tracing::error!(bucket = %seat.name(), %dataset, files = files.len(), "files of the dataset are gone");
+            }
+            seat.seen(gone.datasets);
+        }
+        Ok(())
+    }
+}
+
+async fn turns(app: &Arc<App>, seat: &Arc<Seat>) {
+    let table = &app.bucket_table;
+    loop {
+        table.look(app, seat).await;
+        table.keep_up(app, seat);
+        tokio::time::sleep(LEAST).await;
+        let every = tokio::time::sleep(table.parts.every.saturating_sub(LEAST));
+        tokio::select! {
+            () = every => {}
+            () = seat.bell.notified() => {}
+        }
+    }
+}
+
+/// Makes use of a bucket that is new or back: its indexes are opened, and the mirror learns what it lacks.
+pub(super) async fn welcome(app: &Arc<App>, seat: &Seat) {
+    let name = seat.name();
+    if *name == *app.bucket_table.rescue.name() {
+        return;
+    }
+    if name == app.bucket_table.primary.name()
+        && let Err(error) = app.auth.refresh().await
+    {
+        tracing::error!(%error, "keys are as they were when the bucket failed");
+    }
+    if let Ok(bucket) = app.buckets.get(name) {
+        app.indexes.open_bucket(&bucket, &app.tuner_options()).await;
+    }
+    if let Err(error) = app.mirror.catch_up(name).await {
+        tracing::warn!(bucket = %name, %error, "the bucket cannot be compared with its copies yet");
+    }
+}
