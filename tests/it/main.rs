@@ -13,6 +13,7 @@ mod compile;
 mod contract;
 mod determinism;
 mod formats;
+mod formats;
 mod gc;
 mod guests;
 mod hostile;

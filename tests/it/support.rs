@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -112,6 +113,16 @@ impl Host {
             _folder: None,
             http: reqwest::Client::new(),
         }
+    }
+
+    /// The same host, asked with a key from now on.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        let mut bearer: HeaderValue = format!("Bearer {key}").parse().expect("a key");
+        bearer.set_sensitive(true);
+        let headers = [(AUTHORIZATION, bearer)].into_iter().collect();
+        let http = reqwest::Client::builder().default_headers(headers);
+        self.http = http.build().expect("a client");
+        self
     }
 
     /// Ends the process the hard way and starts another on the same folder.
