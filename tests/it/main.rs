@@ -13,7 +13,6 @@ mod compile;
 mod contract;
 mod determinism;
 mod formats;
-mod formats;
 mod gc;
 mod guests;
 mod hostile;

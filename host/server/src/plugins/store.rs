@@ -11,8 +11,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::report;
 
-use super::report;
-
 /// Components and their reports.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
