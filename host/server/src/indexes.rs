@@ -95,7 +95,6 @@ impl Indexes {
         let strangers = locked(&self.strangers);
         let strangers = strangers
             .iter()
-            .filter(|((_, bucket), _)| self.buckets.get(bucket).is_ok())
             .map(|((name, _), why)| (name.clone(), why.clone()));
         broken.chain(strangers).collect()
     }

@@ -146,6 +146,7 @@ impl Journey {
                     // Nothing is asked of the target: who gives up does so at the old home.
                     let absent = course(Bucket::memory(self.to.clone()));
                     self.withdraw(&worker, &absent).await;
+                    worker.indexes.settle_later(absent.name());
                     Err(problem)
                 }
             }

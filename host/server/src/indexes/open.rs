@@ -52,6 +52,16 @@ impl Indexes {
         }
     }
 
+    /// Forgets what a bucket holds that is no longer registered. What serves from there ends.
+    pub fn close_bucket(&self, bucket: &BucketName) {
+        locked(&self.strangers).retain(|(_, home), _| home != bucket);
+        locked(&self.broken).retain(|_, broken| broken.home != *bucket);
+        let there = self.list().into_iter();
+        for index in there.filter(|index| index.meta.bucket == *bucket) {
+            self.retire(&index);
+        }
+    }
+
     async fn open_name(&self, name: &IndexName, buckets: &[Bucket], options: &TunerOptions) {
         if locked(&self.reserved).contains_key(name) {
             return;
