@@ -38,10 +38,10 @@ pub struct Problem {
     /// With `check_failed`: every check of the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<boathouse_plugins::CheckReport>)]
-    pub report: Option<serde_json::Value>,
+    pub report: Option<Box<serde_json::Value>>,
     /// With `bucket_in_use`: what lives there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holds: Option<Holds>,
+    pub holds: Option<Box<Holds>>,
 }
 
 /// One wrong field of a request.
@@ -73,7 +73,7 @@ impl Problem {
     /// The same problem with what stands in the way.
     #[must_use]
     pub fn with_holds(mut self, holds: Holds) -> Self {
-        self.holds = Some(holds);
+        self.holds = Some(Box::new(holds));
         self
     }
 

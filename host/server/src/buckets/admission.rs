@@ -179,10 +179,15 @@ pub(super) async fn marked(
         .ok()
         .filter(|mark: &Mark| mark.format == FORMAT)
         .ok_or_else(|| {
-            Fault::new(
-                Cause::Wrong,
-                format!("its object `{MARK}` is damaged; delete that object"),
-            )
+            let cure = match config.backend {
+                // A web server answers every path with a page.
+                BackendConfig::S3(_) => {
+                    "see that `endpoint` is an S3 service; if it is, delete that object"
+                }
+                _ => "delete that object",
+            };
+            let why = format!("its object `{MARK}` is no mark of a bucket; {cure}");
+            Fault::new(Cause::Wrong, why)
         })?;
     if mark.format_version > FORMAT_VERSION {
         let why = format!("its object `{MARK}` is of a newer version of this program; update it");

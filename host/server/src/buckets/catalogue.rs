@@ -113,7 +113,7 @@ async fn settle(
 }
 
 async fn prune(manifest: &Manifest<Catalogue>, version: u64) {
-    if version % KEPT as u64 != 0 {
+    if !version.is_multiple_of(KEPT as u64) {
         return;
     }
     if let Err(error) = manifest.prune(KEPT).await {

@@ -275,7 +275,7 @@ pub(super) fn check_failed(report: &CheckReport) -> Problem {
         format!("the component was refused and nothing was stored: {first}{more}"),
     );
     problem.errors = failed;
-    problem.report = serde_json::to_value(report).ok();
+    problem.report = serde_json::to_value(report).ok().map(Box::new);
     problem
 }
 
