@@ -4,11 +4,19 @@ use boathouse_bundle::{EPSILON_GREEDY, PARETO, PII};
 use serde_json::{Value, json};
 
 use super::{HOUSE, activate, answer, events, limits::host_with, request, states, upload};
-use crate::support::{Host, check_problem};
+use crate::{
+    buckets::found,
+    support::{Host, check_problem},
+};
 
 #[tokio::test]
 async fn bundled_plugins_are_uploaded_checked_and_activated_like_any_other() {
     let host = Host::fresh();
+    let is_copied = |list: &Value| {
+        let mirror = &found(list, "primary")["mirror"];
+        mirror["objects"] == 0 && mirror["comparing"] == false
+    };
+    host.until("/storage/buckets", is_copied).await;
     for (plugin, bundled) in [
         ("/plugins/proposer/boathouse/epsilon-greedy", EPSILON_GREEDY),
         ("/plugins/scoring/boathouse/pareto", PARETO),
@@ -33,7 +41,7 @@ async fn bundled_plugins_are_uploaded_checked_and_activated_like_any_other() {
             assert_eq!(event["by"], "boathouse", "{event}");
         }
         let digest = view["versions"][0]["digest"].as_str().expect("text");
-        for bucket in ["primary", "rescue"] {
+        for bucket in ["primary", "rescue/primary"] {
             let blob = format!("{bucket}/plugins/blobs/{digest}.wasm");
             let stored = std::fs::read(host.data.join(blob)).expect("its bytes");
             assert!(stored == bundled.bytes, "{plugin} in {bucket}");

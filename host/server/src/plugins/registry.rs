@@ -96,14 +96,15 @@ impl Registry {
         bundled: &[Bundled],
     ) -> Result<Arc<Self>, PluginsError> {
         let house = load_house(&parts, bundled).await?;
-        Self::with_house(parts, house, bundled).await
+        Self::over(parts, bundled, house, HashMap::new()).await
     }
 
-    /// As [`Self::open`], with the plugins of the house at hand.
-    async fn with_house(
+    /// As [`Self::open`], with the plugins of the house at hand, and others by their digests.
+    async fn over(
         parts: RegistryParts,
-        house: BTreeMap<PluginKind, Plugin>,
         bundled: &[Bundled],
+        house: BTreeMap<PluginKind, Plugin>,
+        loaded: HashMap<String, Plugin>,
     ) -> Result<Arc<Self>, PluginsError> {
         let manifest = Manifest::new(parts.primary.clone(), "plugins/manifest");
         let registry = Arc::new(Self {
@@ -116,7 +117,7 @@ impl Registry {
             comings: tokio::sync::Mutex::default(),
             catalogue: ArcSwap::default(),
             table: Table::default(),
-            loaded: Mutex::default(),
+            loaded: Mutex::new(loaded),
             healths: Mutex::default(),
             settings: parts.settings,
             clock: parts.clock,

@@ -53,6 +53,14 @@ impl World {
         };
         Registry::open(parts, &ALL).await.expect("opened")
     }
+
+    /// Copies an object into `rescue`, as the mirror does; where it lies there.
+    async fn copied(&self, path: &str) -> String {
+        let bytes = self.primary.get(path).await.expect("stored");
+        let copy = format!("primary/{path}");
+        self.rescue.put(&copy, bytes).await.expect("copied");
+        copy
+    }
 }
 
 /// A bundled component under another name of equal length and another version.
@@ -179,10 +187,8 @@ async fn an_upload_is_checked_stored_and_idempotent() {
             "{again:?}"
         );
     }
-    for bucket in [&world.primary, &world.rescue] {
-        let path = format!("plugins/blobs/{}.wasm", version.digest);
-        assert_eq!(bucket.get(&path).await.expect("bytes"), bytes);
-    }
+    let path = format!("plugins/blobs/{}.wasm", version.digest);
+    assert_eq!(world.primary.get(&path).await.expect("bytes"), bytes);
 
     let mut other = bytes.to_vec();
     let at = other
@@ -441,12 +447,13 @@ async fn damaged_bytes_come_from_the_copy_and_without_one_the_house_answers() {
     let digest = uploaded(&registry, &PARETO, "1.0.0").await.digest;
     activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
     let path = format!("plugins/blobs/{digest}.wasm");
+    let copy = world.copied(&path).await;
     let torn = || Bytes::from_static(b"torn");
     world.primary.put(&path, torn()).await.expect("torn");
     let registry = world.open().await;
     assert_eq!(scorer(&registry, "a").await, "acme-team/pareto@1.0.0");
-    for bucket in [&world.primary, &world.rescue] {
-        bucket.put(&path, torn()).await.expect("torn");
+    for (bucket, path) in [(&world.primary, &path), (&world.rescue, &copy)] {
+        bucket.put(path, torn()).await.expect("torn");
     }
     let registry = world.open().await;
     assert_eq!(scorer(&registry, "a").await, "boathouse/pareto@0.1.0");
@@ -481,13 +488,9 @@ async fn nothing_goes_back_to_a_version_that_does_not_load() {
     uploaded(&registry, &PARETO, "2.0.0").await;
     activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
     activated(&registry, "pareto", "2.0.0", vec![Place::Host]).await;
-    for bucket in [&world.primary, &world.rescue] {
-        let path = format!("plugins/blobs/{digest}.wasm");
-        bucket
-            .put(&path, Bytes::from_static(b"torn"))
-            .await
-            .expect("torn");
-    }
+    let path = format!("plugins/blobs/{digest}.wasm");
+    let torn = Bytes::from_static(b"torn");
+    world.primary.put(&path, torn).await.expect("torn");
     let registry = world.open().await;
     let refused = registry.roll_back(id(SCORING, "pareto"), wish(None)).await;
     assert_eq!(refused.expect_err("damaged").code, "damaged_object");
@@ -575,15 +578,12 @@ async fn a_deleted_version_takes_its_bytes_along_and_a_used_one_stays() {
         .end_shadow(pareto.clone(), "1.0.0".to_owned(), wish(None))
         .await;
     assert_eq!(again.expect_err("none").code, "no_shadow");
+    let path = format!("plugins/blobs/{digest}.wasm");
+    let copy = world.copied(&path).await;
     delete().await.expect("deleted");
     assert_eq!(delete().await.expect_err("gone").code, "unknown_plugin");
-    for bucket in [&world.primary, &world.rescue] {
-        assert!(
-            !bucket
-                .exists(&format!("plugins/blobs/{digest}.wasm"))
-                .await
-                .expect("asked")
-        );
+    for (bucket, path) in [(&world.primary, &path), (&world.rescue, &copy)] {
+        assert!(!bucket.exists(path).await.expect("asked"), "{path}");
     }
     assert_eq!(
         hex(&digest_of(&variant(&PARETO, "acme-team", "1.0.0")).await),

@@ -31,6 +31,8 @@ struct Found {
 struct Ground {
     host: PluginHost,
     house: BTreeMap<PluginKind, Plugin>,
+    /// What a start need not load again to be looked at.
+    loaded: HashMap<String, Plugin>,
     /// The objects before each change.
     objects: Vec<(String, Bytes)>,
 }
@@ -46,6 +48,7 @@ impl Ground {
         if change == Change::RollBack {
             activated(&registry, "pareto", "1.0.0", vec![Place::Host]).await;
         }
+        let loaded = locked(&registry.loaded).clone();
         let mut objects = Vec::new();
         for object in world.primary.list("").await.expect("listed") {
             let bytes = world.primary.get(&object.path).await.expect("read");
@@ -54,6 +57,7 @@ impl Ground {
         Self {
             host: registry.host.clone(),
             house: registry.house.clone(),
+            loaded,
             objects,
         }
     }
@@ -66,7 +70,17 @@ impl Ground {
         bucket
     }
 
-    async fn open(&self, primary: &Bucket) -> Arc<Registry> {
+    /// The host under test, which loads what it needs.
+    async fn begin(&self, primary: &Bucket) -> Arc<Registry> {
+        self.open(primary, HashMap::new()).await
+    }
+
+    /// The next start, which has what it needs.
+    async fn next(&self, primary: &Bucket) -> Arc<Registry> {
+        self.open(primary, self.loaded.clone()).await
+    }
+
+    async fn open(&self, primary: &Bucket, loaded: HashMap<String, Plugin>) -> Arc<Registry> {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
         let parts = RegistryParts {
             host: self.host.clone(),
@@ -76,7 +90,7 @@ impl Ground {
             clock: Arc::clone(&clock),
             background: Tasks::new(clock).background(),
         };
-        let opened = Registry::with_house(parts, self.house.clone(), &ALL).await;
+        let opened = Registry::over(parts, &ALL, self.house.clone(), loaded).await;
         opened.expect("opened")
     }
 }
@@ -140,7 +154,7 @@ async fn check(ground: &Ground, change: Change, after: &Found, plan: Plan) -> bo
     let bucket = ground.bucket().await;
     let store = FaultyStore::new(Arc::clone(bucket.store()), Plan::Never);
     let registry = ground
-        .open(&bucket.with_store(Arc::new(store.clone())))
+        .begin(&bucket.with_store(Arc::new(store.clone())))
         .await;
     let before = found(&registry, &bucket).await;
     store.follow(plan);
@@ -157,10 +171,10 @@ async fn check(ground: &Ground, change: Change, after: &Found, plan: Plan) -> bo
     if matches!(plan, Plan::FailOnce { .. }) && change != Change::Upload {
         // The host lives on, and serves what the next start will serve.
         let serves = scorer(&registry, "a").await;
-        let next = ground.open(&bucket).await;
+        let next = ground.next(&bucket).await;
         assert_eq!(serves, scorer(&next, "a").await, "{change:?}, {plan:?}");
     }
-    let registry = ground.open(&bucket).await;
+    let registry = ground.next(&bucket).await;
     let now = found(&registry, &bucket).await;
     let happened = now == *after;
     assert!(
@@ -201,7 +215,7 @@ async fn check_all(change: Change) {
     ];
     let ground = Ground::of(change).await;
     let bucket = ground.bucket().await;
-    let registry = ground.open(&bucket).await;
+    let registry = ground.next(&bucket).await;
     change.run(&registry).await.expect("without faults");
     let after = found(&registry, &bucket).await;
     for fault in faults {
