@@ -45,22 +45,32 @@ pub(crate) struct Add {
     #[arg(long, value_name = "BUCKET")]
     s3: Option<String>,
     /// URL of the service; AWS when left out.
-    #[arg(long, value_name = "URL", requires = "s3")]
+    #[arg(long, value_name = "URL", conflicts_with = "local")]
     endpoint: Option<String>,
     /// Region; us-east-1 when left out.
-    #[arg(long, requires = "s3")]
+    #[arg(long, conflicts_with = "local")]
     region: Option<String>,
     /// Folder inside the bucket that becomes the root.
-    #[arg(long, requires = "s3")]
+    #[arg(long, conflicts_with = "local")]
     prefix: Option<String>,
     /// Where the host finds the access key: env:NAME or file:/absolute/path.
-    #[arg(long, value_name = "REFERENCE", requires_all = ["s3", "secret_access_key"])]
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        conflicts_with = "local",
+        requires = "secret_access_key"
+    )]
     access_key_id: Option<String>,
     /// Where the host finds the secret key: env:NAME or file:/absolute/path.
-    #[arg(long, value_name = "REFERENCE", requires_all = ["s3", "access_key_id"])]
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        conflicts_with = "local",
+        requires = "access_key_id"
+    )]
     secret_access_key: Option<String>,
     /// Take an endpoint that is not encrypted.
-    #[arg(long, requires = "s3")]
+    #[arg(long, conflicts_with = "local")]
     allow_http: bool,
 }
 
