@@ -12,16 +12,18 @@ use super::{Kept, PLUGIN, QUERY, files, present};
 use crate::support::{Host, check_problem, ids, program};
 
 /// What an object says of its version, and what a later release would.
-const JSON: (&[u8], &[u8]) = (b"\"format_version\":1", b"\"format_version\":9");
-const EVALUATION_SET: (&[u8], &[u8]) = (b"\"version\":1", b"\"version\":9");
-const PARQUET: (&[u8], &[u8]) = (
+type Rise = (&'static [u8], &'static [u8]);
+
+const JSON: Rise = (b"\"format_version\":1", b"\"format_version\":9");
+const EVALUATION_SET: Rise = (b"\"version\":1", b"\"version\":9");
+const PARQUET: Rise = (
     b"boathouse.format_version\x18\x011",
     b"boathouse.format_version\x18\x019",
 );
-const GRAPH: (&[u8], &[u8]) = (b"BOATHNSW\x01", b"BOATHNSW\x09");
+const GRAPH: Rise = (b"BOATHNSW\x01", b"BOATHNSW\x09");
 
 /// Raises the version of the newest file in a folder.
-fn raise(folder: &Path, (now, later): (&[u8], &[u8])) {
+fn raise(folder: &Path, (now, later): Rise) {
     let file = files(folder).pop().expect("a file");
     let mut bytes = fs::read(&file).expect("read");
     let at = bytes.windows(now.len()).position(|window| window == now);
@@ -31,7 +33,7 @@ fn raise(folder: &Path, (now, later): (&[u8], &[u8])) {
 }
 
 /// The files of this release with newer objects at these places of the data folder.
-fn raised(places: &[(&str, (&[u8], &[u8]))]) -> Kept {
+fn raised(places: &[(&str, Rise)]) -> Kept {
     let kept = Kept::of(&present());
     for (place, version) in places {
         raise(&kept.data().join(place), *version);
