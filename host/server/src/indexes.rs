@@ -113,7 +113,7 @@ impl Indexes {
                 "unknown_index",
                 match broken {
                     Some(why) => {
-                        format!("index `{name}` cannot be opened and may be deleted: {why}")
+                        format!("index `{name}` cannot be opened: {why}")
                     }
                     None => {
                         format!("there is no index `{name}`; `GET /vectors/indexes` lists them")
