@@ -195,7 +195,8 @@ impl Datasets {
             name,
             mut found,
         } = home;
-        let manifest = manifest(&bucket, &name);
+        // Files are removed by its word, and a copy in the rescue may be older.
+        let manifest = manifest(&bucket, &name).without_rescue();
         for _ in 0..ATTEMPTS {
             let expected = found.as_ref().map_or(0, |found| found.version);
             let current = found.map_or_else(

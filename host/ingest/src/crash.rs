@@ -8,12 +8,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use boathouse_faults::{FaultyStore, Last, Plan};
-use boathouse_storage::Bucket;
+use boathouse_storage::{Bucket, BucketRegistry, Mirror, MirrorScope};
 use boathouse_types::BucketName;
 use futures::future::{Either, select};
 
 use crate::{
-    IngestError, IngestMode, Lineage, Retention, RunEvent, RunState,
+    Datasets, IngestError, IngestMode, Lineage, Retention, RunEvent, RunState,
     testing::{World, dataset},
 };
 
@@ -285,4 +285,55 @@ async fn listings_that_lag_behind_lose_nothing_that_was_acknowledged() {
         }
         assert!(model.next > 0);
     }
+}
+
+/// Appends to a dataset of a mirrored bucket whose rescue is behind: the answer to operation `at` is lost,
+/// and the operation after it fails. Gives what a restart finds, and whether the fault was met.
+async fn append_over_an_older_copy(at: usize) -> (State, bool) {
+    let home = Change::Append.ground().await;
+    let rescue = Bucket::memory(BucketName::rescue());
+    let copies = rescue.within("primary").unwrap();
+    for object in home.list("").await.unwrap() {
+        let bytes = home.get(&object.path).await.unwrap();
+        copies.put(&object.path, bytes).await.unwrap();
+    }
+    let last = Last::Lost;
+    let inner = FaultyStore::new(
+        Arc::clone(home.store()),
+        Plan::FailOnce { at: at + 1, last },
+    );
+    let last = Last::Done;
+    let outer = FaultyStore::new(Arc::new(inner), Plan::FailOnce { at, last });
+    let mut world = World::over(&home);
+    let mirror = Mirror::new(rescue, world.clock.clone(), MirrorScope::Recovery);
+    let buckets = Arc::new(BucketRegistry::new());
+    let failing = home.with_store(Arc::new(outer.clone()));
+    buckets.insert(mirror.over(&failing)).unwrap();
+    world.context.datasets = Datasets::new(buckets, world.clock.clone());
+    let acknowledged = Change::Append.run(&world).await.is_ok();
+    let found = state(&World::over(&home)).await;
+    let (before, after) = (Change::Append.before(), Change::Append.after());
+    assert!(
+        found == after || (!acknowledged && found == before),
+        "{at}, acknowledged: {acknowledged}: {found:?}"
+    );
+    (found, outer.stopped())
+}
+
+#[tokio::test]
+async fn an_older_copy_does_not_decide_what_becomes_of_a_commit() {
+    let mut at = 0;
+    let mut outcomes = Vec::new();
+    loop {
+        let (found, met) = append_over_an_older_copy(at).await;
+        if !met {
+            break;
+        }
+        outcomes.push(found == Change::Append.after());
+        at += 1;
+    }
+    assert!(
+        outcomes.contains(&true) && outcomes.contains(&false),
+        "{outcomes:?}"
+    );
 }

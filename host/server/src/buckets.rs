@@ -37,6 +37,7 @@ pub(crate) mod catalogue;
 mod change;
 mod gate;
 pub(crate) mod gone;
+mod living;
 mod place;
 mod seat;
 mod start;

@@ -79,6 +79,15 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
         }
     }
 
+    /// The same manifest, read from its bucket alone. For decisions: a copy in the rescue may be older.
+    #[must_use]
+    pub fn without_rescue(&self) -> Self {
+        Self {
+            bucket: self.bucket.without_rescue(),
+            ..self.clone()
+        }
+    }
+
     /// The newest version, or none when nothing was ever committed.
     ///
     /// # Errors

@@ -106,6 +106,8 @@ pub struct Promotions {
     index: IndexName,
     journal: Journal,
     log: AppendLog<Promotion>,
+    /// The same log by the word of the bucket alone, for decisions: a copy in the rescue may be older.
+    own: AppendLog<Promotion>,
     clock: Arc<dyn Clock>,
     /// Held from reading the present state to appending the next.
     turn: Arc<Mutex<()>>,
@@ -115,14 +117,15 @@ impl Promotions {
     /// The registry of `index` in `bucket`; nothing is read or written yet.
     #[must_use]
     pub fn new(bucket: &Bucket, index: &IndexName, clock: Arc<dyn Clock>) -> Self {
+        let log = |bucket| {
+            let prefix = format!("_promotions/{index}");
+            AppendLog::new(bucket, prefix, Arc::clone(&clock))
+        };
         Self {
             index: index.clone(),
             journal: Journal::new(bucket, index, Arc::clone(&clock)),
-            log: AppendLog::new(
-                bucket.clone(),
-                format!("_promotions/{index}"),
-                Arc::clone(&clock),
-            ),
+            log: log(bucket.clone()),
+            own: log(bucket.without_rescue()),
             clock,
             turn: Arc::default(),
         }
@@ -133,7 +136,11 @@ impl Promotions {
     /// # Errors
     /// When the bucket fails.
     pub async fn history(&self) -> Result<Vec<Promotion>, TuningError> {
-        let contents = self.log.read_all().await?;
+        self.events(&self.log).await
+    }
+
+    async fn events(&self, log: &AppendLog<Promotion>) -> Result<Vec<Promotion>, TuningError> {
+        let contents = log.read_all().await?;
         if contents.malformed > 0 {
             let (index, lines) = (&self.index, contents.malformed);
             tracing::warn!(%index, lines, "the promotion log has lines that are no promotion");
@@ -169,7 +176,7 @@ impl Promotions {
     pub async fn promote(&self, request: Promote) -> Result<Promotion, TuningError> {
         let trial = self.journal.find(&request.trial).await?;
         let _turn = self.turn.lock().await;
-        let current = self.current().await?;
+        let current = stack(&self.events(&self.own).await?).pop();
         if current
             .as_ref()
             .is_some_and(|now| now.trial.as_deref() == Some(&trial.id))
@@ -202,7 +209,7 @@ impl Promotions {
         reason: Option<String>,
     ) -> Result<Promotion, TuningError> {
         let _turn = self.turn.lock().await;
-        let mut stack = stack(&self.history().await?);
+        let mut stack = stack(&self.events(&self.own).await?);
         let (Some(current), Some(previous)) = (stack.pop(), stack.pop()) else {
             return Err(TuningError::NoPrevious(self.index.clone()));
         };
@@ -224,7 +231,7 @@ impl Promotions {
         let Err(error) = self.log.append(promotion.clone()).await else {
             return Ok(promotion);
         };
-        match self.history().await {
+        match self.events(&self.own).await {
             Ok(history) if history.last() == Some(&promotion) => Ok(promotion),
             _ => Err(error.into()),
         }
@@ -256,6 +263,10 @@ fn stack(history: &[Promotion]) -> Vec<Served> {
 
 #[cfg(test)]
 mod tests {
+    use boathouse_faults::{FaultyStore, Last, Plan};
+    use boathouse_storage::{Mirror, MirrorScope};
+    use boathouse_types::BucketName;
+
     use super::*;
     use crate::testing::{clock, index_name, memory_bucket, trial};
 
@@ -319,5 +330,33 @@ mod tests {
             matches!(error, TuningError::AlreadyServes { .. }),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_older_copy_does_not_decide_what_is_put_back() {
+        let home = memory_bucket();
+        let plain = registry(&home).await;
+        plain.promote(request("t1")).await.unwrap();
+        let rescue = Bucket::memory(BucketName::rescue());
+        let copies = rescue.within("primary").unwrap();
+        for object in home.list("").await.unwrap() {
+            let bytes = home.get(&object.path).await.unwrap();
+            copies.put(&object.path, bytes).await.unwrap();
+        }
+        plain.promote(request("t2")).await.unwrap();
+
+        let store = FaultyStore::new(Arc::clone(home.store()), Plan::Never);
+        let mirror = Mirror::new(rescue, clock(), MirrorScope::Recovery);
+        let mirrored = mirror.over(&home.with_store(Arc::new(store.clone())));
+        let registry = Promotions::new(&mirrored, &index_name(), clock());
+        let (at, last) = (0, Last::Lost);
+        store.follow(Plan::FailOnce { at, last });
+        let shown = registry.current().await.unwrap().unwrap();
+        assert_eq!(shown.trial.as_deref(), Some("t1"));
+        store.follow(Plan::FailOnce { at, last });
+        let error = registry.rollback(None, None).await.unwrap_err();
+        assert!(matches!(error, TuningError::Storage(_)), "{error}");
+        let back = registry.rollback(None, None).await.unwrap();
+        assert_eq!(back.served.trial.as_deref(), Some("t1"));
     }
 }

@@ -153,8 +153,17 @@ impl Keys {
         }
     }
 
-    /// Reads all keys.
+    /// Reads all keys from the bucket itself.
     pub(super) async fn read(&self) -> Result<(), StorageError> {
+        let _turn = self.changing.lock().await;
+        let (_, document) = self.newest().await?;
+        self.hold(document);
+        Ok(())
+    }
+
+    /// Reads all keys, from their copies where the bucket does not answer. A copy may be older, and a key in
+    /// it revoked since: this is for a host that starts without its bucket, until [`Self::read`] succeeds.
+    pub(super) async fn read_copy(&self) -> Result<(), StorageError> {
         let _turn = self.changing.lock().await;
         let found = self.manifest.load().await?;
         self.hold(found.map(|found| found.value).unwrap_or_default());
@@ -266,7 +275,7 @@ impl Keys {
     }
 
     async fn newest(&self) -> Result<(u64, Document), StorageError> {
-        let found = self.manifest.load().await?;
+        let found = self.manifest.without_rescue().load().await?;
         Ok(found.map_or_else(
             || (0, Document::default()),
             |found| (found.version, found.value),

@@ -18,7 +18,7 @@ use boathouse_types::BucketName;
 use super::{
     ADMISSION, BucketTable, MARK,
     admission::{self, Cause, Fault, Marked, Root},
-    catalogue, place,
+    catalogue, living, place,
     seat::{Origin, Seat},
     view::Holds,
     watch,
@@ -197,10 +197,11 @@ impl BucketTable {
         in_use(name, app.holds(name).await?)?;
         seat.gate
             .stop_writes(bucket.store(), "the bucket is being removed");
-        let held = match app.holds(name).await {
-            Ok(held) => in_use(name, held),
-            Err(problem) => Err(problem),
+        let held = async {
+            in_use(name, app.holds(name).await?)?;
+            in_use(name, living::look(app, bucket).await?)
         };
+        let held = held.await;
         if held.is_err() {
             seat.gate.open(bucket.store());
         }

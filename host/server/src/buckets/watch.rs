@@ -160,15 +160,28 @@ pub(super) async fn welcome(app: &Arc<App>, seat: &Seat) {
     if *name == *app.bucket_table.rescue.name() {
         return;
     }
-    if name == app.bucket_table.primary.name()
-        && let Err(error) = app.auth.refresh().await
-    {
-        tracing::error!(%error, "keys are as they were when the bucket failed");
+    if name == app.bucket_table.primary.name() {
+        read_keys(app, seat).await;
     }
     if let Ok(bucket) = app.buckets.get(name) {
         app.indexes.open_bucket(&bucket, &app.tuner_options()).await;
     }
     if let Err(error) = app.mirror.catch_up(name).await {
         tracing::warn!(bucket = %name, %error, "the bucket cannot be compared with its copies yet");
+    }
+}
+
+/// Reads the keys again, until that succeeds or the bucket fails for good, which leads here once more.
+async fn read_keys(app: &App, seat: &Seat) {
+    while let Err(error) = app.auth.refresh().await {
+        tracing::error!(%error, "keys are as they were when the bucket failed");
+        let may_pass = matches!(
+            error,
+            StorageError::Unavailable { .. } | StorageError::Denied { .. }
+        );
+        if !may_pass || !seat.is_healthy() {
+            return;
+        }
+        tokio::time::sleep(LEAST).await;
     }
 }

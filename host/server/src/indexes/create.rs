@@ -28,7 +28,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     IndexMeta, IndexSpec, LiveIndex,
-    objects::{manifest, sweep},
+    objects::{forget_copies, manifest, sweep},
     standing::{lives_in, next_generation},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
@@ -147,6 +147,9 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     let version = vacant(app, &plan).await?;
     // What an index of this name may have left when it was deleted must not become part of this one.
     sweep(&plan.bucket, name).await?;
+    if version > 0 {
+        forget_copies(&app.bucket_table.rescue(), &plan.bucket, name).await;
+    }
     let home_generation = next_generation(&app.buckets.list(), name).await;
     plan.bucket.put(&path, bytes.clone()).await?;
     let meta = IndexMeta {

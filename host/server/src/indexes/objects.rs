@@ -4,7 +4,9 @@
 //! is left: so what somebody else adds meanwhile is looked at before it goes. The manifest stays, as the
 //! mark of what became of the index; only [`erase`] takes that too.
 //!
-//! Everything here asks the bucket itself and never its copy in rescue, which may be older.
+//! Everything here asks the bucket itself and never its copy in rescue, which may be older. The copy does not
+//! learn of deletions either: what it holds of an index goes when the name is used again
+//! ([`forget_copies`]), or is collected as garbage.
 
 use std::collections::BTreeSet;
 
@@ -127,10 +129,55 @@ pub(super) async fn delete(
         .await
 }
 
+/// Deletes what rescue still holds of a deleted index of this name: a restoration would bring it back as part
+/// of the one that is made now. What cannot be deleted is left to the collection of garbage.
+pub(super) async fn forget_copies(rescue: &Bucket, home: &Bucket, name: &IndexName) {
+    let forgotten = async {
+        let copies = rescue.within(home.name().as_str())?;
+        let left = paths(list(&copies, name).await?);
+        delete(&copies, left).await
+    };
+    if let Err(error) = forgotten.await {
+        tracing::warn!(index = %name, %error, "copies of a deleted index of this name are left over");
+    }
+}
+
 /// Deletes an index whose manifest cannot be read, manifest and all.
 pub(super) async fn erase(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
     let own = bucket.without_rescue();
     let versions = own.list(&manifest_folder(name)).await?;
     delete(bucket, paths(versions)).await?;
     sweep(bucket, name).await
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::BucketName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn copies_of_a_deleted_index_go_and_nothing_else() {
+        let rescue = Bucket::memory(BucketName::rescue());
+        let home = Bucket::memory(BucketName::primary());
+        let name = IndexName::new("papers").unwrap();
+        let gone = [
+            "_evalsets/papers/default.json",
+            "_hnsw_trials/papers/a.jsonl",
+            "_promotions/papers/b.jsonl",
+            "indexes/papers/vectors/c.parquet",
+        ];
+        let kept = [
+            "archive/_hnsw_trials/papers/a.jsonl",
+            "primary/_hnsw_trials/paper/a.jsonl",
+            "primary/indexes/papers/manifest/00000000000000000001.json",
+        ];
+        let gone = gone.map(|path| format!("primary/{path}"));
+        for path in gone.iter().map(String::as_str).chain(kept) {
+            rescue.put(path, "x".into()).await.unwrap();
+        }
+        forget_copies(&rescue, &home, &name).await;
+        let left = paths(rescue.list("").await.unwrap());
+        assert_eq!(left, kept.map(str::to_owned).into());
+    }
 }

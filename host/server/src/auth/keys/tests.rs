@@ -1,5 +1,7 @@
 //! What must hold of the keys of a host.
 
+use boathouse_faults::{FaultyStore, Plan};
+use boathouse_storage::{Mirror, MirrorScope};
 use boathouse_types::{BucketName, ManualClock};
 
 use super::*;
@@ -178,4 +180,35 @@ async fn the_last_use_is_told_by_the_minute() {
     let used = keys.list()[0].last_used_at.expect("used");
     assert_eq!(used.millis() % MINUTE_MILLIS, 0);
     assert!(used.millis() <= START + 61_500);
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_does_not_come_back_with_an_older_copy() {
+    let house = House::new();
+    let before = house.keys().await;
+    let lost = add(&before, spec("lost", &[Scope::Admin])).await;
+    let rescue = Bucket::memory(BucketName::rescue());
+    let copies = rescue.within("primary").expect("a folder");
+    for object in house.primary.list("").await.expect("listed") {
+        let bytes = house.primary.get(&object.path).await.expect("read");
+        copies.put(&object.path, bytes).await.expect("copied");
+    }
+    before.revoke(lost.id(), false).await.expect("revoked");
+
+    let store = FaultyStore::new(Arc::clone(house.primary.store()), Plan::Never);
+    let clock: Arc<dyn Clock> = Arc::clone(&house.clock) as _;
+    let mirror = Mirror::new(rescue, Arc::clone(&clock), MirrorScope::Recovery);
+    let home = house.primary.with_store(Arc::new(store.clone()));
+    let keys = Keys::new(&mirror.over(&home), clock);
+    keys.read().await.expect("read");
+    store.follow(Plan::DOWN);
+    keys.read()
+        .await
+        .expect_err("only the bucket itself counts");
+    assert_eq!(name_of(keys.find(&lost)), None);
+    keys.read_copy().await.expect("the copy stands in");
+    assert!(name_of(keys.find(&lost)).is_some());
+    store.follow(Plan::Never);
+    keys.read().await.expect("back");
+    assert_eq!(name_of(keys.find(&lost)), None);
 }

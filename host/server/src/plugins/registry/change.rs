@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use boathouse_plugins::Drain;
-use boathouse_storage::StorageError;
+use boathouse_storage::{Manifest, StorageError};
 use boathouse_types::{PluginKind, PluginRef};
 
 use super::{CATALOGUES, Registry, SPARE};
@@ -57,7 +57,8 @@ impl Registry {
         loop {
             let version = match *turn {
                 Some(version) => version,
-                None => *turn.insert(self.reload().await?),
+                // A copy may be older, and what serves now would give way to what served then.
+                None => *turn.insert(self.reload(&self.manifest.without_rescue()).await?),
             };
             let before = self.catalogue();
             self.events.append(&before.news).await?;
@@ -95,7 +96,8 @@ impl Registry {
 
     /// The version of the catalogue, if it is this one: a commit whose answer was lost has happened.
     async fn committed_as(&self, catalogue: &Catalogue) -> Option<u64> {
-        let found = self.manifest.load().await.ok().flatten()?;
+        let own = self.manifest.without_rescue();
+        let found = own.load().await.ok().flatten()?;
         (found.value == *catalogue).then_some(found.version)
     }
 
@@ -143,7 +145,7 @@ impl Registry {
     pub(crate) async fn refresh(&self) -> Result<(), Problem> {
         let mut turn = self.turn.lock().await;
         if turn.is_none() {
-            *turn = Some(self.reload().await?);
+            *turn = Some(self.reload(&self.manifest).await?);
         }
         drop(turn);
         Ok(())
@@ -151,8 +153,8 @@ impl Registry {
 
     /// Reads the catalogue anew, after a start or a commit of unknown outcome, and follows it. What serves
     /// and does not load is suspended, here and not on record.
-    async fn reload(&self) -> Result<u64, Problem> {
-        let found = self.manifest.load().await?;
+    async fn reload(&self, manifest: &Manifest<Catalogue>) -> Result<u64, Problem> {
+        let found = manifest.load().await?;
         let (version, catalogue) = found.map_or_else(
             || (0, Catalogue::default()),
             |found| (found.version, found.value.migrated(self.now())),
