@@ -5,7 +5,8 @@
 //!
 //! Another host on the same buckets may have an index of the name, or be building one, without this one
 //! knowing. What lives is left alone, and of two builds the first to commit on top of what both have found
-//! wins.
+//! wins. So nothing that another build may just have stored is taken away here: vectors have names of their
+//! own, graphs are told by what they were built from, and what is left over of either is garbage.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -28,7 +29,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     IndexMeta, IndexSpec, LiveIndex,
-    objects::{forget_copies, manifest, sweep},
+    objects::{forget_copies, manifest, sweep_records},
     standing::{lives_in, next_generation},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
@@ -146,12 +147,12 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     app.indexes.quiet(name).await;
     let version = vacant(app, &plan).await?;
     // What an index of this name may have left when it was deleted must not become part of this one.
-    sweep(&plan.bucket, name).await?;
+    sweep_records(&plan.bucket, name).await?;
     if version > 0 {
         forget_copies(&app.bucket_table.rescue(), &plan.bucket, name).await;
     }
     let home_generation = next_generation(&app.buckets.list(), name).await;
-    plan.bucket.put(&path, bytes.clone()).await?;
+    plan.bucket.put(&path, bytes).await?;
     let meta = IndexMeta {
         name: name.clone(),
         dataset: plan.spec.dataset.clone(),
@@ -182,12 +183,7 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     };
     let finished = finish(app, &plan, (meta, version), vectors, &table, task).await;
     if finished.is_err() {
-        forget(&plan.bucket, name, (&path, version)).await;
-        return finished;
-    }
-    // Another host that began to build at the same time may have taken it for something left over.
-    if !plan.bucket.without_rescue().exists(&path).await? {
-        plan.bucket.put(&path, bytes).await?;
+        forget(&plan.bucket, name, &path).await;
     }
     finished
 }
@@ -211,23 +207,17 @@ async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
     Ok(found.map_or(0, |found| found.version))
 }
 
-/// Takes away what a failed build has stored, unless its commit happened after all or that is unknown. When
-/// somebody else has committed meanwhile, only what is nobody else's.
-async fn forget(bucket: &Bucket, name: &IndexName, (vectors_path, version): (&str, u64)) {
-    let found = match manifest(&bucket.without_rescue(), name).load().await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::warn!(index = %name, %error, "objects of a build that failed may be left over");
-            return;
-        }
+/// Takes away the vectors that a failed build has stored, unless its commit happened after all or that is
+/// unknown.
+async fn forget(bucket: &Bucket, name: &IndexName, vectors_path: &str) {
+    let found = manifest(&bucket.without_rescue(), name).load().await;
+    let forgotten = match found {
+        Ok(Some(found)) if found.value.vectors_path == vectors_path => Ok(()),
+        Ok(_) => bucket.delete(vectors_path).await,
+        Err(error) => Err(error),
     };
-    let cleared = match found {
-        Some(found) if found.value.vectors_path == vectors_path => Ok(()),
-        Some(found) if found.version > version => bucket.delete(vectors_path).await,
-        _ => sweep(bucket, name).await,
-    };
-    if let Err(error) = cleared {
-        tracing::warn!(index = %name, %error, "objects of a build that failed are left over");
+    if let Err(error) = forgotten {
+        tracing::warn!(index = %name, %error, "vectors of a build that failed may be left over");
     }
 }
 

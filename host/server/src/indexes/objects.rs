@@ -64,6 +64,15 @@ pub(crate) async fn sweep(bucket: &Bucket, name: &IndexName) -> Result<(), Stora
     empty(bucket, name, None).await
 }
 
+/// Deletes the trials, promotions and evaluation sets of an index.
+pub(super) async fn sweep_records(bucket: &Bucket, name: &IndexName) -> Result<(), StorageError> {
+    for folder in records(name) {
+        let left = bucket.without_rescue().list(&folder).await?;
+        delete(bucket, paths(left)).await?;
+    }
+    Ok(())
+}
+
 /// Deletes every object of an index but its manifest, after its records have gone to where the index is
 /// now: somebody who did not know of the move may have added some.
 pub(super) async fn hand_over(
