@@ -215,16 +215,20 @@ impl Indexes {
     }
 
     async fn delete_broken(&self, name: &IndexName) -> Result<(), Problem> {
-        let broken = match locked(&self.broken).get(name) {
-            None => return self.get(name.as_str()).map(drop),
-            Some(broken) => broken.bucket.clone().ok_or_else(|| {
+        let broken = locked(&self.broken).get(name).map(|broken| {
+            broken.bucket.clone().ok_or_else(|| {
                 let home = &broken.home;
                 Problem::conflict(
                     "bucket_unhealthy",
                     format!("index `{name}` lives in bucket `{home}`, which does not answer; delete it when it does"),
                 )
-            })?,
+            })
+        });
+        // The lock is free again: `get` takes it too.
+        let Some(broken) = broken else {
+            return self.get(name.as_str()).map(drop);
         };
+        let broken = broken?;
         match Found::confirm(&broken, name).await {
             Ok(Some(found)) => {
                 check_at_rest(&found)?;
