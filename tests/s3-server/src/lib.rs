@@ -42,13 +42,15 @@ pub const READER: Identity = Identity {
     secret: "the-words-of-the-reader",
 };
 
-/// Kills the server when standard input ends, and ends when the server ends by itself.
+/// Kills the server when standard input ends, and ends when the server ends by itself. A signal to the whole
+/// group of processes must not end it before that.
 const SHELL: &str = r#"
+    trap '' HUP INT TERM
     exec 3<&0
     "$@" </dev/null & server=$!
     { read -r _ <&3; kill -9 $server; } & guard=$!
     wait $server
-    kill $guard 2>/dev/null
+    kill -9 $guard 2>/dev/null
 "#;
 /// Parts of the server; each has two ports.
 const PARTS: [&str; 4] = ["master", "volume", "filer", "s3"];
