@@ -51,7 +51,8 @@ impl Datasets {
         }
     }
 
-    /// Every dataset that is not deleted, by name. A bucket that cannot be read is left out and logged.
+    /// Every dataset that is not deleted, by name. A bucket that cannot be read is left out and logged, and so
+    /// is a dataset whose manifest is damaged or of a newer program.
     ///
     /// # Errors
     /// [`IngestError::Storage`] when the primary bucket cannot be read.
@@ -281,10 +282,14 @@ async fn list_bucket(bucket: &Bucket) -> Result<Vec<DatasetManifest>, StorageErr
         let Ok(name) = DatasetName::new(child) else {
             continue;
         };
-        if let Some(found) = manifest(bucket, &name).load().await?
-            && lives_in(&found.value, bucket)
-        {
-            all.push(found.value);
+        match manifest(bucket, &name).load().await {
+            Ok(Some(found)) if lives_in(&found.value, bucket) => all.push(found.value),
+            Ok(_) => {}
+            // Whoever opens it is told; it hides none of the others.
+            Err(error @ (StorageError::Damaged { .. } | StorageError::NewerFormat { .. })) => {
+                tracing::error!(dataset = %name, bucket = %bucket.name(), %error, "a dataset is not listed");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(all)

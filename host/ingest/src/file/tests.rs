@@ -504,3 +504,18 @@ async fn two_hundred_thousand_rows_arrive() {
     ];
     assert_eq!(taken, expected);
 }
+
+#[tokio::test]
+async fn a_damaged_manifest_hides_no_other_dataset() {
+    let world = World::new();
+    let ingested = world.ingest(CSV, "people.csv", IngestMode::Replace).await;
+    ingested.unwrap();
+    let torn = "datasets/other/manifest/00000000000000000001.json";
+    world.bucket.put(torn, "{".into()).await.unwrap();
+    let listed = world.context.datasets.list().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|one| &one.name).collect();
+    assert_eq!(names, [&dataset()]);
+    let other = "other".parse().unwrap();
+    let error = world.context.datasets.get(&other).await.unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+}
