@@ -7,7 +7,7 @@ use boathouse_models::StaticEmbedder;
 use boathouse_plugins::{Compiling, PluginHost};
 use boathouse_storage::{Bucket, BucketRegistry, Mirror};
 use boathouse_tuning::TunerOptions;
-use boathouse_types::{Clock, DatasetName};
+use boathouse_types::{BucketName, Clock, DatasetName};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -110,7 +110,10 @@ impl App {
         let plugins = plugins(&config, (primary, rescue), &clock, tasks.background()).await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);
-        let indexes = Indexes::open(&buckets, &options).await;
+        let known = Arc::clone(&table);
+        let is_registered =
+            move |name: &BucketName| known.health().iter().any(|(one, _)| one == name);
+        let indexes = Indexes::open(&buckets, Arc::new(is_registered), &options).await;
         let embedder = embedder.await.map_err(OpenError::Worker)??;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),

@@ -29,15 +29,21 @@ mod testing;
 
 use chores::Chores;
 use objects::{erase, sweep};
-use standing::Found;
+use standing::{Found, give_up};
 
 pub use live::{LiveIndex, Serving, Turn};
 pub use meta::{IndexChange, IndexMeta, IndexSpec, IndexView, ServingView};
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
 
+/// Whether a bucket of that name is registered, also one that could not be opened.
+pub type IsRegistered = Arc<dyn Fn(&BucketName) -> bool + Send + Sync>;
+
 /// All indexes, by name.
 pub struct Indexes {
     buckets: Arc<BucketRegistry>,
+    is_registered: IsRegistered,
+    /// Held while a name is opened, and while one that is not served is deleted.
+    door: tokio::sync::Mutex<()>,
     live: Mutex<BTreeMap<IndexName, Arc<LiveIndex>>>,
     /// Indexes that are stored and cannot be opened.
     broken: Mutex<BTreeMap<IndexName, Broken>>,
@@ -49,9 +55,10 @@ pub struct Indexes {
 }
 
 /// An index that cannot be opened.
+#[derive(Clone)]
 struct Broken {
     home: BucketName,
-    /// None when its home does not answer.
+    /// None when its home does not show it.
     bucket: Option<Bucket>,
     why: String,
 }
@@ -67,9 +74,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Indexes {
-    fn new(buckets: &Arc<BucketRegistry>) -> Self {
+    fn new(buckets: &Arc<BucketRegistry>, is_registered: IsRegistered) -> Self {
         Self {
             buckets: Arc::clone(buckets),
+            is_registered,
+            door: tokio::sync::Mutex::default(),
             live: Mutex::default(),
             broken: Mutex::default(),
             strangers: Mutex::default(),
@@ -214,32 +223,54 @@ impl Indexes {
         Ok(swept?)
     }
 
+    /// Deletes an index that is not served. Of one that went to a bucket which does not have it any more the
+    /// tombstone becomes final.
     async fn delete_broken(&self, name: &IndexName) -> Result<(), Problem> {
-        let broken = locked(&self.broken).get(name).map(|broken| {
-            broken.bucket.clone().ok_or_else(|| {
-                let home = &broken.home;
-                Problem::conflict(
-                    "bucket_unhealthy",
-                    format!("index `{name}` lives in bucket `{home}`, which does not answer; delete it when it does"),
-                )
-            })
-        });
+        let _door = self.door.lock().await;
+        let broken = locked(&self.broken).get(name).cloned();
         // The lock is free again: `get` takes it too.
         let Some(broken) = broken else {
-            return self.get(name.as_str()).map(drop);
+            let unknown = self.get(name.as_str()).err();
+            return Err(unknown.unwrap_or_else(|| shown_again(name)));
         };
-        let broken = broken?;
-        match Found::confirm(&broken, name).await {
-            Ok(Some(found)) => {
-                check_at_rest(&found)?;
-                found.bury(None).await?;
-                sweep(&broken, name).await?;
+        match &broken.bucket {
+            Some(bucket) => match Found::confirm(bucket, name).await {
+                Ok(Some(found)) => {
+                    check_at_rest(&found)?;
+                    found.bury(None).await?;
+                    sweep(bucket, name).await?;
+                }
+                _ => erase(bucket, name).await?,
+            },
+            None => {
+                self.check_gone(name, &broken.home).await?;
+                give_up(&self.buckets.list(), name).await?;
             }
-            _ => erase(&broken, name).await?,
         }
         locked(&self.broken).remove(name);
         self.settle_later(name);
         Ok(())
+    }
+
+    /// That an index is not where its tombstone says: the bucket is not registered, or does not have it.
+    async fn check_gone(&self, name: &IndexName, home: &BucketName) -> Result<(), Problem> {
+        if !(self.is_registered)(home) {
+            return Ok(());
+        }
+        let there = match self.buckets.get(home) {
+            Ok(bucket) => Found::confirm(&bucket, name).await,
+            Err(error) => Err(error),
+        };
+        match there {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(shown_again(name)),
+            Err(_) => Err(Problem::conflict(
+                "bucket_unhealthy",
+                format!(
+                    "index `{name}` lives in bucket `{home}`, which does not answer; delete it when it does"
+                ),
+            )),
+        }
     }
 
     /// The index of that name that serves.
@@ -265,6 +296,13 @@ impl Indexes {
     fn insert(&self, index: LiveIndex) {
         locked(&self.live).insert(index.meta.name.clone(), Arc::new(index));
     }
+}
+
+fn shown_again(name: &IndexName) -> Problem {
+    Problem::conflict(
+        "index_busy",
+        format!("the bucket of index `{name}` shows it again just now; try again in a minute"),
+    )
 }
 
 /// That nobody moves an index at this moment, another host for example.

@@ -166,6 +166,7 @@ impl BucketTable {
         let _registered = self.registry.remove(name);
         self.mirror.forget(name);
         seat.gate.close(format!("bucket `{name}` was removed"));
+        app.indexes.close_bucket(name, &app.tuner_options()).await;
         if let (Some(bucket), false) = (seat.open(), forced) {
             self.clear(&bucket).await;
         }

@@ -2,7 +2,8 @@
 //! moves and deletions left behind in a bucket that did not answer.
 //!
 //! One worker a host does them, one after the other; moves become tasks of their own. A chore that cannot
-//! be done now, because a bucket fails or the index is busy, is tried again after [`PAUSE`].
+//! be done now, because a bucket fails or the index is busy, is tried again after [`PAUSE`], and so are
+//! indexes that could not be opened: a bucket may answer before all of its objects are back.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use super::{Indexes, Turn, locked, moves::Journey, standing};
 use crate::app::App;
 
-/// Time after which a chore that could not be done is tried again.
+/// Time after which a chore that could not be done, or an index that could not be opened, is tried again.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// One thing that is left to do.
@@ -86,12 +87,11 @@ async fn work(app: &Arc<App>) {
                 }
             }
         }
-        if again.is_empty() {
-            chores.added.notified().await;
-        } else {
-            // Ends early when something new comes in, which is done along with the rest.
-            let _ = tokio::time::timeout(PAUSE, chores.added.notified()).await;
-            locked(&chores.waiting).extend(again);
+        // Ends early when something new comes in, which is done along with the rest.
+        let pause = tokio::time::timeout(PAUSE, chores.added.notified()).await;
+        locked(&chores.waiting).extend(again);
+        if pause.is_err() {
+            app.indexes.try_again(&app.tuner_options()).await;
         }
     }
 }

@@ -144,7 +144,7 @@ impl LiveIndex {
                 "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)"
             ),
             (Err(_), None) => format!(
-                "index `{name}` is being tuned; wait for that task or cancel it (`GET /tasks`)"
+                "index `{name}` is being tuned or moved; wait for that task or cancel it (`GET /tasks`)"
             ),
         };
         Err(Problem::conflict("index_busy", why))

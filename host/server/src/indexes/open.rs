@@ -4,14 +4,17 @@
 //! others becomes a chore. An index that serves already is not read again: when it turns out to live
 //! somewhere else, it goes there with the vectors that it has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use boathouse_storage::{Bucket, BucketRegistry, StorageError};
 use boathouse_tuning::TunerOptions;
 use boathouse_types::{BucketName, IndexName};
 
 use super::{
-    Broken, Indexes, LiveIndex,
+    Broken, Indexes, IsRegistered, LiveIndex,
     chores::Chore,
     locked,
     moves::Journey,
@@ -22,8 +25,12 @@ use crate::problem::chain;
 impl Indexes {
     /// Opens every index of every bucket. One that cannot be opened is reported by [`Self::broken`] and
     /// does not keep the others from serving.
-    pub async fn open(buckets: &Arc<BucketRegistry>, options: &TunerOptions) -> Self {
-        let indexes = Self::new(buckets);
+    pub async fn open(
+        buckets: &Arc<BucketRegistry>,
+        is_registered: IsRegistered,
+        options: &TunerOptions,
+    ) -> Self {
+        let indexes = Self::new(buckets, is_registered);
         let mut places: BTreeMap<IndexName, Vec<Bucket>> = BTreeMap::new();
         for bucket in buckets.list() {
             for name in names(&bucket).await {
@@ -52,17 +59,39 @@ impl Indexes {
         }
     }
 
-    /// Forgets what a bucket holds that is no longer registered. What serves from there ends.
-    pub fn close_bucket(&self, bucket: &BucketName) {
+    /// Forgets what a bucket holds that is no longer registered. What serves from there ends, and what other
+    /// buckets say of it counts, as at the next start.
+    pub async fn close_bucket(&self, bucket: &BucketName, options: &TunerOptions) {
         locked(&self.strangers).retain(|(_, home), _| home != bucket);
-        locked(&self.broken).retain(|_, broken| broken.home != *bucket);
+        let mut names: BTreeSet<IndexName> = BTreeSet::new();
+        locked(&self.broken).retain(|name, broken| {
+            let goes = broken.home == *bucket;
+            names.extend(goes.then(|| name.clone()));
+            !goes
+        });
         let there = self.list().into_iter();
         for index in there.filter(|index| index.meta.bucket == *bucket) {
             self.retire(&index);
+            names.insert(index.meta.name.clone());
+        }
+        let buckets = self.buckets.list();
+        for name in names {
+            self.open_name(&name, &buckets, options).await;
+        }
+    }
+
+    /// Looks again at what could not be opened and at what could not be told.
+    pub(super) async fn try_again(&self, options: &TunerOptions) {
+        let mut names: BTreeSet<IndexName> = locked(&self.broken).keys().cloned().collect();
+        names.extend(locked(&self.strangers).keys().map(|(name, _)| name.clone()));
+        let buckets = self.buckets.list();
+        for name in names {
+            self.open_name(&name, &buckets, options).await;
         }
     }
 
     async fn open_name(&self, name: &IndexName, buckets: &[Bucket], options: &TunerOptions) {
+        let _door = self.door.lock().await;
         if locked(&self.reserved).contains_key(name) {
             return;
         }
@@ -133,8 +162,12 @@ impl Indexes {
         let name = &tombstone.meta.name;
         match &tombstone.meta.moved_to {
             Some(to) => {
-                let why =
-                    format!("it was moved to bucket `{to}`, which does not show it at present");
+                let state = if (self.is_registered)(to) {
+                    "does not show it at present"
+                } else {
+                    "is not registered any more: add that bucket again, or the one that it went on to, or delete the index to free its name"
+                };
+                let why = format!("it was moved to bucket `{to}`, which {state}");
                 self.report(name, to, None, why);
             }
             None => drop(locked(&self.broken).remove(name)),
@@ -142,9 +175,13 @@ impl Indexes {
     }
 
     fn report(&self, name: &IndexName, home: &BucketName, bucket: Option<&Bucket>, why: String) {
-        tracing::error!(index = %name, bucket = %home, %why, "the index cannot be opened");
         let (home, bucket) = (home.clone(), bucket.cloned());
-        locked(&self.broken).insert(name.clone(), Broken { home, bucket, why });
+        let mut all = locked(&self.broken);
+        // It is tried again and again; what is known is not told twice.
+        if all.get(name).is_none_or(|known| known.why != why) {
+            tracing::error!(index = %name, bucket = %home, %why, "the index cannot be opened");
+        }
+        all.insert(name.clone(), Broken { home, bucket, why });
     }
 
     /// Keeps in mind which buckets hold another index of a name, or may.

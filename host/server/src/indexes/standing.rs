@@ -278,6 +278,20 @@ pub(crate) async fn settle(buckets: &[Bucket], name: &IndexName) -> Result<(), S
     complete
 }
 
+/// Makes tombstones final that say of an index where it went: it is nowhere, or given up. Their generation stays,
+/// so they decide over what is older, and an index that turns up after all decides over them.
+///
+/// # Errors
+/// When a bucket fails; what others hold is done.
+pub(super) async fn give_up(buckets: &[Bucket], name: &IndexName) -> Result<(), StorageError> {
+    let (all, complete) = confirmed(buckets, name).await;
+    let last = all.iter().filter(|one| one.heir(&all).is_none());
+    for one in last.filter(|one| one.meta.moved_to.is_some()) {
+        one.bury(None).await?;
+    }
+    complete
+}
+
 /// Nothing is taken away from where an index was before its vectors are where it is.
 async fn check_heir(heir: &Bucket, name: &IndexName) -> Result<(), StorageError> {
     let Some(found) = Found::confirm(heir, name).await? else {

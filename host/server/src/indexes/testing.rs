@@ -154,7 +154,19 @@ pub(super) async fn opened(buckets: &[&Bucket]) -> Indexes {
     for bucket in buckets {
         registry.insert((*bucket).clone()).unwrap();
     }
-    Indexes::open(&Arc::new(registry), &options()).await
+    Indexes::open(&Arc::new(registry), Arc::new(|_| true), &options()).await
+}
+
+/// The same, when no other bucket is registered.
+pub(super) async fn opened_alone(buckets: &[&Bucket]) -> Indexes {
+    let registry = BucketRegistry::new();
+    for bucket in buckets {
+        registry.insert((*bucket).clone()).unwrap();
+    }
+    let registry = Arc::new(registry);
+    let known = Arc::clone(&registry);
+    let is_registered = move |name: &BucketName| known.get(name).is_ok();
+    Indexes::open(&registry, Arc::new(is_registered), &options()).await
 }
 
 /// What an index answers and remembers; two that are equal are the same to whoever uses them.

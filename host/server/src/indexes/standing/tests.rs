@@ -2,7 +2,8 @@
 
 use super::{
     super::testing::{
-        bucket_name, build, copy_of, hits, memory, meta, name, objects_in, opened, options,
+        bucket_name, build, copy_of, hits, memory, meta, name, objects_in, opened, opened_alone,
+        options,
     },
     *,
 };
@@ -129,10 +130,16 @@ async fn strangers_are_reported_and_left_as_they_are() {
     assert_eq!(reported.len(), 2, "{reported:?}");
     assert!(reported[0].1.contains("`backup`"), "{reported:?}");
     assert_eq!(indexes.in_bucket(backup.name()), []);
-    indexes.close_bucket(backup.name());
+    indexes.buckets.remove(backup.name()).unwrap();
+    indexes.close_bucket(backup.name(), &options()).await;
     assert_eq!((indexes.broken().len(), indexes.list().len()), (1, 1));
-    indexes.close_bucket(primary.name());
-    assert!(indexes.list().is_empty());
+    indexes.buckets.remove(primary.name()).unwrap();
+    indexes.close_bucket(primary.name(), &options()).await;
+    assert_eq!(indexes.list()[0].meta.bucket, *foreign.name());
+    assert_eq!(indexes.broken(), []);
+    indexes.buckets.remove(foreign.name()).unwrap();
+    indexes.close_bucket(foreign.name(), &options()).await;
+    assert!(indexes.list().is_empty() && indexes.broken().is_empty());
 }
 
 #[tokio::test]
@@ -213,4 +220,80 @@ async fn an_index_whose_bucket_does_not_answer_is_missed_and_not_forgotten() {
     assert_eq!(indexes.in_bucket(cold.name()), [name()]);
     let refused = indexes.delete("papers").await.unwrap_err();
     assert_eq!(refused.code, "bucket_unhealthy");
+}
+
+#[tokio::test]
+async fn an_index_that_went_where_no_bucket_is_can_be_given_up() {
+    let (primary, away) = (memory("primary"), bucket_name("away"));
+    build(&primary, "first").await;
+    let old = Found::confirm(&primary, &name()).await.unwrap().unwrap();
+    old.bury(Some(away.clone())).await.unwrap();
+    let indexes = opened_alone(&[&primary]).await;
+    let why = indexes.get("papers").err().unwrap().detail;
+    assert!(
+        why.contains("`away`, which is not registered") && why.contains("delete"),
+        "{why}"
+    );
+    indexes.delete("papers").await.unwrap();
+    assert_eq!(indexes.broken(), []);
+    assert_eq!(indexes.in_bucket(&away), []);
+    let mark = Found::confirm(&primary, &name()).await.unwrap().unwrap();
+    assert!(mark.meta.deleted && mark.meta.moved_to.is_none());
+    assert!(indexes.settle(&name()).await);
+    assert_eq!(objects_in(&primary).await, [""; 0]);
+    assert_eq!(opened_alone(&[&primary]).await.broken(), []);
+
+    // Where it is after all, it decides over what was given up.
+    let elsewhere = memory("elsewhere");
+    let there = IndexMeta {
+        bucket: elsewhere.name().clone(),
+        home_generation: 2,
+        ..old.meta
+    };
+    let all = [Found::new(&elsewhere, 1, there), mark];
+    assert_eq!(winner(&all), Some("elsewhere"));
+}
+
+#[tokio::test]
+async fn an_index_whose_objects_come_late_serves_when_it_is_tried_again() {
+    let (primary, cold) = (memory("primary"), memory("cold"));
+    build(&primary, "first").await;
+    let mark = Found::confirm(&primary, &name()).await.unwrap().unwrap();
+    let vectors = primary.get(&mark.meta.vectors_path).await.unwrap();
+    primary.delete(&mark.meta.vectors_path).await.unwrap();
+    let indexes = opened(&[&primary]).await;
+    indexes.try_again(&options()).await;
+    assert_eq!((indexes.list().len(), indexes.broken().len()), (0, 1));
+    primary.put(&mark.meta.vectors_path, vectors).await.unwrap();
+    indexes.try_again(&options()).await;
+    assert_eq!((indexes.list().len(), indexes.broken().len()), (1, 0));
+
+    // The same where not even a manifest was there.
+    let arrived = copy_of(&primary, "cold").await;
+    mark.bury(Some(cold.name().clone())).await.unwrap();
+    let indexes = opened(&[&primary, &cold]).await;
+    assert_eq!((indexes.list().len(), indexes.broken().len()), (0, 1));
+    for object in arrived.list("").await.unwrap() {
+        let bytes = arrived.get(&object.path).await.unwrap();
+        cold.put(&object.path, bytes).await.unwrap();
+    }
+    let there = IndexMeta {
+        bucket: cold.name().clone(),
+        home_generation: 1,
+        ..mark.meta
+    };
+    manifest(&cold, &name()).commit(1, &there).await.unwrap();
+    indexes.try_again(&options()).await;
+    assert_eq!(indexes.list()[0].meta.bucket, *cold.name());
+    assert_eq!(indexes.broken(), []);
+}
+
+#[tokio::test]
+async fn who_finds_an_index_busy_is_told_what_may_be_going_on() {
+    let primary = memory("primary");
+    build(&primary, "first").await;
+    let index = opened(&[&primary]).await.list().remove(0);
+    let _turn = index.take_turn().unwrap();
+    let busy = index.take_turn().unwrap_err();
+    assert!(busy.detail.contains("tuned or moved"), "{}", busy.detail);
 }
