@@ -3,6 +3,7 @@
 //! The index is made large by its journal: so many files of one trial each that a test can look at a move
 //! while it is under way.
 
+mod behind;
 mod older;
 
 use std::{fmt::Write as _, fs, path::Path};

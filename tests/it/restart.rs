@@ -1,8 +1,10 @@
 //! What a host that was killed finds again: everything acknowledged, nothing half done.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::support::{Host, ids, passages, sentences};
+use crate::support::{Host, check_problem, ids, passages, sentences};
 
 #[tokio::test]
 async fn everything_is_there_after_a_kill_and_serves_without_building() {
@@ -185,4 +187,20 @@ async fn a_kill_during_trials_keeps_those_that_ended() {
         host.read("/vectors/trials/passages").await["total"].as_u64(),
         Some(found.len() as u64 + 1)
     );
+}
+
+#[tokio::test]
+async fn deleting_an_index_that_is_not_there_is_told_and_the_host_answers_on() {
+    let host = Host::fresh();
+    let asked = async {
+        for _ in 0..3 {
+            let answer = host.delete("/vectors/indexes/nobody").await;
+            check_problem(answer, 404, "unknown_index", &["`nobody`"]);
+        }
+        assert_eq!(host.get("/vectors/indexes/nobody").await.0, 404);
+        assert_eq!(host.read("/readyz").await["ready"], true);
+        assert_eq!(host.read("/vectors/indexes").await["indexes"], json!([]));
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    asked.expect("the host answers");
 }
