@@ -248,6 +248,7 @@ impl Datasets {
                     return Ok(Some((bucket, found)));
                 }
                 Ok(_) => {}
+                Err(_) if copies_lack(&bucket, name).await => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -268,6 +269,15 @@ impl Home {
             .as_ref()
             .map(|found| &found.value)
             .filter(|manifest| manifest.latest().is_some())
+    }
+}
+
+/// Whether a bucket that fails has copies, and none of this dataset. Its folders are asked, because copies that
+/// are not there tell nothing: a bucket with indexes alone has no folder of datasets.
+async fn copies_lack(bucket: &Bucket, name: &DatasetName) -> bool {
+    match bucket.children("datasets").await {
+        Ok(names) => !names.iter().any(|known| known == name.as_str()),
+        Err(_) => bucket.children("indexes").await.is_ok(),
     }
 }
 

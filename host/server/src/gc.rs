@@ -367,12 +367,14 @@ async fn newest(bucket: &Bucket, folder: &str) -> Result<Timestamp, StorageError
     })
 }
 
-/// Buckets that this host knows of and has never reached.
-fn missing(app: &App, reached: &[Bucket]) -> Vec<BucketName> {
-    let known = app.bucket_table.health().into_iter().map(|(name, _)| name);
-    known
-        .filter(|name| !reached.iter().any(|bucket| bucket.name() == name))
-        .collect()
+/// Buckets that this host knows of and cannot ask at present.
+fn missing(app: &App, known: &[Bucket]) -> Vec<BucketName> {
+    let mut missing = app.bucket_table.unhealthy();
+    let seats = app.bucket_table.health().into_iter().map(|(name, _)| name);
+    missing.extend(seats.filter(|name| !known.iter().any(|bucket| bucket.name() == name)));
+    missing.sort();
+    missing.dedup();
+    missing
 }
 
 /// What tasks work on at this moment.

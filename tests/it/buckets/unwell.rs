@@ -91,6 +91,40 @@ async fn a_folder_that_is_gone_at_start_keeps_nothing_else_from_serving() {
 }
 
 #[tokio::test]
+async fn what_lives_in_a_bucket_that_is_gone_at_start_is_known_and_keeps_its_name() {
+    let (host, place) = (
+        Host::configured(WATCHFUL),
+        tempfile::tempdir().expect("folder"),
+    );
+    let (root, away) = (place.path().join("archive"), place.path().join("away"));
+    add(&host, "archive", &root).await;
+    let parameters = "dataset=far&format=csv&bucket=archive";
+    let far = host.upload(parameters, sentences()).await;
+    assert_eq!(far["state"], "succeeded", "{far}");
+    host.until("/storage/buckets", |list| {
+        let buckets = list["buckets"].as_array().expect("a list");
+        buckets.iter().all(|one| {
+            let lag = &one["mirror"];
+            lag.is_null() || (lag["objects"] == 0 && lag["comparing"] == false)
+        })
+    })
+    .await;
+    let host = host.kill_and(|_| fs::rename(&root, &away).expect("moved away"));
+    let listed = host.read("/datasets/far").await;
+    assert_eq!(listed["bucket"], "archive", "{listed}");
+    let ended = host
+        .upload("dataset=far&format=csv&bucket=primary", "id\n1\n")
+        .await;
+    assert_eq!(ended["error"]["code"], "lives_elsewhere", "{ended}");
+    host.ingest("near", sentences()).await;
+
+    fs::rename(&away, &root).expect("brought back");
+    ready(&host).await;
+    let rows = host.read("/datasets/far/rows?limit=1").await;
+    assert_eq!(rows["rows"].as_array().expect("rows").len(), 1, "{rows}");
+}
+
+#[tokio::test]
 async fn an_emptied_bucket_is_not_taken_for_a_new_one() {
     let (host, place) = (
         Host::configured(WATCHFUL),

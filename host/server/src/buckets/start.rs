@@ -73,8 +73,9 @@ impl BucketTable {
         let catalogue = table.open_primary(&primary).await?;
         let further = table.further(configured.collect(), catalogue);
         let admissions = further.iter().map(|seat| table.try_at_start(seat));
-        futures::future::join_all(admissions).await;
-        table.fill([primary, rescue].into_iter().chain(further));
+        let is_known = futures::future::join_all(admissions).await;
+        let essential = [(primary, true), (rescue, false)].into_iter();
+        table.fill(essential.chain(further.into_iter().zip(is_known)));
         Ok(table)
     }
 
@@ -98,7 +99,14 @@ impl BucketTable {
         };
         match admission::within(PRIMARY, opening).await {
             Ok((_, true)) if let Err(error) = copied => return Err(BucketsError::Undecided(error)),
-            Ok((bucket, is_new)) => self.settle_primary(seat, &bucket, is_new).await?,
+            Ok((bucket, is_new)) => {
+                if !is_new && matches!(copied, Ok(false)) {
+                    tracing::error!(
+                        "bucket `rescue` holds no copy of `primary`, which is not new: everything is copied anew; if the disk of `rescue` is not mounted, stop this host and mount it"
+                    );
+                }
+                self.settle_primary(seat, &bucket, is_new).await?;
+            }
             Err(fault) if fault.cause == Cause::Lost => {
                 return Err(match copied {
                     Err(error) => BucketsError::Undecided(error),
@@ -173,29 +181,51 @@ impl BucketTable {
         seats.into_values().collect()
     }
 
-    async fn try_at_start(&self, seat: &Arc<Seat>) {
+    /// Admits a bucket, and tells whether the rooms are to know it. They also know one that does not answer,
+    /// when its copies say that something lives there: so nothing else begins under those names.
+    async fn try_at_start(&self, seat: &Arc<Seat>) -> bool {
         let root = match admission::has_copies(&self.rescue, seat.name()).await {
             Ok(false) if seat.origin != Origin::Catalogue => Root::Make,
             Ok(_) | Err(_) => Root::Expect,
         };
         let now = || self.parts.clock.now();
         match admission::within(OTHERS, self.admission(seat, root)).await {
-            Ok(bucket) => seat.admit(bucket, now()),
+            Ok(bucket) => {
+                seat.admit(bucket, now());
+                true
+            }
             Err(fault) => {
                 tracing::error!(bucket = %seat.name(), why = fault.why, "the bucket cannot be used");
                 seat.suspend(&fault, now());
+                match fault.cause {
+                    Cause::Unreachable | Cause::Lost => self.was_lived_in(seat).await,
+                    Cause::Wrong | Cause::AnotherName => false,
+                }
             }
         }
     }
 
-    /// Takes the seats in. Of two that overlap the second is not used: each would see the other's objects.
-    fn fill(&self, seats: impl Iterator<Item = Arc<Seat>>) {
-        for seat in seats {
-            if let Some(fault) = self.overlap(&seat) {
-                tracing::error!(bucket = %seat.name(), why = fault.why, "the bucket cannot be used");
-                seat.suspend(&fault, self.parts.clock.now());
+    /// Whether the copies of a bucket are of datasets or indexes.
+    async fn was_lived_in(&self, seat: &Seat) -> bool {
+        for folder in ["datasets", "indexes"] {
+            let folder = format!("{}/{folder}", seat.name());
+            let listed = self.rescue.children(&folder).await;
+            if listed.is_ok_and(|names| !names.is_empty()) {
+                return true;
             }
-            if seat.is_healthy() || seat.name() == self.primary.name() {
+        }
+        false
+    }
+
+    /// Takes the seats in. Of two that overlap the second is not used: each would see the other's objects.
+    fn fill(&self, seats: impl Iterator<Item = (Arc<Seat>, bool)>) {
+        for (seat, is_known) in seats {
+            let overlap = self.overlap(&seat);
+            if let Some(fault) = &overlap {
+                tracing::error!(bucket = %seat.name(), why = fault.why, "the bucket cannot be used");
+                seat.suspend(fault, self.parts.clock.now());
+            }
+            if is_known && overlap.is_none() {
                 self.register(&seat);
             }
             seat.come_in();
@@ -203,12 +233,23 @@ impl BucketTable {
         }
     }
 
-    /// Why a bucket must not be used beside those that are there; none when it may.
+    /// Why a new bucket must not be used beside those that are there; none when it may.
     pub(super) fn overlap(&self, seat: &Seat) -> Option<Fault> {
+        self.overlap_with(seat, |_| true)
+    }
+
+    /// Why a bucket must not be used beside those that come before it. Of two that overlap the second stands
+    /// back, also when neither is in use, so that they do not wait for each other.
+    fn overlap_before(&self, seat: &Seat) -> Option<Fault> {
+        let rank = |one: &Seat| (one.origin != Origin::BuiltIn, one.name().clone());
+        self.overlap_with(seat, |other| rank(other) < rank(seat))
+    }
+
+    fn overlap_with(&self, seat: &Seat, counts: impl Fn(&Seat) -> bool) -> Option<Fault> {
         let seats = self.seats();
         let mut others = seats.values().filter(|other| other.name() != seat.name());
-        let other =
-            others.find(|other| place::overlap(&other.config.backend, &seat.config.backend))?;
+        let meets = |other: &Seat| place::overlap(&other.config.backend, &seat.config.backend);
+        let other = others.find(|other| counts(other) && meets(other))?;
         let why = format!(
             "its place lies in that of bucket `{}` or around it, so each would see the other's objects; choose another",
             other.name()
@@ -218,7 +259,7 @@ impl BucketTable {
 
     /// Everything that is asked of a bucket before it is used.
     pub(super) async fn admission(&self, seat: &Seat, root: Root) -> Result<Bucket, Fault> {
-        if let Some(fault) = self.overlap(seat) {
+        if let Some(fault) = self.overlap_before(seat) {
             return Err(fault);
         }
         let bucket = self.parts.open(seat, root).await?;
