@@ -63,6 +63,10 @@ impl Bucket {
         ) || DENIED.iter().any(|status| text.contains(status));
         let cure = self.denial_cure(&text);
         let source = Arc::new(error);
+        let path = match path.as_str() {
+            "" => "/".to_owned(),
+            _ => path,
+        };
         if denied {
             StorageError::Denied {
                 bucket,

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::Bucket;
-use crate::{StorageError, id};
+use crate::{BackendConfig, StorageError, id};
 
 /// Races run per probe; one alone could be decided by chance.
 const RACES: usize = 4;
@@ -29,7 +29,18 @@ impl Bucket {
                 }
             }
         }
+        self.remove_empty(&folder).await;
         verdict
+    }
+
+    /// Removes a folder in which there is nothing any more. Only a local disk has such folders.
+    async fn remove_empty(&self, folder: &str) {
+        if let BackendConfig::Local { root } = self.backend() {
+            let folder = root.join(self.whole_path(folder));
+            // One that is not empty stays, and so does one that is not there.
+            let removing = tokio::task::spawn_blocking(move || std::fs::remove_dir(folder));
+            let _left = removing.await;
+        }
     }
 
     async fn probe_in(&self, folder: &str) -> Result<(), StorageError> {

@@ -71,6 +71,20 @@ async fn a_folder_keeps_the_promises() {
 }
 
 #[tokio::test]
+async fn a_probe_leaves_no_folders_of_its_own_and_removes_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let probes = folder.path().join("made/here/.boathouse-probe");
+    std::fs::create_dir_all(probes.join("of-another")).unwrap();
+    let bucket = local(&folder);
+    for _ in 0..2 {
+        bucket.probe().await.unwrap();
+    }
+    let left = std::fs::read_dir(&probes).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["of-another"]);
+}
+
+#[tokio::test]
 async fn memory_keeps_the_promises() {
     check_promises(&Bucket::memory(BucketName::primary())).await;
 }

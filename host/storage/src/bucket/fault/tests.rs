@@ -171,12 +171,15 @@ async fn a_store_that_is_away_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = s3(endpoint).get("a").await.unwrap_err();
+    let bucket = s3(endpoint);
+    let error = bucket.get("a").await.unwrap_err();
     assert!(
         matches!(error, StorageError::Unavailable { .. }),
         "{error:?}"
     );
     assert!(error.to_string().contains("can be reached"), "{error}");
+    let error = bucket.list("").await.unwrap_err();
+    assert!(error.to_string().contains("failed at `/`"), "{error}");
 }
 
 #[test]
