@@ -1,5 +1,6 @@
 //! Buckets at run time: added, used, lost, found again and removed, over HTTP and the command line.
 
+mod edges;
 mod refused;
 mod unwell;
 

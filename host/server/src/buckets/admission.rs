@@ -26,6 +26,8 @@ const FORMAT: &str = "boathouse/bucket";
 const FORMAT_VERSION: u64 = 1;
 /// Longest text about a store, in characters: it goes to clients.
 const SHOWN: usize = 600;
+/// Where AWS tells a machine of its role; no other service has such addresses.
+const MACHINE_ROLE: &str = "http://169.254.";
 
 /// Why a bucket may not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +77,28 @@ impl Fault {
         for secret in secrets(config, environment) {
             why = why.replace(&secret, "***");
         }
-        Self::new(cause, why.chars().take(SHOWN).collect::<String>())
+        Self::new(cause, readable(&why, config))
+    }
+}
+
+/// What a store says, on one line, short, and without the name of the bucket, which stands before it.
+fn readable(said: &str, config: &BucketConfig) -> String {
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let mut text = said.join(" ");
+    if let Some(rest) = text.strip_prefix(&format!("bucket `{}` ", config.name)) {
+        text = format!("it {rest}");
+    }
+    if let BackendConfig::S3(s3) = &config.backend
+        && s3.access_key_id.is_none()
+        && text.contains(MACHINE_ROLE)
+    {
+        text = format!(
+            "no keys are given, so the role of this machine was asked for and not found; give `access_key_id` and `secret_access_key`: {text}"
+        );
+    }
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -258,7 +281,25 @@ mod tests {
         let fault = Fault::of(&error, &s3(), &environment());
         assert_eq!(fault.cause, Cause::Unreachable);
         assert!(fault.why.contains("no such key ***"), "{}", fault.why);
-        assert!(!fault.why.contains("hunter2") && fault.why.len() <= SHOWN);
+        assert!(!fault.why.contains("hunter2") && fault.why.chars().count() == SHOWN + 1);
+        assert!(fault.why.ends_with('…'), "{}", fault.why);
+    }
+
+    #[test]
+    fn what_a_store_says_is_one_line_that_names_no_bucket_twice() {
+        let said = "bucket `far` failed at `a`: <?xml?>\n<Error>\n  <Code>Slow</Code>\n</Error>\n";
+        let expected = "it failed at `a`: <?xml?> <Error> <Code>Slow</Code> </Error>";
+        assert_eq!(readable(said, &s3()), expected);
+    }
+
+    #[test]
+    fn without_keys_the_role_of_the_machine_is_what_failed() {
+        let text = r#"{"name":"far","backend":"s3","bucket":"b"}"#;
+        let keyless: BucketConfig = serde_json::from_str(text).expect("a configuration");
+        let said = "failed: error performing PUT http://169.254.169.254/latest/api/token";
+        assert!(readable(said, &keyless).starts_with("no keys are given"));
+        assert_eq!(readable(said, &s3()), said);
+        assert_eq!(readable("failed: refused", &keyless), "failed: refused");
     }
 
     #[tokio::test]

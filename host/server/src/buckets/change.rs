@@ -109,11 +109,15 @@ impl BucketTable {
         }
     }
 
-    /// That the rescue bucket has nothing that would pass for a copy of the new bucket.
+    /// That the rescue bucket has nothing that would pass for a copy of the new bucket. A mark alone, which a
+    /// removal that was cut off leaves there, is nobody's loss: it goes, lest the new bucket be taken for
+    /// one that has lost its own.
     async fn no_copies_of_another(&self, seat: &Seat) -> Result<(), Problem> {
         let name = seat.name();
-        if self.rescue.list(name.as_str()).await?.is_empty() {
-            return Ok(());
+        let copies = self.rescue.list(name.as_str()).await?;
+        let mark = format!("{name}/{MARK}");
+        if copies.iter().all(|copy| copy.path == mark) {
+            return Ok(self.rescue.delete(&mark).await?);
         }
         Err(Problem::conflict(
             "copies_of_another",
@@ -209,15 +213,15 @@ impl BucketTable {
         held
     }
 
-    /// Takes the mark of a bucket away in which nothing lives, and its copies.
+    /// Takes the copies of a bucket away in which nothing lives, and then its mark: as long as it carries
+    /// that, it can be added again under its name, whatever is left of the copies.
     async fn clear(&self, bucket: &Bucket) {
         let name = bucket.name();
         let cleared = async {
-            bucket.delete(MARK).await?;
             for copy in self.rescue.list(name.as_str()).await? {
                 self.rescue.delete(&copy.path).await?;
             }
-            Ok::<_, StorageError>(())
+            bucket.delete(MARK).await
         };
         if let Err(error) = cleared.await {
             tracing::warn!(bucket = %name, %error, "the mark of the bucket or copies of it are left over");

@@ -88,6 +88,8 @@ struct Status {
     count_after: Option<Instant>,
     /// Files of the newest versions of datasets that were found missing.
     missing: BTreeMap<DatasetName, BTreeSet<String>>,
+    /// It was in use since the host started.
+    was_admitted: bool,
     /// What is missing was not looked for since the bucket was admitted.
     unseen: bool,
 }
@@ -120,6 +122,7 @@ impl Seat {
                 usage: None,
                 count_after: None,
                 missing: BTreeMap::new(),
+                was_admitted: false,
                 unseen: true,
             }),
         }
@@ -165,6 +168,7 @@ impl Seat {
         let mut status = self.status();
         self.gate.open(bucket.store());
         status.open = Some(bucket);
+        status.was_admitted = true;
         status.unseen = true;
         status.count_after = None;
         if status.health.state != HealthState::Healthy {
@@ -197,6 +201,15 @@ impl Seat {
             detail: Some(fault.why.clone()),
         };
         was_healthy
+    }
+
+    /// Whether there is still nothing to open: a folder that was not in use yet and is not there. What the
+    /// start said about it holds.
+    pub(super) fn lacks_its_folder(&self) -> bool {
+        let BackendConfig::Local { root } = &self.config.backend else {
+            return false;
+        };
+        !self.status().was_admitted && !root.exists()
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {

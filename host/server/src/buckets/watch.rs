@@ -56,6 +56,7 @@ impl BucketTable {
                     self.fails(seat, &fault);
                 }
             }
+            None if seat.lacks_its_folder() => {}
             None => match admission::within(ADMISSION, self.admission(seat, Root::Expect)).await {
                 Ok(bucket) => self.is_back(app, seat, bucket),
                 Err(fault) => self.fails(seat, &fault),

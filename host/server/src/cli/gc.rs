@@ -10,7 +10,8 @@ use crate::{
 /// How to go about it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Say what would be removed, and change nothing.
+    /// Say what would be removed, and change nothing. Copies in `rescue` of what would be removed are not
+    /// counted: they become garbage by the removal.
     #[arg(long)]
     dry_run: bool,
     /// Leave objects alone that are younger than this; `[storage.gc] grace_hours` when left out. 0 only

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// `replace` or `append`.
     #[arg(long, default_value = "replace")]
     mode: String,
+    /// Bucket of a new dataset; `primary` when left out.
+    #[arg(long)]
+    bucket: Option<String>,
 }
 
 pub(crate) async fn run(
@@ -44,6 +47,9 @@ pub(crate) async fn run(
     ];
     if let Some(format) = &arguments.format {
         parameters.push(("format", format));
+    }
+    if let Some(bucket) = &arguments.bucket {
+        parameters.push(("bucket", bucket));
     }
     let path = format!("/ingest/file?{}", query(&parameters));
     let task = client.post_file(&path, &arguments.file).await?;

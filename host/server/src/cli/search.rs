@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Columns of the dataset to show; all when left out.
     #[arg(long = "with", value_delimiter = ',')]
     with: Option<Vec<String>>,
+    /// Show no columns; this also answers while the bucket of the dataset does not.
+    #[arg(long, conflicts_with = "with")]
+    no_columns: bool,
 }
 
 pub(crate) async fn run(
@@ -36,6 +39,9 @@ pub(crate) async fn run(
     }
     if let Some(columns) = arguments.with {
         body["with"] = columns.into();
+    }
+    if arguments.no_columns {
+        body["with"] = json!([]);
     }
     let path = format!("/vectors/indexes/{}/search", arguments.index);
     let answer: Value = client.post(&path, &body).await?;

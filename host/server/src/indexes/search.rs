@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use boathouse_ingest::IngestError;
 use boathouse_models::StaticEmbedder;
-use boathouse_types::{IndexConfig, Metric, VectorBackend};
+use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
 use boathouse_vector::{Neighbor, Scratch, SearchOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -182,16 +183,7 @@ async fn hits(
         .iter()
         .map(|neighbor| index.rows[neighbor.row as usize])
         .collect();
-    let wants_none = columns.as_ref().is_some_and(Vec::is_empty);
-    let columns: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
-    let values = if wants_none {
-        // Nothing is wanted of the dataset, so a bucket that fails is no obstacle.
-        vec![Value::Object(Map::new()); rows.len()]
-    } else {
-        let version = Some(index.meta.dataset_version);
-        let dataset = app.datasets.open(&index.meta.dataset, version).await?;
-        dataset.take(&rows, &columns).await?
-    };
+    let values = values(app, index, &rows, columns.as_deref()).await?;
     let hit = |(neighbor, columns): (&Neighbor, Value)| Hit {
         id: index.doc_ids[neighbor.row as usize].clone(),
         score: match index.meta.metric {
@@ -206,4 +198,56 @@ async fn hits(
         },
     };
     Ok(neighbors.iter().zip(values).map(hit).collect())
+}
+
+/// The columns of rows. When none are wanted the dataset is not asked, so a bucket that fails is no obstacle.
+async fn values(
+    app: &App,
+    index: &LiveIndex,
+    rows: &[u64],
+    columns: Option<&[String]>,
+) -> Result<Vec<Value>, Problem> {
+    if columns.is_some_and(<[String]>::is_empty) {
+        return Ok(vec![Value::Object(Map::new()); rows.len()]);
+    }
+    let columns: Vec<&str> = columns
+        .iter()
+        .copied()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let (name, version) = (&index.meta.dataset, Some(index.meta.dataset_version));
+    let dataset = app.datasets.open(name, version).await;
+    let dataset = dataset.map_err(|error| unread(app, name, None, error))?;
+    let values = dataset.take(rows, &columns).await;
+    values.map_err(|error| unread(app, name, Some(dataset.bucket().name()), error))
+}
+
+/// Why the rows of a dataset cannot be read. When a bucket is out of use, that names it and the way around.
+fn unread(
+    app: &App,
+    dataset: &DatasetName,
+    bucket: Option<&BucketName>,
+    error: IngestError,
+) -> Problem {
+    let out = app.bucket_table.unhealthy();
+    // A dataset whose bucket was out of use since the start of the host cannot be found.
+    let unseen = matches!(error, IngestError::DatasetNotFound(_)) && !out.is_empty();
+    let problem = match unseen {
+        true => Problem::storage(&error),
+        false => Problem::from(error),
+    };
+    if problem.code != "storage_unavailable" {
+        return problem;
+    }
+    let out: Vec<&str> = out.iter().map(BucketName::as_str).collect();
+    let place = match (bucket, out.as_slice()) {
+        (Some(bucket), _) => format!("bucket `{bucket}`"),
+        (None, []) => "its bucket".to_owned(),
+        (None, out) => format!("bucket `{}`", out.join("` or `")),
+    };
+    let detail = format!(
+        "the columns of the hits cannot be read: {place}, in which dataset `{dataset}` lives, fails or is out of use; see `GET /readyz` and try again when it is back, or search with `\"with\": []`, which answers without columns"
+    );
+    Problem { detail, ..problem }
 }
