@@ -1,5 +1,7 @@
 //! What a host survives: plugins that fail while they serve, damaged bytes, a kill at any moment.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{EVIL, MARKED, activate, activated, events, judged, ordering, scorer, states, stock};
@@ -134,20 +136,24 @@ async fn damaged_bytes_do_not_keep_a_host_from_starting() {
     activated(&host, MARKED, "1.0.0", &json!({})).await;
     let view = host.read(MARKED).await;
     let digest = view["versions"][0]["digest"].as_str().expect("a digest");
-    let blob = format!("plugins/blobs/{digest}.wasm");
-    let damage = |host: &Host, bucket: &str| {
-        std::fs::write(host.data.join(bucket).join(&blob), b"torn").expect("written");
+    let blob = format!("primary/plugins/blobs/{digest}.wasm");
+    let copy = format!("rescue/{blob}");
+    // While no host runs: one would copy what it has just put back.
+    let damage = |data: &Path, path: &str| {
+        std::fs::write(data.join(path), b"torn").expect("written");
     };
-    damage(&host, "primary");
-    let host = host.kill_and_restart();
+    let is_copied = |_: &Value| host.data.join(&copy).exists();
+    host.until("/storage/buckets", is_copied).await;
+    let host = host.kill_and(|data| damage(data, &blob));
     assert_eq!(
         scorer(&host, "a").await,
         "test/marked@1.0.0",
         "from the copy"
     );
-    damage(&host, "primary");
-    damage(&host, "rescue");
-    let host = host.kill_and_restart();
+    let host = host.kill_and(|data| {
+        damage(data, &blob);
+        damage(data, &copy);
+    });
     assert_eq!(scorer(&host, "a").await, "boathouse/pareto@0.1.0");
     assert_eq!(
         events(&host, MARKED).await.last().map(String::as_str),
