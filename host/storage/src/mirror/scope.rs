@@ -49,6 +49,14 @@ pub(super) fn is_write_once(path: &Path) -> bool {
     is_version || Uuid::try_parse(stem).is_ok()
 }
 
+/// Whether an object's name is the digest of its bytes, as a component's is: what is there under such a name is
+/// right, or damaged at its home, which must not damage the copy.
+pub(super) fn is_named_by_content(path: &Path) -> bool {
+    let name = path.filename().unwrap_or_default();
+    let digest = name.strip_suffix(".wasm").unwrap_or_default();
+    digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
