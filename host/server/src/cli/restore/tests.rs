@@ -1,3 +1,5 @@
+//! Restoring: what is said of what comes back and what does not.
+
 use boathouse_storage::Manifest;
 use serde_json::Value;
 
