@@ -82,7 +82,7 @@ async fn a_line_that_was_tampered_with_shows() {
     let id = before["trial"].as_str().expect("an id").to_owned();
     let data = host.data.clone();
     let mut changed = 0;
-    for file in journal(&data) {
+    for file in journal(&data.join("primary")) {
         let text = std::fs::read_to_string(&file).expect("a file");
         if !text.contains(&id) {
             continue;
@@ -143,7 +143,7 @@ async fn what_nobody_can_be_asked_about_is_listed_as_such() {
         &["limit"],
     );
     let mut lines = Vec::new();
-    for file in journal(&host.data) {
+    for file in journal(&host.data.join("primary")) {
         let text = std::fs::read_to_string(&file).expect("a file");
         for line in text.lines() {
             let mut trial: Value = serde_json::from_str(line).expect("json");
@@ -158,7 +158,7 @@ async fn what_nobody_can_be_asked_about_is_listed_as_such() {
         }
     }
     assert_eq!(lines.len(), 2);
-    let folder = journal(&host.data)[0]
+    let folder = journal(&host.data.join("primary"))[0]
         .parent()
         .expect("a folder")
         .to_owned();
