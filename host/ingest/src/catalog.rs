@@ -364,7 +364,11 @@ async fn settle(
     if visible {
         return Ok(version);
     }
-    upload::discard(bucket, &version.files).await;
+    // A store that gave no answer may still carry the commit out: then the files are needed, else they are
+    // garbage in the end.
+    if !matches!(error, StorageError::Unavailable { .. }) {
+        upload::discard(bucket, &version.files).await;
+    }
     Err(error.into())
 }
 

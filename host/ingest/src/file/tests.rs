@@ -342,11 +342,11 @@ async fn a_bucket_that_fails_at_any_write_leaves_the_old_state() {
             break;
         }
         assert!(matches!(outcome, Err(IngestError::Storage(_))));
-        assert_eq!(
-            world.paths("datasets").await,
-            before,
-            "after {writes} writes"
-        );
+        let after = world.paths("datasets").await;
+        assert!(before.iter().all(|path| after.contains(path)), "{after:?}");
+        // A commit without an answer may still come: its file is left to the garbage collection.
+        let left = usize::from(writes == 2);
+        assert_eq!(after.len(), before.len() + left, "after {writes} writes");
         assert_eq!(open.rows(0, 9).await.unwrap().rows.len(), 2);
         writes += 1;
     }
