@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    buckets::{catalogue, gone},
+    buckets::{MARK, catalogue, gone},
     cli::{CliError, Output, output::table},
     config::{Config, Environment},
     host::{FolderLock, RESTORING},
@@ -109,6 +109,24 @@ fn find<'a>(buckets: &'a [BucketConfig], name: &BucketName) -> Result<&'a Bucket
         })
 }
 
+/// That a bucket is not another one under this name, which copies must not be mixed into.
+async fn check_mark(home: &Bucket) -> Result<(), CliError> {
+    let mark = match home.get(MARK).await {
+        Ok(mark) => mark,
+        Err(StorageError::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
+    match mark["name"].as_str() {
+        Some(other) if other != home.name().as_str() => Err(CliError::Failed(format!(
+            "the place of bucket `{}` is that of bucket `{}`, as its `{MARK}` says; correct the configuration",
+            home.name(),
+            other.escape_debug()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 struct Work<'a> {
     rescue: Bucket,
     environment: &'a Environment,
@@ -184,6 +202,7 @@ impl Work<'_> {
         // A dry run makes no folder: one that is not there is an empty bucket.
         let home = self.home(config)?;
         let home = home.unwrap_or_else(|| Bucket::memory(config.name.clone()));
+        check_mark(&home).await?;
         let restored = restore(&self.rescue, &home, self.dry_run)
             .await
             .map_err(failed)?;

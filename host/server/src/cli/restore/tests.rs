@@ -93,3 +93,17 @@ async fn without_copies_or_with_a_host_in_the_folder_nothing_is_done() {
     let error = run(&config, &Environment::default(), &output, unknown).await;
     assert!(matches!(error, Err(CliError::Usage(_))), "{error:?}");
 }
+
+#[tokio::test]
+async fn copies_do_not_go_into_the_place_of_another_bucket() {
+    let home = Bucket::memory(BucketName::primary());
+    check_mark(&home).await.expect("an empty place");
+    for (name, is_own) in [("primary", true), ("cold", false)] {
+        let mark = json!({"format": "boathouse/bucket", "format_version": 1, "name": name});
+        home.put(MARK, mark.to_string().into())
+            .await
+            .expect("written");
+        let checked = check_mark(&home).await;
+        assert_eq!(checked.is_ok(), is_own, "{checked:?}");
+    }
+}
