@@ -1,10 +1,8 @@
 //! File ingest: one local file becomes one version of a dataset.
 //!
 //! The file is read twice: first to settle types and find errors, then to write Parquet to a nameless local
-//! file, sampled on the way. Detectors see the sample before anything reaches a bucket. Then the bytes go
-//! up and one commit makes the version visible. Whatever fails, and wherever it is cancelled, nothing of
-//! the run is visible and nothing stays behind, except that a bucket that fails may keep an orphan.
-//! Memory depends on a batch, a record and a row group, never on the file.
+//! file, sampled on the way; the rest is the course of every ingest (`run.rs`). Memory depends on a batch, a
+//! record and a row group, never on the file.
 
 mod columns;
 mod csv;
@@ -21,6 +19,7 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
 use boathouse_types::{BucketName, Clock, DatasetName};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -30,18 +29,17 @@ pub(crate) use self::json::is_json;
 use self::{
     csv::CsvFile,
     json::{JsonFile, Layout},
-    meter::Watch,
     parquet::ParquetFile,
     source::{Source, append_schema},
 };
 use crate::{
-    ColumnInfo, DatasetVersion, Datasets, Detection, IngestError, IngestMode, IngestProgress,
-    Lineage, OnDetectorFailure, Phase, PiiDetector, SourceInfo,
-    catalog::Home,
-    detect,
+    DatasetVersion, Datasets, IngestError, IngestMode, IngestProgress, OnDetectorFailure, Phase,
+    PiiDetector, SourceInfo,
     error::Place,
     redact_dsn,
+    run::{self, Feed, Target},
     spool::{Spool, SpooledTable},
+    watch::Watch,
 };
 
 /// Longest label, in bytes.
@@ -90,6 +88,21 @@ pub struct IngestReport {
     pub version: DatasetVersion,
     /// Rows that it added.
     pub added_rows: u64,
+    /// What was found out about the source.
+    pub read: ReadReport,
+}
+
+/// What an ingest found out about its source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadReport {
+    /// Of a file.
+    File(FileReport),
+}
+
+/// How a file was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FileReport {
     /// The format that was read.
     pub format: FileFormat,
     /// The delimiter that was found, for CSV.
@@ -109,88 +122,55 @@ pub async fn ingest_file(
     cancel: CancellationToken,
 ) -> Result<IngestReport, IngestError> {
     let label = clean_label(&request.label);
-    let request = IngestRequest { label, ..request };
-    let watch = Watch { progress, cancel };
-    let home = context
-        .datasets
-        .home(&request.dataset, request.bucket.as_ref())
-        .await?;
-    let lineage = Lineage::new(
-        home.bucket.clone(),
-        request.dataset.clone(),
-        Arc::clone(&context.clock),
-    );
-    let source = SourceInfo {
-        system: "file".to_owned(),
-        label: request.label.clone(),
-    };
-    let run = lineage.start(&source).await?;
-    let label = request.label.clone();
-    let outcome = ingest(context, request, home, source, watch).await;
-    let outcome = outcome.map_err(|error| error.about(&label));
-    run.end(outcome.as_ref().map(|report| &report.version))
-        .await;
-    outcome
-}
-
-async fn ingest(
-    context: &IngestContext,
-    request: IngestRequest,
-    home: Home,
-    source: SourceInfo,
-    watch: Watch,
-) -> Result<IngestReport, IngestError> {
-    let existing = existing_schema(context, &request, &home).await?;
-    let (table, kind) = convert(context, &request, existing, &watch).await?;
-    let detection = detect(context, &table, &watch).await?;
-    watch.progress.enter(Phase::Store);
-    let cancelled = || watch.cancel.is_cancelled();
-    let file = context
-        .datasets
-        .upload(&home, &table.file, table.rows, &cancelled)
-        .await?;
-    let version = DatasetVersion {
-        version: 0,
+    let target = Target {
+        dataset: request.dataset.clone(),
+        bucket: request.bucket.clone(),
         mode: request.mode,
-        files: vec![file],
-        rows: table.rows,
-        bytes: table.bytes,
-        columns: ColumnInfo::all(&table.schema),
-        detection,
-        source,
-        created_at: context.clock.now(),
-        expired_at: None,
+        source: SourceInfo {
+            system: "file".to_owned(),
+            label: label.clone(),
+        },
     };
-    let bucket = home.bucket.name().clone();
-    let version = context.datasets.commit(home, version).await?;
-    watch.progress.enter(Phase::Done);
+    let dataset = request.dataset.clone();
+    let mut feed = FileFeed {
+        request: IngestRequest { label, ..request },
+        report: None,
+    };
+    let landed = run::run(context, target, &mut feed, Watch { progress, cancel }).await?;
+    let report = feed
+        .report
+        .ok_or_else(|| IngestError::Worker("a file was not read".to_owned()))?;
     Ok(IngestReport {
-        dataset: request.dataset,
-        bucket,
-        version,
-        added_rows: table.rows,
-        format: kind.format,
-        delimiter: kind.delimiter,
+        dataset,
+        bucket: landed.bucket,
+        version: landed.version,
+        added_rows: landed.added_rows,
+        read: ReadReport::File(report),
     })
 }
 
-/// The schema that an append has to follow.
-async fn existing_schema(
-    context: &IngestContext,
-    request: &IngestRequest,
-    home: &Home,
-) -> Result<Option<SchemaRef>, IngestError> {
-    if request.mode == IngestMode::Replace || home.dataset().is_none() {
-        return Ok(None);
-    }
-    let dataset = context.datasets.open(&request.dataset, None).await?;
-    dataset.schema().await.map(Some)
+/// A file as the source of a run.
+struct FileFeed {
+    request: IngestRequest,
+    report: Option<FileReport>,
 }
 
-/// What was found out about a file.
-struct Kind {
-    format: FileFormat,
-    delimiter: Option<char>,
+#[async_trait]
+impl Feed for FileFeed {
+    async fn spool(
+        &mut self,
+        context: &IngestContext,
+        existing: Option<SchemaRef>,
+        watch: &Watch,
+    ) -> Result<Vec<SpooledTable>, IngestError> {
+        let (table, report) = convert(context, &self.request, existing, watch).await?;
+        self.report = Some(report);
+        Ok(vec![table])
+    }
+
+    fn about(&self, error: IngestError) -> IngestError {
+        error.about(&self.request.label)
+    }
 }
 
 /// Turns the file into a table, on a thread that may block.
@@ -199,11 +179,11 @@ async fn convert(
     request: &IngestRequest,
     existing: Option<SchemaRef>,
     watch: &Watch,
-) -> Result<(SpooledTable, Kind), IngestError> {
+) -> Result<(SpooledTable, FileReport), IngestError> {
     let (request, watch) = (request.clone(), watch.clone());
     let folder = context.spool_folder.clone();
     let worker = tokio::task::spawn_blocking(move || {
-        let (mut source, kind) = open_source(&request, &watch)?;
+        let (mut source, report) = open_source(&request, &watch)?;
         let schema = match existing {
             Some(existing) => append_schema(source.as_ref(), &request.dataset, &existing)?,
             None => source.schema(),
@@ -215,7 +195,7 @@ async fn convert(
             &request.dataset,
             &watch,
         )?;
-        Ok((table, kind))
+        Ok((table, report))
     });
     worker.await.unwrap_or_else(|error| Err(gave_up(&error)))
 }
@@ -235,7 +215,7 @@ fn gave_up(error: &tokio::task::JoinError) -> IngestError {
 fn open_source(
     request: &IngestRequest,
     watch: &Watch,
-) -> Result<(Box<dyn Source>, Kind), IngestError> {
+) -> Result<(Box<dyn Source>, FileReport), IngestError> {
     let (file, format) = format::open(&request.path, &request.label, request.format)?;
     let size = file.metadata().map_err(IngestError::Spool)?.len();
     let looks = if format == FileFormat::Parquet { 1 } else { 2 };
@@ -252,7 +232,7 @@ fn open_source(
         FileFormat::JsonLines => Box::new(JsonFile::open(file, Layout::Lines, watch)?),
         FileFormat::Parquet => Box::new(ParquetFile::open(file, watch)?),
     };
-    Ok((source, Kind { format, delimiter }))
+    Ok((source, FileReport { format, delimiter }))
 }
 
 fn spool(
@@ -281,21 +261,8 @@ fn spool(
     Ok(table)
 }
 
-async fn detect(
-    context: &IngestContext,
-    table: &SpooledTable,
-    watch: &Watch,
-) -> Result<Detection, IngestError> {
-    watch.check()?;
-    watch.progress.enter(Phase::Detect);
-    tokio::select! {
-        () = watch.cancel.cancelled() => Err(IngestError::Cancelled),
-        found = detect::ask(&context.detectors, context.on_detector_failure, &table.sample) => found,
-    }
-}
-
 /// A label without credentials and control characters, of bounded length.
-fn clean_label(label: &str) -> String {
+pub(crate) fn clean_label(label: &str) -> String {
     let mut clean: String = redact_dsn(label)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -16,18 +16,22 @@ mod catalog;
 mod crash;
 mod dataset;
 mod detect;
+mod dsn;
 mod error;
 mod file;
 mod lineage;
 mod progress;
 mod read;
 mod redact;
+mod run;
 mod sample;
 mod spool;
 mod stamp;
+mod table;
 #[cfg(test)]
 mod testing;
 mod upload;
+mod watch;
 mod zone;
 
 pub use catalog::{Datasets, Retention};
@@ -37,8 +41,11 @@ pub use dataset::{
 pub use detect::{
     ColumnFinding, Detection, DetectorFailure, FindingSource, OnDetectorFailure, PiiDetector,
 };
+pub use dsn::Dsn;
 pub use error::{BadFile, IngestError, Place};
-pub use file::{FileFormat, IngestContext, IngestReport, IngestRequest, ingest_file};
+pub use file::{
+    FileFormat, FileReport, IngestContext, IngestReport, IngestRequest, ReadReport, ingest_file,
+};
 pub use lineage::{
     DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType, Lineage,
     LineageDataset, OutputFacets, OutputStatistics, Run, RunEvent, RunFacets, RunState,
@@ -47,3 +54,7 @@ pub use lineage::{
 pub use progress::{IngestProgress, Phase, ProgressSnapshot};
 pub use read::{Dataset, MAX_PAGE_ROWS, RowsPage};
 pub use redact::redact_dsn;
+pub use table::{
+    NulledValues, Position, TableRead, TableReport, TableRequest, TableSource, TlsMode, TypeMode,
+    ValuePolicy, Window,
+};

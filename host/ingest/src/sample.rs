@@ -188,6 +188,20 @@ impl Column {
     }
 }
 
+/// Adds what another part of the same column has, as far as a detector may see it.
+pub(crate) fn add(column: &mut ColumnSample, more: &ColumnSample) {
+    column.rows += more.rows;
+    column.nulls += more.nulls;
+    for (value, count) in &more.values {
+        let is_full = column.values.len() >= FIRST as usize + LATER;
+        match column.values.iter_mut().find(|(known, _)| known == value) {
+            Some((_, known)) => *known += count,
+            None if !is_full => column.values.push((value.clone(), *count)),
+            None => {}
+        }
+    }
+}
+
 /// A value as text, cut at a character.
 fn shown(formatter: &ArrayFormatter<'_>, position: usize) -> String {
     let mut text = formatter.value(position).to_string();

@@ -14,7 +14,11 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
-use crate::{IngestError, sample::Sampler, stamp::stamp};
+use crate::{
+    IngestError,
+    sample::{self, Sampler},
+    stamp::stamp,
+};
 
 const GROUP_ROWS: usize = 1_000_000;
 const GROUP_BYTES: usize = 128 << 20;
@@ -89,6 +93,20 @@ impl Spool {
             rows: self.rows,
             sample: self.sampler.finish(name),
         })
+    }
+}
+
+impl SpooledTable {
+    /// One sample of all tables, which have the same columns.
+    pub(crate) fn samples(tables: &[Self]) -> TableSample {
+        let mut samples = tables.iter().map(|table| &table.sample);
+        let mut all = samples.next().cloned().unwrap_or_default();
+        for sample in samples {
+            for (column, more) in all.columns.iter_mut().zip(&sample.columns) {
+                sample::add(column, more);
+            }
+        }
+        all
     }
 }
 

@@ -82,7 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
     );
     let (bounded, mut api) = bounded_routes().split_for_parts();
     let (uploads, upload_api) = OpenApiRouter::new()
-        .routes(routes!(ingest::file))
+        .routes(routes!(ingest::file::file))
         .split_for_parts();
     api.merge(upload_api);
     let document = Arc::new(api);
@@ -114,7 +114,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut api = bounded_routes().into_openapi();
     api.merge(
         OpenApiRouter::<Arc<App>>::new()
-            .routes(routes!(ingest::file))
+            .routes(routes!(ingest::file::file))
             .into_openapi(),
     );
     api

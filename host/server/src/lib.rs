@@ -18,6 +18,7 @@ pub mod gc;
 pub mod host;
 pub mod http;
 pub mod indexes;
+mod ingested;
 mod metrics;
 pub mod plugins;
 pub mod problem;

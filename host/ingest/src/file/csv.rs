@@ -12,11 +12,11 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::{
     columns::Columns,
-    meter::{BOM, MAX_COLUMNS, MAX_RECORD, Metered, UTF8_CURE, Watch, not_utf8, read_range},
+    meter::{BOM, MAX_COLUMNS, MAX_RECORD, Metered, UTF8_CURE, not_utf8, read_range},
     profile::Profile,
     source::{Sink, Source, no_rows},
 };
-use crate::{IngestError, error::Place};
+use crate::{IngestError, error::Place, watch::Watch};
 
 /// Delimiters in order of preference.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

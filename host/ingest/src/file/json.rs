@@ -21,11 +21,11 @@ pub(super) use self::records::Layout;
 use self::records::{Record, Records};
 use super::{
     columns::Columns,
-    meter::{MAX_COLUMNS, Watch},
+    meter::MAX_COLUMNS,
     profile::Profile,
     source::{Sink, Source, no_rows},
 };
-use crate::{IngestError, error::Place};
+use crate::{IngestError, error::Place, watch::Watch};
 
 /// Field metadata that marks JSON text, by Arrow's list of canonical extension types.
 const JSON_FIELD: (&str, &str) = ("ARROW:extension:name", "arrow.json");

@@ -3,12 +3,9 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
-    sync::Arc,
 };
 
-use tokio_util::sync::CancellationToken;
-
-use crate::{IngestError, IngestProgress, error::Place};
+use crate::{IngestError, error::Place, watch::Watch};
 
 /// Longest record of a text file, in bytes. It bounds the memory that one record may take; nearly always
 /// a longer one is a quote or bracket that was never closed.
@@ -19,25 +16,6 @@ pub(super) const MAX_COLUMNS: usize = 4_096;
 
 /// The byte order mark of UTF-8.
 pub(super) const BOM: &[u8] = b"\xEF\xBB\xBF";
-
-/// What an ingest's workers share with the one who started it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Watch {
-    /// Counters to keep.
-    pub(crate) progress: Arc<IngestProgress>,
-    /// Set when the work is no longer wanted.
-    pub(crate) cancel: CancellationToken,
-}
-
-impl Watch {
-    /// An error when the work is no longer wanted.
-    pub(crate) fn check(&self) -> Result<(), IngestError> {
-        match self.cancel.is_cancelled() {
-            true => Err(IngestError::Cancelled),
-            false => Ok(()),
-        }
-    }
-}
 
 /// A file under watch.
 pub(super) struct Metered {

@@ -17,11 +17,8 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::{
-    meter::Watch,
-    source::{Sink, Source, no_rows},
-};
-use crate::{IngestError, error::Place};
+use super::source::{Sink, Source, no_rows};
+use crate::{IngestError, error::Place, watch::Watch};
 
 /// Uncompressed bytes that a batch should have, by the file's average.
 const BATCH_BYTES: u64 = 8 << 20;

@@ -1,55 +1,20 @@
-//! `/ingest/file`: a file comes in as the body of a request.
-//!
-//! The body is written to a file of the spool folder first, so that a slow client holds nothing but a
-//! connection; that file is gone when the ingest ends, however it ends.
+//! What all routes of ingest have in common: the task, its progress, and what it did in the end.
+
+pub(crate) mod file;
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::{FromRequest as _, Multipart, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    response::Response,
-};
-use boathouse_ingest::{
-    FileFormat, IngestMode, IngestProgress, IngestReport, IngestRequest, Phase, ingest_file,
-};
+use boathouse_ingest::{FileReport, IngestError, IngestProgress, IngestReport, Phase, ReadReport};
 use boathouse_types::{BucketName, DatasetName};
-use bytes::Bytes;
-use futures::{Stream, TryStreamExt as _};
-use serde::{Deserialize, Serialize};
-use tempfile::{NamedTempFile, TempPath};
-use tokio::io::AsyncWriteExt as _;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    auth::Caller,
-    extract::Query,
-    http::{
-        AppState,
-        datasets::{FindingView, findings},
-        tasks::accepted,
-    },
+    http::datasets::{FindingView, findings},
     problem::Problem,
     tasks::{TaskContext, TaskView},
 };
-
-/// What to ingest the body as.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FileQuery {
-    /// Name of the dataset.
-    dataset: DatasetName,
-    /// Told from the content when left out.
-    format: Option<FileFormat>,
-    /// Whether the rows replace or follow those there are.
-    #[serde(default)]
-    mode: IngestMode,
-    /// Bucket of a new dataset; `primary` when left out.
-    bucket: Option<BucketName>,
-    /// What to call the file in messages and lineage.
-    label: Option<String>,
-}
 
 /// What an ingest did.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -64,9 +29,8 @@ pub(crate) struct IngestView {
     added_rows: u64,
     /// Bytes of Parquet of the dataset now.
     bytes: u64,
-    format: FileFormat,
-    /// The delimiter that was found, for CSV.
-    delimiter: Option<char>,
+    /// How a file was read.
+    file: Option<FileReport>,
     /// Personal data in the rows that were added.
     findings: Vec<FindingView>,
     /// Detectors that failed; the findings are incomplete then.
@@ -75,14 +39,15 @@ pub(crate) struct IngestView {
 
 impl IngestView {
     fn of(report: IngestReport) -> Self {
+        let ReadReport::File(file) = report.read;
+        let file = Some(file);
         let failures = report.version.detection.failures.iter();
         Self {
             version: report.version.version,
             rows: report.version.rows,
             added_rows: report.added_rows,
             bytes: report.version.bytes,
-            format: report.format,
-            delimiter: report.delimiter,
+            file,
             findings: findings(&report.version.detection),
             detector_failures: failures
                 .map(|failure| format!("{}: {}", failure.detector, failure.message))
@@ -93,48 +58,24 @@ impl IngestView {
     }
 }
 
-/// Ingest the body, raw or as the one file of a form.
-#[utoipa::path(
-    post, path = "/ingest/file", params(FileQuery), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 202, body = TaskView), (status = 413, body = Problem), (status = 422, body = Problem))
-)]
-pub(crate) async fn file(
-    State(app): AppState,
-    caller: Caller,
-    Query(query): Query<FileQuery>,
-    request: Request,
-) -> Result<Response, Problem> {
-    caller.may_use_dataset(query.dataset.as_str())?;
-    if let Some(bucket) = &query.bucket {
-        app.bucket_table.get(bucket)?;
-    }
-    let (path, name) = spool(&app, request).await?;
-    let context = app.ingest_context(&query.dataset);
-    let request = IngestRequest {
-        label: query.label.or(name).unwrap_or_else(|| "upload".to_owned()),
-        dataset: query.dataset,
-        bucket: query.bucket,
-        path: path.to_path_buf(),
-        format: query.format,
-        mode: query.mode,
-    };
-    let task = app.tasks.start(
-        "ingest",
-        request.dataset.clone().as_str(),
-        |task| async move {
-            let _spooled = path;
+/// Starts an ingest as a task; whoever waits for rows of the dataset is told when it has landed.
+pub(crate) fn start<W>(
+    app: &Arc<App>,
+    dataset: &DatasetName,
+    work: impl FnOnce(Arc<IngestProgress>, CancellationToken) -> W + Send + 'static,
+) -> TaskView
+where
+    W: Future<Output = Result<IngestReport, IngestError>> + Send,
+{
+    let this = Arc::clone(app);
+    app.tasks
+        .start("ingest", dataset.as_str(), |task| async move {
             let progress = Arc::new(IngestProgress::default());
-            let work = ingest_file(
-                &context,
-                request,
-                Arc::clone(&progress),
-                task.cancellation(),
-            );
+            let work = work(Arc::clone(&progress), task.cancellation());
             let report = told(work, &progress, &task).await?;
+            this.ingested(&report).await;
             serde_json::to_value(IngestView::of(report)).map_err(|error| Problem::internal(&error))
-        },
-    );
-    Ok(accepted(task))
+        })
 }
 
 /// Passes an ingest's counters on to its task until it ends.
@@ -160,98 +101,4 @@ async fn told<T>(
             }
         }
     }
-}
-
-/// Writes the body to a file, and tells the name that a form gives it.
-async fn spool(app: &App, request: Request) -> Result<(TempPath, Option<String>), Problem> {
-    let most = app.config.server.max_upload_bytes;
-    if declared(request.headers()).is_some_and(|bytes| bytes > most) {
-        return Err(too_large(most));
-    }
-    let is_form = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("multipart/form-data"));
-    if !is_form {
-        let body = Body::into_data_stream(request.into_body());
-        return Ok((
-            write(app, body.map_err(|error| broken_off(&error))).await?,
-            None,
-        ));
-    }
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_form", error.body_text()))?;
-    while let Some(field) = form
-        .next_field()
-        .await
-        .map_err(|error| broken_off(&error))?
-    {
-        if let Some(name) = field.file_name().map(str::to_owned) {
-            return Ok((
-                write(app, field.map_err(|error| broken_off(&error))).await?,
-                Some(name),
-            ));
-        }
-    }
-    Err(Problem::unprocessable(
-        "no_file",
-        "the form holds no file; add one field with a file name",
-    ))
-}
-
-async fn write(
-    app: &App,
-    body: impl Stream<Item = Result<Bytes, Problem>>,
-) -> Result<TempPath, Problem> {
-    let most = app.config.server.max_upload_bytes;
-    let full = |source: std::io::Error| {
-        tracing::error!(%source, "the spool folder cannot be written");
-        Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "spool_failed",
-            "the upload cannot be kept on this host's disk; make room in its data folder",
-        )
-    };
-    let (file, path) = NamedTempFile::new_in(&app.spool)
-        .map_err(full)?
-        .into_parts();
-    let mut file = tokio::fs::File::from_std(file);
-    let mut body = std::pin::pin!(body);
-    let mut written = 0;
-    while let Some(bytes) = body.try_next().await? {
-        written += bytes.len() as u64;
-        if written > most {
-            return Err(too_large(most));
-        }
-        file.write_all(&bytes).await.map_err(full)?;
-    }
-    file.flush().await.map_err(full)?;
-    Ok(path)
-}
-
-fn declared(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-fn too_large(most: u64) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        format!("an upload may have {most} bytes; split the file or raise server.max_upload_bytes"),
-    )
-}
-
-fn broken_off(error: &dyn std::error::Error) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "upload_broken_off",
-        format!("the upload ended early: {error}"),
-    )
 }

@@ -9,8 +9,8 @@ use std::{
     io::{BufRead, BufReader},
 };
 
-use super::super::meter::{BOM, Metered, Watch, not_utf8, read_range};
-use crate::{IngestError, error::Place};
+use super::super::meter::{BOM, Metered, not_utf8, read_range};
+use crate::{IngestError, error::Place, watch::Watch};
 
 const READ_BUFFER: usize = 256 << 10;
 
