@@ -7,7 +7,7 @@ use std::fmt;
 
 use arrow::error::ArrowError;
 use boathouse_storage::StorageError;
-use boathouse_types::{DatasetName, JudgementError};
+use boathouse_types::{DatasetName, JudgementError, Timestamp};
 use parquet::errors::ParquetError;
 
 use crate::redact_dsn;
@@ -98,6 +98,78 @@ pub enum IngestError {
     /// Repair or remove the detector, or let failures be tagged.
     #[error("a personal-data detector failed and the ingest is set to refuse that: {0}")]
     DetectorFailed(JudgementError),
+    /// Correct the connection text.
+    #[error("the connection text cannot be used: {problem}; {cure}")]
+    BadDsn {
+        /// What is wrong, without the text itself.
+        problem: String,
+        /// What to do.
+        cure: String,
+    },
+    /// Check host, port and network, and that the database runs.
+    #[error(
+        "the database at {host} cannot be reached: {reason}; check host, port and that it runs"
+    )]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// Why, credentials hidden.
+        reason: String,
+    },
+    /// Use another user, password or database, or have rights granted.
+    #[error("the database refuses: {reason}; check user, password, database and rights")]
+    Denied {
+        /// What the server says, credentials hidden.
+        reason: String,
+    },
+    /// Name what exists at the source.
+    #[error("the database has no {what}; check the name, or name its schema too")]
+    NoSuchTable {
+        /// The table, schema or column.
+        what: String,
+    },
+    /// Correct the query.
+    #[error("the query cannot be run: {reason}")]
+    BadQuery {
+        /// What the server says, values blanked.
+        reason: String,
+    },
+    /// Try again when the database is well.
+    #[error("the database failed: {reason}; nothing of the ingest is visible, so start it again")]
+    Source {
+        /// What happened, values blanked.
+        reason: String,
+    },
+    /// Correct the value at the source, or let such values become null.
+    #[error("column `{column}`: {problem}; {cure}")]
+    Value {
+        /// The column.
+        column: String,
+        /// What is wrong, without the value.
+        problem: String,
+        /// What to do.
+        cure: String,
+    },
+    /// Name the columns so that they can be told apart.
+    #[error("the columns cannot make a dataset: {problem}")]
+    Columns {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Wait for the run that is under way, or cancel it.
+    #[error("job `{job}` is running already, since {since}; wait for its end or cancel it")]
+    JobRunning {
+        /// The job.
+        job: String,
+        /// When that run began.
+        since: Timestamp,
+    },
+    /// Choose another job, cursor or dataset.
+    #[error("the job cannot go on: {problem}")]
+    BadJob {
+        /// What does not fit, and what to do.
+        problem: String,
+    },
     /// Look at what the other writer did and try again.
     #[error("dataset `{0}` was changed by somebody else meanwhile: try again")]
     Conflict(DatasetName),

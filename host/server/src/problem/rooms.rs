@@ -139,6 +139,20 @@ impl From<IngestError> for Problem {
             IngestError::LivesElsewhere { .. } => {
                 Self::conflict("lives_elsewhere", error.to_string())
             }
+            IngestError::BadDsn { .. } => Self::unprocessable("bad_dsn", error.to_string()),
+            IngestError::Connect { .. } => Self::source("source_unreachable", &error),
+            IngestError::Source { .. } => Self::source("source_failed", &error),
+            IngestError::Denied { .. } => Self::unprocessable("source_denied", error.to_string()),
+            IngestError::NoSuchTable { .. } => {
+                Self::unprocessable("no_such_table", error.to_string())
+            }
+            IngestError::BadQuery { .. } => Self::unprocessable("bad_query", error.to_string()),
+            IngestError::Value { .. } => {
+                Self::unprocessable("value_out_of_range", error.to_string())
+            }
+            IngestError::Columns { .. } => Self::unprocessable("bad_columns", error.to_string()),
+            IngestError::JobRunning { .. } => Self::conflict("job_running", error.to_string()),
+            IngestError::BadJob { .. } => Self::unprocessable("bad_job", error.to_string()),
             IngestError::DetectorFailed(inner) => inner.into(),
             IngestError::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
             IngestError::Damaged { .. } => Self::new(
@@ -154,6 +168,13 @@ impl From<IngestError> for Problem {
             ),
             _ => Self::internal(&error),
         }
+    }
+}
+
+impl Problem {
+    /// A database that is read from is at fault.
+    fn source(code: &str, error: &IngestError) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, code, error.to_string())
     }
 }
 
