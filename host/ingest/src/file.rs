@@ -7,8 +7,10 @@
 mod columns;
 mod csv;
 mod format;
+mod input;
 mod json;
 mod meter;
+mod options;
 mod parquet;
 mod profile;
 mod source;
@@ -24,7 +26,6 @@ use boathouse_types::{BucketName, Clock, DatasetName};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub use self::format::FileFormat;
 pub(crate) use self::json::is_json;
 use self::{
     csv::CsvFile,
@@ -32,6 +33,7 @@ use self::{
     parquet::ParquetFile,
     source::{Source, append_schema},
 };
+pub use self::{format::FileFormat, input::FileInput, options::FileOptions};
 use crate::{
     DatasetVersion, Datasets, IngestError, IngestMode, IngestProgress, OnDetectorFailure, Phase,
     PiiDetector, SourceInfo,
@@ -67,14 +69,18 @@ pub struct IngestRequest {
     pub dataset: DatasetName,
     /// Where a new dataset goes; none: the primary bucket, or where the dataset is.
     pub bucket: Option<BucketName>,
-    /// The local file.
-    pub path: PathBuf,
+    /// The file.
+    pub input: FileInput,
     /// What the file is called in messages and lineage, for example the name it was uploaded under.
     pub label: String,
     /// Its format; none: found by its content and name.
     pub format: Option<FileFormat>,
     /// Whether its rows replace or follow those there are.
     pub mode: IngestMode,
+    /// How it came, for lineage: `file` or `watcher`.
+    pub system: &'static str,
+    /// What is said about how it is to be read.
+    pub options: FileOptions,
 }
 
 /// What an ingest did.
@@ -126,10 +132,7 @@ pub async fn ingest_file(
         dataset: request.dataset.clone(),
         bucket: request.bucket.clone(),
         mode: request.mode,
-        source: SourceInfo {
-            system: "file".to_owned(),
-            label: label.clone(),
-        },
+        source: SourceInfo::new(request.system, label.clone()),
     };
     let dataset = request.dataset.clone();
     let mut feed = FileFeed {
@@ -216,7 +219,7 @@ fn open_source(
     request: &IngestRequest,
     watch: &Watch,
 ) -> Result<(Box<dyn Source>, FileReport), IngestError> {
-    let (file, format) = format::open(&request.path, &request.label, request.format)?;
+    let (file, format) = format::open(&request.input, &request.label, request.format)?;
     let size = file.metadata().map_err(IngestError::Spool)?.len();
     let looks = if format == FileFormat::Parquet { 1 } else { 2 };
     watch.progress.expect_bytes(size * looks);

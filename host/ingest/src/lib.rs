@@ -44,7 +44,8 @@ pub use detect::{
 pub use dsn::Dsn;
 pub use error::{BadFile, IngestError, Place};
 pub use file::{
-    FileFormat, FileReport, IngestContext, IngestReport, IngestRequest, ReadReport, ingest_file,
+    FileFormat, FileInput, FileOptions, FileReport, IngestContext, IngestReport, IngestRequest,
+    ReadReport, ingest_file,
 };
 pub use lineage::{
     DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType, Lineage,

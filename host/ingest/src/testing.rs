@@ -25,8 +25,8 @@ use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Datasets, IngestContext, IngestError, IngestMode, IngestProgress, IngestReport, IngestRequest,
-    OnDetectorFailure, ingest_file,
+    Datasets, FileInput, FileOptions, IngestContext, IngestError, IngestMode, IngestProgress,
+    IngestReport, IngestRequest, OnDetectorFailure, ingest_file,
 };
 
 /// A context over a primary bucket in memory.
@@ -78,10 +78,12 @@ impl World {
         let request = IngestRequest {
             dataset: dataset(),
             bucket: None,
-            path: file.path().to_owned(),
+            input: FileInput::Path(file.path().to_owned()),
             label: label.to_owned(),
             format: None,
             mode,
+            system: "file",
+            options: FileOptions::default(),
         };
         let progress = Arc::new(IngestProgress::default());
         ingest_file(&self.context, request, progress, CancellationToken::new()).await

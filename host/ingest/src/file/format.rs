@@ -1,10 +1,13 @@
 //! Which format a file has: said by the caller, by its first bytes, by its name, in this order of trust.
 
-use std::{fs::File, io, path::Path};
+use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
-use super::meter::{BOM, read_range};
+use super::{
+    input::FileInput,
+    meter::{BOM, read_range},
+};
 use crate::{IngestError, error::Place};
 
 /// A format that can be ingested.
@@ -24,24 +27,11 @@ pub enum FileFormat {
 
 /// Opens a file and settles its format.
 pub(super) fn open(
-    path: &Path,
+    input: &FileInput,
     label: &str,
     said: Option<FileFormat>,
 ) -> Result<(File, FileFormat), IngestError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => IngestError::MissingFile {
-            label: label.to_owned(),
-        },
-        _ => IngestError::Spool(error),
-    })?;
-    let metadata = file.metadata().map_err(IngestError::Spool)?;
-    if !metadata.is_file() {
-        return Err(IngestError::bad(
-            Place::default(),
-            "this is no regular file",
-            "name a file",
-        ));
-    }
+    let file = input.open(label)?;
     let head = read_range(&file, 0, 4_096).map_err(IngestError::Spool)?;
     refuse_containers(&head)?;
     if head.is_empty() {
@@ -64,7 +54,7 @@ pub(super) fn open(
         Some(FileFormat::Json) => json_layout(&head),
         Some(format) => format,
         None => by_name(label)
-            .or(by_name(&path.to_string_lossy()))
+            .or(input.name().as_deref().and_then(by_name))
             .map_or_else(
                 || by_content(&head),
                 |format| match format {
@@ -137,7 +127,7 @@ mod tests {
     fn detect(name: &str, bytes: &[u8], said: Option<FileFormat>) -> Result<FileFormat, String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        open(file.path(), name, said)
+        open(&FileInput::Path(file.path().to_owned()), name, said)
             .map(|(_, format)| format)
             .map_err(|error| error.to_string())
     }
@@ -188,7 +178,8 @@ mod tests {
             let message = detect("x", bytes, said).unwrap_err();
             assert!(message.starts_with(expected), "{message}");
         }
-        let missing = open(Path::new("/nonexistent/x.csv"), "x.csv", None).unwrap_err();
+        let nowhere = FileInput::Path("/nonexistent/x.csv".into());
+        let missing = open(&nowhere, "x.csv", None).unwrap_err();
         assert_eq!(
             missing.to_string(),
             "there is no file `x.csv`: check the path"

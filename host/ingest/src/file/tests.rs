@@ -156,10 +156,12 @@ async fn a_missing_file_or_bucket_is_named() {
     let mut request = IngestRequest {
         dataset: dataset(),
         bucket: None,
-        path: "/nonexistent/file.csv".into(),
+        input: FileInput::Path("/nonexistent/file.csv".into()),
         label: "postgres://u:geheim@h/file.csv".to_owned(),
         format: None,
         mode: IngestMode::Replace,
+        system: "file",
+        options: FileOptions::default(),
     };
     let missing = ingest_file(
         &world.context,
@@ -364,10 +366,12 @@ async fn a_cancelled_ingest_leaves_nothing() {
     let request = IngestRequest {
         dataset: dataset(),
         bucket: None,
-        path: file.path().to_owned(),
+        input: FileInput::Path(file.path().to_owned()),
         label: "c.csv".to_owned(),
         format: None,
         mode: IngestMode::Replace,
+        system: "file",
+        options: FileOptions::default(),
     };
     let cancel = CancellationToken::new();
     cancel.cancel();

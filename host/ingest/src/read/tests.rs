@@ -151,10 +151,12 @@ async fn a_dataset_has_one_home() {
     let mut request = crate::IngestRequest {
         dataset: dataset(),
         bucket: Some(other.name().clone()),
-        path: file.path().to_owned(),
+        input: crate::FileInput::Path(file.path().to_owned()),
         label: "a.csv".to_owned(),
         format: None,
         mode: IngestMode::Replace,
+        system: "file",
+        options: crate::FileOptions::default(),
     };
     let run =
         |request| crate::ingest_file(&world.context, request, Arc::default(), Default::default());

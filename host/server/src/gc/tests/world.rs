@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use boathouse_ingest::{
-    DatasetManifest, Datasets, IngestContext, IngestMode, IngestProgress, IngestRequest, Lineage,
-    OnDetectorFailure, Retention, ingest_file,
+    DatasetManifest, Datasets, FileInput, FileOptions, IngestContext, IngestMode, IngestProgress,
+    IngestRequest, Lineage, OnDetectorFailure, Retention, ingest_file,
 };
 use boathouse_storage::{AppendLog, Bucket, BucketRegistry, Manifest};
 use boathouse_tuning::{Journal, Promotions, build_id};
@@ -111,10 +111,12 @@ impl World {
         let request = IngestRequest {
             dataset: dataset_name(name),
             bucket: None,
-            path: file.path().to_owned(),
+            input: FileInput::Path(file.path().to_owned()),
             label: "rows.csv".to_owned(),
             format: None,
             mode,
+            system: "file",
+            options: FileOptions::default(),
         };
         let progress = Arc::new(IngestProgress::default());
         ingest_file(&context, request, progress, CancellationToken::new())

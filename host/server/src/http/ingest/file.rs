@@ -1,7 +1,9 @@
 //! `/ingest/file`: a file comes in as the body of a request.
 //!
-//! The body is written to a file of the spool folder first, so that a slow client holds nothing but a
-//! connection; that file is gone when the ingest ends, however it ends.
+//! The body is written to a nameless file of the spool folder first, so that a slow client holds nothing but a
+//! connection; the system takes that file back when the ingest ends, however it ends.
+
+use std::{fs::File, sync::Arc};
 
 use axum::{
     body::Body,
@@ -9,12 +11,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use boathouse_ingest::{FileFormat, IngestMode, IngestRequest, ingest_file};
+use boathouse_ingest::{
+    FileFormat, FileInput, FileOptions, IngestMode, IngestRequest, ingest_file,
+};
 use boathouse_types::{BucketName, DatasetName};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use serde::Deserialize;
-use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{
@@ -58,26 +61,27 @@ pub(crate) async fn file(
     if let Some(bucket) = &query.bucket {
         app.bucket_table.get(bucket)?;
     }
-    let (path, name) = spool(&app, request).await?;
+    let (file, name) = spool(&app, request).await?;
     let context = app.ingest_context(&query.dataset);
     let request = IngestRequest {
         label: query.label.or(name).unwrap_or_else(|| "upload".to_owned()),
         dataset: query.dataset,
         bucket: query.bucket,
-        path: path.to_path_buf(),
+        input: FileInput::File(Arc::new(file)),
         format: query.format,
         mode: query.mode,
+        system: "file",
+        options: FileOptions::default(),
     };
     let dataset = request.dataset.clone();
     let task = start(&app, &dataset, |progress, cancel| async move {
-        let _spooled = path;
         ingest_file(&context, request, progress, cancel).await
     });
     Ok(accepted(task))
 }
 
 /// Writes the body to a file, and tells the name that a form gives it.
-async fn spool(app: &App, request: Request) -> Result<(TempPath, Option<String>), Problem> {
+async fn spool(app: &App, request: Request) -> Result<(File, Option<String>), Problem> {
     let most = app.config.server.max_upload_bytes;
     if declared(request.headers()).is_some_and(|bytes| bytes > most) {
         return Err(too_large(most));
@@ -118,7 +122,7 @@ async fn spool(app: &App, request: Request) -> Result<(TempPath, Option<String>)
 async fn write(
     app: &App,
     body: impl Stream<Item = Result<Bytes, Problem>>,
-) -> Result<TempPath, Problem> {
+) -> Result<File, Problem> {
     let most = app.config.server.max_upload_bytes;
     let full = |source: std::io::Error| {
         tracing::error!(%source, "the spool folder cannot be written");
@@ -128,9 +132,7 @@ async fn write(
             "the upload cannot be kept on this host's disk; make room in its data folder",
         )
     };
-    let (file, path) = NamedTempFile::new_in(&app.spool)
-        .map_err(full)?
-        .into_parts();
+    let file = tempfile::tempfile_in(&app.spool).map_err(full)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut body = std::pin::pin!(body);
     let mut written = 0;
@@ -142,7 +144,7 @@ async fn write(
         file.write_all(&bytes).await.map_err(full)?;
     }
     file.flush().await.map_err(full)?;
-    Ok(path)
+    Ok(file.into_std().await)
 }
 
 fn declared(headers: &HeaderMap) -> Option<u64> {
