@@ -1,5 +1,6 @@
 //! A host under test, and how tests talk to it.
 
+pub(crate) mod db;
 pub(crate) mod s3;
 
 use std::{

@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("boathouse-guest-build", &[]),
     ("boathouse-faults", &[]),
     ("boathouse-s3-server", &["storage"]),
+    ("boathouse-db-server", &[]),
     ("boathouse-test-evil", &["sdk"]),
     ("boathouse-test-floats", &["sdk"]),
     ("boathouse-test-marked", &["sdk"]),
