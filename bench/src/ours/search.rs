@@ -8,7 +8,7 @@
 use std::{fs, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
-use boathouse_vector::{BuildOptions, HnswGraph, Scratch, VectorSet};
+use boathouse_vector::{BuildOptions, Builder, HnswGraph, Scratch, VectorSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{data, process};
@@ -74,6 +74,7 @@ pub(super) fn serve() -> Result<()> {
                     ef_construction,
                     seed: 1,
                     threads,
+                    builder: Builder::default(),
                 };
                 let graph = HnswGraph::build(&set, &options, &|_| ControlFlow::Continue(()))?;
                 let seconds = start.elapsed().as_secs_f64();

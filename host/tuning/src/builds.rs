@@ -69,7 +69,8 @@ impl Built {
 }
 
 /// Identity of the graph that a configuration has over one version of an index's vectors: 16
-/// hexadecimal digits.
+/// hexadecimal digits. Which builder linked it is no part of it: a graph that an earlier version of this
+/// program stored goes on serving.
 #[must_use]
 pub fn build_id(data_version: &str, config: &IndexConfig) -> String {
     let mut digest = Sha256::new();

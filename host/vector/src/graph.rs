@@ -1,8 +1,7 @@
 //! The HNSW graph: built once, audited, repaired, frozen, then only searched.
 //!
 //! Source: Y. Malkov and D. Yashunin, "Efficient and robust approximate nearest neighbor search using
-//! Hierarchical Navigable Small World graphs", 2016. [`builder`] makes the links, [`diversify`] evens
-//! them out, [`repair`] proves that every row can be found, [`layers`] is the flat form that is
+//! Hierarchical Navigable Small World graphs", 2016. [`builder`] makes the links, [`repair`] proves that every row can be found, [`layers`] is the flat form that is
 //! searched by [`traverse`] and stored by [`bytes`].
 //!
 //! Invariants of a built graph: on the ground layer every row can be reached from every other, so a
@@ -30,6 +29,7 @@ use crate::{
     exact::{Neighbor, exact_counted},
     set::{Query, VectorSet},
 };
+pub use builder::Builder;
 use layers::Layers;
 pub use repair::Audit;
 pub use traverse::Scratch;
@@ -41,10 +41,13 @@ pub struct BuildOptions {
     pub m: u32,
     /// Candidates looked at while a row is linked; 1 to 65,535.
     pub ef_construction: u32,
-    /// Decides the order of insertion.
+    /// Decides levels and the order of insertion.
     pub seed: u64,
-    /// Threads that insert; with one, the same seed gives the same graph. 0 counts as 1.
+    /// Threads that work; 0 counts as 1. The same seed gives the same graph on any number of them, with
+    /// [`Builder::Reference`] on one.
     pub threads: usize,
+    /// Who links the rows.
+    pub builder: Builder,
 }
 
 impl BuildOptions {
@@ -56,6 +59,7 @@ impl BuildOptions {
             ef_construction: config.ef_construction,
             seed: config.seed,
             threads,
+            builder: Builder::default(),
         }
     }
 
@@ -117,7 +121,6 @@ impl HnswGraph {
             .thread_name(|index| format!("hnsw-build-{index}"))
             .build()?;
         let mut layers = builder::build(set, options, &threads, progress)?;
-        threads.install(|| diversify::diversify(&mut layers, set));
         let audit = repair::audit_and_repair(&mut layers, set, options);
         Ok(Self {
             dimension: set.dimension().get(),

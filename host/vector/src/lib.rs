@@ -23,6 +23,6 @@ mod samples;
 
 pub use error::{Place, VectorError};
 pub use exact::{Neighbor, exact_top_k, exact_top_k_batch};
-pub use graph::{Audit, BuildOptions, HnswGraph, Scratch, SearchOutcome};
+pub use graph::{Audit, BuildOptions, Builder, HnswGraph, Scratch, SearchOutcome};
 pub use recall::{mean_with_interval, recall_at_k};
 pub use set::{Query, VectorSet, VectorSetBuilder};

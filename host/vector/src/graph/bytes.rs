@@ -25,7 +25,7 @@
 use boathouse_types::{Dimension, Metric};
 
 use super::{
-    Audit, BuildOptions, HnswGraph,
+    Audit, BuildOptions, Builder, HnswGraph,
     layers::{Layers, MAX_LEVEL, NONE},
 };
 use crate::{error::VectorError, set::MAX_ROWS};
@@ -174,6 +174,7 @@ impl Header {
             ef_construction,
             seed,
             threads: 1,
+            builder: Builder::default(),
         };
         options.check().map_err(|error| broken(error.to_string()))?;
         if Some(length as u128) != expected_length(m, rows, upper_rows) {

@@ -1,4 +1,4 @@
-//! Evens out the links of the ground layer.
+//! Evens out the links of the ground layer, which the reference builder leaves uneven.
 //!
 //! The reference builder picks a row's own links by the neighbour-diversity heuristic of the HNSW
 //! paper (algorithm 4), but a link mirrored at the other end only pushes out that end's farthest one,
@@ -53,13 +53,19 @@ fn choose(
         .collect();
     candidates.sort_unstable();
     candidates.dedup();
+    select(set, &candidates, capacity, SLACK)
+}
+
+/// Chooses among candidates, which stand nearest first: one that is `slack` times nearer to a row already chosen
+/// than to this one is passed over (algorithm 4 of the HNSW paper, with DiskANN's alpha).
+pub(super) fn select(set: &VectorSet, candidates: &[u64], capacity: usize, slack: f32) -> Vec<u32> {
     let slack = match set.metric() {
-        Metric::Cosine | Metric::L2 => SLACK,
+        Metric::Cosine | Metric::L2 => slack,
         // These distances can be negative, where a factor says nothing.
         Metric::Dot => 1.0,
     };
     let mut chosen: Vec<u32> = Vec::with_capacity(capacity);
-    for candidate in candidates {
+    for &candidate in candidates {
         let candidate = neighbor(candidate);
         let hidden = chosen
             .iter()

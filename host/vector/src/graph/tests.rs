@@ -25,6 +25,7 @@ fn build(set: &VectorSet, m: u32, ef_construction: u32, threads: usize) -> HnswG
         ef_construction,
         seed: 7,
         threads,
+        builder: Builder::default(),
     };
     HnswGraph::build(set, &options, &go_on).expect("builds")
 }
@@ -124,6 +125,7 @@ fn repair_joins_pieces_and_dead_ends() {
         ef_construction: 10,
         seed: 0,
         threads: 1,
+        builder: Builder::default(),
     };
     let audit = repair::audit_and_repair(&mut layers, &set, &options);
     assert_eq!(audit.unreachable, 100);
@@ -253,21 +255,41 @@ fn degenerate_sets() {
 }
 
 #[test]
-fn one_thread_and_one_seed_give_one_graph() {
-    let (set, _) = clustered(900, 16, 0, Metric::Cosine, 37);
-    let bytes = |seed| {
+fn one_seed_gives_one_graph_on_any_number_of_threads() {
+    let (set, _) = clustered(3_000, 16, 0, Metric::Cosine, 37);
+    let bytes = |seed, threads, builder| {
         let options = BuildOptions {
             m: 6,
             ef_construction: 30,
             seed,
-            threads: 1,
+            threads,
+            builder,
         };
         HnswGraph::build(&set, &options, &go_on)
             .expect("builds")
             .to_bytes()
     };
-    assert!(bytes(1) == bytes(1));
-    assert!(bytes(1) != bytes(2));
+    use Builder::{Batched, Reference};
+    let one = bytes(1, 1, Batched);
+    assert!((2..=4).all(|threads| bytes(1, threads, Batched) == one));
+    assert!(bytes(2, 1, Batched) != one);
+    assert!(bytes(1, 1, Reference) == bytes(1, 1, Reference));
+    assert!(bytes(1, 1, Reference) != one);
+}
+
+#[test]
+fn the_own_builder_finds_what_the_reference_finds() {
+    let (set, queries) = clustered(4_000, 32, 200, Metric::Cosine, 5);
+    let recall = |builder| {
+        let options = BuildOptions {
+            builder,
+            ..BuildOptions::new(&IndexConfig::default(), 2)
+        };
+        let graph = HnswGraph::build(&set, &options, &go_on).expect("builds");
+        mean_recall(&graph, &set, &queries, 32)
+    };
+    let (own, reference) = (recall(Builder::Batched), recall(Builder::Reference));
+    assert!(own >= reference - 0.01, "{own} against {reference}");
 }
 
 #[test]
@@ -302,6 +324,7 @@ fn options_out_of_bounds_are_refused_by_name() {
             ef_construction,
             seed: 0,
             threads: 1,
+            builder: Builder::default(),
         };
         let error = HnswGraph::build(&set, &options, &go_on).expect_err("out of bounds");
         assert_eq!(error.to_string(), message);
@@ -456,7 +479,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let (set, queries) = clustered(count, components, 3, metric, seed);
-        let options = BuildOptions { m, ef_construction, seed, threads: 1 };
+        let options = BuildOptions { m, ef_construction, seed, threads: 1, builder: Builder::default() };
         let graph = HnswGraph::build(&set, &options, &go_on).expect("builds");
         let mut scratch = Scratch::default();
         for query in &queries {

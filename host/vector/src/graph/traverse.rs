@@ -41,6 +41,12 @@ impl Scratch {
         entries.map(|&entry| neighbor(entry & !EXPANDED)).collect()
     }
 
+    /// The keys of the results of the last walk.
+    pub(super) fn keys(&self) -> Vec<u64> {
+        let entries = self.pool.entries.iter();
+        entries.map(|&entry| entry & !EXPANDED).collect()
+    }
+
     fn begin(&mut self, rows: usize, ef: usize) {
         if self.seen_in.len() < rows {
             self.seen_in.resize(rows, 0);
@@ -65,9 +71,9 @@ impl Scratch {
 
     /// Collects the neighbours of a row that were not seen yet and prefetches the first of them.
     #[inline]
-    fn gather(&mut self, layers: &Layers, set: &VectorSet, row: u32) {
+    fn gather(&mut self, links: &[u32], set: &VectorSet) {
         self.fresh.clear();
-        for &link in layers.on_ground(row) {
+        for &link in links {
             if self.first_visit(link) {
                 if self.fresh.len() < AHEAD {
                     set.prefetch(link);
@@ -143,12 +149,29 @@ pub(super) fn nearest_from(
     ef: usize,
     scratch: &mut Scratch,
 ) -> u64 {
+    let start = key(set.distance_to(query, start), start);
+    candidates(layers, set, query, 0, &[start], ef, scratch) + 1
+}
+
+/// Leaves the `ef` rows of a layer that are nearest as far as its links lead from `starts`, whose distances are
+/// known, and returns the number of distances computed.
+pub(super) fn candidates(
+    layers: &Layers,
+    set: &VectorSet,
+    query: &[f32],
+    layer: u8,
+    starts: &[u64],
+    ef: usize,
+    scratch: &mut Scratch,
+) -> u64 {
     scratch.begin(layers.len(), ef);
-    scratch.first_visit(start);
-    scratch
-        .pool
-        .insert(key(set.distance_to(query, start), start));
-    let mut distances = 1;
+    for &start in starts {
+        scratch.first_visit(start as u32);
+        if scratch.pool.admits(start) {
+            scratch.pool.insert(start);
+        }
+    }
+    let mut distances = 0;
     let mut cursor = 0;
     while let Some(entry) = scratch.pool.entries.get_mut(cursor) {
         if *entry & EXPANDED != 0 {
@@ -157,7 +180,12 @@ pub(super) fn nearest_from(
         }
         let row = *entry as u32;
         *entry |= EXPANDED;
-        scratch.gather(layers, set, row);
+        let links = if layer == 0 {
+            layers.on_ground(row)
+        } else {
+            layers.links(row, layer)
+        };
+        scratch.gather(links, set);
         distances += scratch.fresh.len() as u64;
         cursor += 1;
         for (index, &row) in scratch.fresh.iter().enumerate() {
@@ -197,7 +225,7 @@ pub(super) fn nearest_kept(
         if !scratch.pool.admits(next) && scratch.pool.entries.last() != Some(&next) {
             break;
         }
-        scratch.gather(layers, set, next as u32);
+        scratch.gather(layers.on_ground(next as u32), set);
         distances += scratch.fresh.len() as u64;
         for (index, &row) in scratch.fresh.iter().enumerate() {
             if let Some(&later) = scratch.fresh.get(index + AHEAD) {
@@ -215,16 +243,27 @@ pub(super) fn nearest_kept(
     distances
 }
 
-/// Walks greedily down to the ground layer, on each layer until no neighbour is nearer; gives the row
-/// reached and the number of distances computed, nothing for a graph without rows.
+/// Walks greedily down to the ground layer; gives the row reached and the number of distances computed, nothing
+/// for a graph without rows.
 fn descend(layers: &Layers, set: &VectorSet, query: &[f32]) -> Option<(Neighbor, u64)> {
     if layers.entry == NONE {
         return None;
     }
+    let (best, distances) = walk_down(layers, set, query, 0);
+    Some((neighbor(best), distances))
+}
+
+/// Walks greedily down to the layer above `level`'s, that is to where a search on layer `level` begins.
+pub(super) fn greedy(layers: &Layers, set: &VectorSet, query: &[f32], level: u8) -> u64 {
+    walk_down(layers, set, query, level).0
+}
+
+/// On each layer above `bottom` walks until no neighbour is nearer. The graph must have rows.
+fn walk_down(layers: &Layers, set: &VectorSet, query: &[f32], bottom: u8) -> (u64, u64) {
     let mut distances = 1;
     let mut row = layers.entry;
     let mut best = key(set.distance_to(query, row), row);
-    for layer in (1..=layers.levels[row as usize]).rev() {
+    for layer in (bottom + 1..=layers.levels[row as usize]).rev() {
         loop {
             let links = layers.links(row, layer);
             for &link in links {
@@ -241,7 +280,7 @@ fn descend(layers: &Layers, set: &VectorSet, query: &[f32]) -> Option<(Neighbor,
             row = best as u32;
         }
     }
-    Some((neighbor(best), distances))
+    (best, distances)
 }
 
 #[cfg(test)]
