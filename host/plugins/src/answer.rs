@@ -234,11 +234,12 @@ fn finding(said: pii::Finding, table: &TableShape, limits: &Limits) -> Result<Fi
     };
     let kind = bounded(said.kind, "entity kind", limits.name_bytes)?;
     if !is_snake_case(&kind) {
-        return flaw!("the entity kind `{kind}` is not in snake_case");
+        return flaw!("an entity kind is not in snake_case");
     }
-    if let Some(country) = said.country.as_deref().filter(|c| !is_country(c)) {
-        let shown = harmless(&country[..country.floor_char_boundary(16)]);
-        return flaw!("`{shown}` is not an ISO 3166-1 alpha-2 country code");
+    // Neither is quoted: what is no kind and no country may be a value.
+    if said.country.as_deref().is_some_and(|country| !is_country(country)) {
+        let column = said.column;
+        return flaw!("a country in column {column} is not an ISO 3166-1 alpha-2 code");
     }
     let evidence = said.evidence;
     if u64::from(evidence.tested) > *sampled

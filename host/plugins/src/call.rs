@@ -46,6 +46,9 @@ impl Call<'_> {
             self.settings,
             inquiry.seed(),
         );
+        if I::SEES_VALUES {
+            store.data().log.keep_quiet();
+        }
         let answer = match inquiry.put(&mut store) {
             Err(error) => Err(fault(&error, store.data(), self.label, limits)),
             Ok(Err(declared)) => {

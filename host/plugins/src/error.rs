@@ -261,8 +261,63 @@ impl PluginError {
         }
     }
 
+    /// The error without anything that the guest said: what it was asked about may be quoted there.
+    pub(crate) fn without_its_words(mut self) -> Self {
+        match &mut self {
+            Self::Declined { text, .. } => {
+                "its words may quote the data and are not repeated".clone_into(text);
+            }
+            Self::Deadline { log, .. } | Self::Limit { log, .. } | Self::Trap { log, .. } => {
+                *log = LogTail::default();
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// The host's own failure to run or wait for something.
     pub(crate) fn host(what: impl Into<String>) -> Self {
         Self::Host { what: what.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_said_can_be_left_out() {
+        let log = || LogTail(vec!["jane@example.org".to_owned()]);
+        let plugin = || "t/p@1.0.0".to_owned();
+        let errors = [
+            PluginError::Declined {
+                plugin: plugin(),
+                why: Declined::Other,
+                text: "jane@example.org".to_owned(),
+            },
+            PluginError::Deadline {
+                plugin: plugin(),
+                deadline_ms: 5,
+                log: log(),
+            },
+            PluginError::Limit {
+                plugin: plugin(),
+                limit: "its stack".to_owned(),
+                log: log(),
+            },
+            PluginError::Trap {
+                plugin: plugin(),
+                what: "unreachable".to_owned(),
+                log: log(),
+            },
+        ];
+        for error in errors {
+            assert!(error.reason().contains("jane"));
+            let cause = error.cause();
+            let quiet = error.without_its_words();
+            assert!(!quiet.to_string().contains("jane"), "{quiet}");
+            assert!(!format!("{quiet:?}").contains("jane"), "{quiet:?}");
+            assert_eq!(quiet.cause(), cause);
+        }
     }
 }

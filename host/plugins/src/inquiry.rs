@@ -31,6 +31,10 @@ pub(crate) trait Inquiry {
     /// What is left of it after the checks.
     type Answer;
 
+    /// Whether the guest sees values of the data: its own words may quote them then, so the host neither
+    /// logs nor repeats them.
+    const SEES_VALUES: bool = false;
+
     /// Seed of the guest's random numbers.
     fn seed(&self) -> u64 {
         SEED
@@ -147,6 +151,8 @@ impl Inquiry for Evaluating {
 impl Inquiry for Detecting {
     type Said = Vec<pii::Finding>;
     type Answer = Vec<Finding>;
+
+    const SEES_VALUES: bool = true;
 
     fn put(
         &self,

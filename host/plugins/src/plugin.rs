@@ -227,7 +227,8 @@ impl Plugin {
             outcome
         })
         .await
-        .unwrap_or_else(|error| Err(PluginError::host(format!("a call did not end: {error}"))))
+        // What a panic says may quote the question.
+        .unwrap_or_else(|_| Err(PluginError::host("a call did not end: the host gave up on it")))
     }
 }
 
@@ -249,6 +250,9 @@ impl Shared {
             peak_memory,
         } = call.run(inquiry);
         self.stats.ran(took, peak_memory);
-        answer
+        match I::SEES_VALUES {
+            true => answer.map_err(PluginError::without_its_words),
+            false => answer,
+        }
     }
 }

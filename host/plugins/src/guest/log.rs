@@ -32,6 +32,8 @@ pub(crate) struct GuestLog(Arc<Mutex<Buffer>>);
 #[derive(Debug)]
 struct Buffer {
     plugin: String,
+    /// Lines are kept and not passed on to the host's log.
+    quiet: bool,
     /// Bytes that are still taken.
     left: usize,
     /// The last lines, escaped.
@@ -45,10 +47,16 @@ impl GuestLog {
     pub(crate) fn new(plugin: &str, bytes: u32) -> Self {
         Self(Arc::new(Mutex::new(Buffer {
             plugin: plugin.to_owned(),
+            quiet: false,
             left: usize::try_from(bytes).unwrap_or(usize::MAX),
             lines: VecDeque::new(),
             partial: Vec::new(),
         })))
+    }
+
+    /// Passes nothing on to the host's log from now on: the guest sees values that may not stand there.
+    pub(crate) fn keep_quiet(&self) {
+        self.buffer().quiet = true;
     }
 
     /// Takes a line from the `log` import.
@@ -109,6 +117,7 @@ impl Buffer {
     fn push(&mut self, level: Level, text: String) {
         let plugin = self.plugin.as_str();
         match level {
+            _ if self.quiet => {}
             Level::Debug => tracing::debug!(plugin, "{text}"),
             Level::Info => tracing::info!(plugin, "{text}"),
             Level::Warn => tracing::warn!(plugin, "{text}"),
