@@ -1,0 +1,206 @@
+//! What went wrong at the server, in words that hold no value of the data.
+//!
+//! A server's message may quote what it could not use: a text that is no number, a key that exists already.
+//! Messages of the classes that are about names, rights and the server itself are shown; for a value that a
+//! query choked on, the condition is named in words of ours; anything else, such as what a function of the
+//! database raises, is shown by its code alone. Details, hints and contexts are never shown.
+
+use std::error::Error as _;
+
+use tokio_postgres::{
+    Error,
+    error::{DbError, SqlState},
+};
+
+use crate::{IngestError, redact_dsn};
+
+use super::{address::Endpoint, guard::TooLong};
+
+/// Why work on a session failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The server said so.
+    Server {
+        /// Its code, five characters.
+        code: String,
+        /// What may be shown of it.
+        shown: String,
+    },
+    /// A row was longer than the guard allows.
+    RowTooLong,
+    /// The connection is gone, or what came is no answer.
+    Lost(String),
+}
+
+impl Failure {
+    /// The cause of an error of the client library.
+    pub(super) fn of(error: &Error) -> Self {
+        if let Some(told) = error.as_db_error() {
+            return Self::Server {
+                code: told.code().code().to_owned(),
+                shown: shown(told),
+            };
+        }
+        let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        if io.and_then(std::io::Error::get_ref).is_some_and(|cause| cause.is::<TooLong>()) {
+            return Self::RowTooLong;
+        }
+        match (error.is_closed(), error.source()) {
+            (true, _) => Self::Lost("the server closed the connection".to_owned()),
+            (false, Some(source)) => Self::Lost(redact_dsn(&format!("{error}: {source}"))),
+            (false, None) => Self::Lost(error.to_string()),
+        }
+    }
+
+    /// Whether the server named one of these codes.
+    pub(super) fn is(&self, states: &[SqlState]) -> bool {
+        matches!(self, Self::Server { code, .. } if states.iter().any(|state| state.code() == code))
+    }
+
+    fn class(&self) -> &str {
+        match self {
+            Self::Server { code, .. } => code.get(..2).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// As an error of getting in.
+    pub(super) fn at_login(self, endpoint: &Endpoint) -> IngestError {
+        match self.class() {
+            "28" | "3D" | "42" => self.at_work(),
+            _ => match self {
+                Self::Server { shown, .. } => unreachable(endpoint, shown),
+                Self::RowTooLong => unreachable(endpoint, "what answers there is no PostgreSQL server".to_owned()),
+                Self::Lost(reason) if reason.contains("password missing") => IngestError::Denied {
+                    reason: "the server asks for a password and the connection text has none".to_owned(),
+                },
+                Self::Lost(reason) => unreachable(endpoint, reason),
+            },
+        }
+    }
+
+    /// As an error of reading.
+    pub(super) fn at_work(self) -> IngestError {
+        let denied = self.is(&[SqlState::INSUFFICIENT_PRIVILEGE]);
+        let missing = self.is(&[
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_COLUMN,
+            SqlState::INVALID_SCHEMA_NAME,
+        ]);
+        let locked = self.is(&[SqlState::LOCK_NOT_AVAILABLE]);
+        let class = self.class().to_owned();
+        match self {
+            Self::Lost(reason) => IngestError::Source { reason },
+            Self::RowTooLong => too_long("*"),
+            Self::Server { shown, .. } => match class.as_str() {
+                _ if locked => IngestError::Source {
+                    reason: "something else has locked the table for over 10 seconds".to_owned(),
+                },
+                _ if denied => IngestError::Denied { reason: shown },
+                _ if missing => IngestError::NoSuchTable { what: subject(&shown) },
+                "28" | "3D" => IngestError::Denied { reason: shown },
+                "0A" | "21" | "22" | "23" | "25" | "42" | "2F" | "38" | "44" | "54" | "P0" => {
+                    IngestError::BadQuery { reason: shown }
+                }
+                _ => IngestError::Source { reason: shown },
+            },
+        }
+    }
+}
+
+/// A row that does not pass the guard.
+pub(super) fn too_long(column: &str) -> IngestError {
+    IngestError::Value {
+        column: column.to_owned(),
+        problem: "a row is longer than 64 MiB".to_owned(),
+        cure: "leave the long column out by a query, or cut it there".to_owned(),
+    }
+}
+
+/// An endpoint that does not let us in.
+pub(super) fn unreachable(endpoint: &Endpoint, reason: String) -> IngestError {
+    IngestError::Connect {
+        host: endpoint.shown(),
+        reason: redact_dsn(&reason),
+    }
+}
+
+/// What may be shown of a server's message.
+fn shown(told: &DbError) -> String {
+    let code = told.code().code();
+    match code.get(..2) {
+        Some("22" | "23" | "21") => match condition(code) {
+            Some(words) => format!("{words} (SQLSTATE {code})"),
+            None => format!("a value does not fit (SQLSTATE {code})"),
+        },
+        Some("08" | "0A" | "25" | "28" | "3D" | "3F" | "40" | "42" | "53" | "54" | "55" | "57" | "58") => {
+            redact_dsn(told.message())
+        }
+        _ => format!("the server failed with SQLSTATE {code}"),
+    }
+}
+
+/// Words for the conditions that a query meets most.
+fn condition(code: &str) -> Option<&'static str> {
+    let words = match code {
+        "21000" => "a subquery gave more than one row",
+        "22001" => "a text is too long for its type",
+        "22003" => "a number is out of range",
+        "22004" => "a null stands where none may",
+        "22007" => "a text is no date or time",
+        "22008" => "a date or time is out of range",
+        "22011" => "a part of a text begins or ends out of range",
+        "22012" => "division by zero",
+        "2201B" => "a regular expression is wrong",
+        "2201E" => "a logarithm of zero or less",
+        "2201F" => "a power that has no value",
+        "22021" => "bytes that are not UTF-8",
+        "22023" => "an argument has a value that a function does not take",
+        "22025" => "an escape sequence is wrong",
+        "2202E" => "an array index is out of range",
+        "22P02" => "a text is not of the form that its type has",
+        "22P03" => "bytes are not of the form that their type has",
+        "22P05" => "a character has no form in UTF-8",
+        _ => return None,
+    };
+    Some(words)
+}
+
+/// What a message like `relation "x" does not exist` is about.
+fn subject(message: &str) -> String {
+    let subject = message.strip_suffix(" does not exist").unwrap_or(message);
+    subject.replace('"', "`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: &str, shown: &str) -> Failure {
+        Failure::Server {
+            code: code.to_owned(),
+            shown: shown.to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_failure_says_what_the_caller_can_do() {
+        let endpoint = Endpoint::Unix("/s".into());
+        let denied = server("28P01", "password authentication failed for user \"u\"");
+        assert!(matches!(denied.at_login(&endpoint), IngestError::Denied { .. }));
+        let none = server("3D000", "database \"d\" does not exist").at_login(&endpoint);
+        assert!(matches!(none, IngestError::Denied { .. }));
+        let full = server("53300", "sorry, too many clients already").at_login(&endpoint);
+        assert!(matches!(full, IngestError::Connect { .. }));
+        let missing = server("42P01", "relation \"x.y\" does not exist").at_work();
+        assert_eq!(
+            missing.to_string(),
+            "the database has no relation `x.y`; check the name, or name its schema too"
+        );
+        let writes = server("25006", "cannot execute DELETE in a read-only transaction").at_work();
+        assert!(matches!(writes, IngestError::BadQuery { .. }));
+        let killed = server("57P01", "terminating connection due to administrator command");
+        assert!(matches!(killed.at_work(), IngestError::Source { .. }));
+        assert!(matches!(Failure::RowTooLong.at_work(), IngestError::Value { .. }));
+    }
+}
