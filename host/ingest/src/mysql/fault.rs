@@ -1,0 +1,221 @@
+//! What a MySQL or MariaDB server, or the driver, says when something is wrong: sorted for the caller.
+//!
+//! A message of the server may quote a value, and its form is not always one of a name. So only messages
+//! about names keep what they quote; from all others it is taken, from the first quote to the last.
+
+use mysql_async::{DriverError, Error, IoError, ServerError};
+
+use crate::{IngestError, redact_dsn};
+
+/// An error of the driver as one of this room.
+pub(super) fn fault(error: Error) -> IngestError {
+    match error {
+        Error::Server(error) => said(&error),
+        Error::Driver(error) => driver(&error),
+        Error::Io(IoError::Io(error)) => lost(&error.to_string()),
+        Error::Io(IoError::Tls(error)) => lost(&format!("TLS failed: {error}")),
+        Error::Url(_) => lost("the connection text cannot be used"),
+        Error::Other(error) => lost(&error.to_string()),
+    }
+}
+
+/// Whether the error is that a row is longer than a connection takes.
+pub(super) fn is_giant(error: &Error) -> bool {
+    match error {
+        Error::Io(IoError::Io(error)) => error.to_string().contains("Packet too large"),
+        Error::Driver(DriverError::PacketTooLarge) => true,
+        // Of a packet, and of the result of a function.
+        Error::Server(error) => matches!(error.code, 1153 | 1301),
+        _ => false,
+    }
+}
+
+/// Whether the server does not know the variable that was to be set.
+pub(super) fn is_unknown_variable(error: &Error) -> bool {
+    matches!(error, Error::Server(error) if matches!(error.code, 1193 | 1238))
+}
+
+/// Whether a lock was not to be had in time.
+pub(super) fn is_lock_timeout(error: &Error) -> bool {
+    matches!(error, Error::Server(error) if error.code == 1205)
+}
+
+/// Whether a right is missing.
+pub(super) fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Server(error) if is_denial(error.code))
+}
+
+fn said(error: &ServerError) -> IngestError {
+    let text = redact_dsn(error.message.trim());
+    match error.code {
+        code if is_denial(code) => IngestError::Denied { reason: text },
+        1046 => IngestError::NoSuchTable {
+            what: "default database for this connection".to_owned(),
+        },
+        1049 => missing("database", &text),
+        1054 => missing("column", &text),
+        1109 | 1146 => missing("table", &text),
+        1040 | 1203 | 1226 => lost(&text),
+        1792 => refused("it writes, and a source is only read"),
+        // The text near which the grammar is broken is of the query.
+        1064 => IngestError::BadQuery { reason: text },
+        1295 => refused("it is no statement that gives rows"),
+        _ if ["21", "22", "23", "42"]
+            .iter()
+            .any(|class| error.state.starts_with(class)) =>
+        {
+            refused(&blank(&text))
+        }
+        _ => lost(&blank(&text)),
+    }
+}
+
+/// Codes that say that somebody may not do something.
+fn is_denial(code: u16) -> bool {
+    matches!(
+        code,
+        1044 | 1045
+            | 1130
+            | 1142
+            | 1143
+            | 1227
+            | 1251
+            | 1370
+            | 1449
+            | 1698
+            | 1820
+            | 1862
+            | 3118
+            | 4151
+    )
+}
+
+fn driver(error: &DriverError) -> IngestError {
+    match error {
+        DriverError::MixedParams
+        | DriverError::Params(_)
+        | DriverError::StmtParamsMismatch { .. } => placeholders(),
+        // These hold values or packets in their fields.
+        DriverError::FromValue { .. }
+        | DriverError::FromRow { .. }
+        | DriverError::UnexpectedPacket { .. } => {
+            lost("it sent what the driver does not understand")
+        }
+        DriverError::UnknownAuthPlugin { name } => IngestError::Denied {
+            reason: format!("it asks for `{name}`, a way to log in that is not known here"),
+        },
+        DriverError::MysqlOldPasswordDisabled | DriverError::CleartextPluginDisabled => {
+            IngestError::Denied {
+                reason: "it asks for a way to log in that shows the password".to_owned(),
+            }
+        }
+        other => lost(&other.to_string()),
+    }
+}
+
+/// A query with `?` or `:name` in it.
+pub(super) fn placeholders() -> IngestError {
+    refused("it has placeholders, and there is nothing to put in their place: write the values")
+}
+
+/// A query that cannot be run.
+pub(super) fn refused(reason: &str) -> IngestError {
+    IngestError::BadQuery {
+        reason: reason.to_owned(),
+    }
+}
+
+/// A connection or a server that failed.
+pub(super) fn lost(reason: &str) -> IngestError {
+    IngestError::Source {
+        reason: redact_dsn(reason),
+    }
+}
+
+fn missing(kind: &str, text: &str) -> IngestError {
+    let name = text.split('\'').nth(1).unwrap_or_default();
+    IngestError::NoSuchTable {
+        what: format!("{kind} `{name}`"),
+    }
+}
+
+/// The text without what it quotes.
+fn blank(text: &str) -> String {
+    let is_quote = |c: char| matches!(c, '\'' | '"');
+    match (text.find(is_quote), text.rfind(is_quote)) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}'…'{}", &text[..first], &text[last + 1..])
+        }
+        (Some(first), _) => format!("{}…", &text[..first]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(code: u16, state: &str, message: &str, expected: &str) {
+        let error = Error::Server(ServerError {
+            code,
+            state: state.to_owned(),
+            message: message.to_owned(),
+        });
+        assert_eq!(fault(error).to_string(), expected);
+    }
+
+    #[test]
+    fn what_the_server_says_is_sorted_and_quotes_no_value() {
+        let cure = "check the name, or name its schema too";
+        let missing = |what: &str| format!("the database has no {what}; {cure}");
+        check(
+            1146,
+            "42S02",
+            "Table 'a.b' doesn't exist",
+            &missing("table `a.b`"),
+        );
+        check(
+            1054,
+            "42S22",
+            "Unknown column 'x' in 'field list'",
+            &missing("column `x`"),
+        );
+        check(
+            1690,
+            "22003",
+            "BIGINT value is out of range in '(9 + O'Brien's)'",
+            "the query cannot be run: BIGINT value is out of range in '…'",
+        );
+        check(
+            1292,
+            "22007",
+            "Truncated incorrect value: 'it's",
+            "the query cannot be run: Truncated incorrect value: '…'s",
+        );
+        check(
+            1792,
+            "25006",
+            "Cannot execute",
+            "the query cannot be run: it writes, and a source is only read",
+        );
+        check(
+            1317,
+            "70100",
+            "Query execution was interrupted",
+            "the database failed: Query execution was interrupted; nothing of the ingest is visible, so start it again",
+        );
+        check(
+            1045,
+            "28000",
+            "Access denied for user 'me'@'host' (using password: YES)",
+            "the database refuses: Access denied for user 'me'@'host' (using password: YES); \
+             check user, password, database and rights",
+        );
+    }
+
+    #[test]
+    fn a_lone_quote_hides_the_rest() {
+        assert_eq!(blank("near 'secret"), "near …");
+        assert_eq!(blank("nothing quoted"), "nothing quoted");
+    }
+}

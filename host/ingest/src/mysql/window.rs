@@ -1,0 +1,251 @@
+//! A stretch of the rows, for incremental runs: after the position where the last one ended, up to the newest
+//! row that is old enough.
+//!
+//! Both ends are settled once, inside the snapshot. Rows whose cursor is NULL have no place in the order and
+//! are never read. Rows that are equal in the column are told apart by the key, where there is one; without
+//! a key a row that appears later with the same value as the last position is passed over.
+
+use super::{
+    columns::{Column, Kind},
+    session::Session,
+    statement::{quote_name, quote_text},
+};
+use crate::{IngestError, Position, Window};
+
+/// A window with its ends settled.
+pub(super) struct Stretch {
+    /// The condition that its rows meet.
+    pub(super) condition: String,
+    /// Of its last row; none when it has no row.
+    pub(super) position: Option<Position>,
+    /// Which rows it leaves out.
+    pub(super) note: Option<String>,
+}
+
+/// Settles the ends of a window over `from`, a table or a query in brackets.
+pub(super) async fn settle(
+    session: &mut Session,
+    from: &str,
+    columns: &[Column],
+    window: &Window,
+) -> Result<Stretch, IngestError> {
+    let column = Cursor::find(columns, &window.column)?;
+    let key = match &window.key {
+        Some(key) => Some(Cursor::find(columns, key)?),
+        None => None,
+    };
+    let note = format!("rows whose `{}` is null are not read", column.label);
+    let mut stretch = Stretch {
+        condition: "1 = 0".to_owned(),
+        position: None,
+        note: column.may_be_null.then_some(note),
+    };
+    let mut conditions = after(&column, key.as_ref(), window.after.as_ref())?;
+    if window.lag > 0 {
+        match newest_allowed(session, from, &column, window.lag).await? {
+            Some(bound) => {
+                conditions.push(format!("{} <= {}", column.name, column.literal(&bound)?))
+            }
+            None => return Ok(stretch),
+        }
+    }
+    let Some(position) = last_row(session, from, &column, key.as_ref(), &conditions).await? else {
+        return Ok(stretch);
+    };
+    conditions.push(format!(
+        "{} <= {}",
+        column.name,
+        column.literal(&position.column)?
+    ));
+    stretch.condition = conditions.join(" AND ");
+    stretch.position = Some(position);
+    Ok(stretch)
+}
+
+/// A column that rows are put in order by.
+struct Cursor {
+    /// In SQL.
+    name: String,
+    label: String,
+    order: Order,
+    may_be_null: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Number,
+    Time,
+    Text,
+}
+
+impl Cursor {
+    fn find(columns: &[Column], name: &str) -> Result<Self, IngestError> {
+        let column = columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| IngestError::NoSuchTable {
+                what: format!("column `{name}`"),
+            })?;
+        let order = match column.kind {
+            Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Flag => Order::Number,
+            Kind::Date | Kind::DateTime { .. } | Kind::Timestamp { .. } => Order::Time,
+            Kind::Text | Kind::Uuid => Order::Text,
+            _ => {
+                return Err(IngestError::BadJob {
+                    problem: format!(
+                        "rows have no exact order by column `{name}`; take one of integers, decimals, \
+                         dates, times or texts as cursor and key"
+                    ),
+                });
+            }
+        };
+        Ok(Self {
+            name: quote_name(&column.name),
+            label: column.name.clone(),
+            order,
+            may_be_null: column.nullable,
+        })
+    }
+
+    /// A value of the column, in SQL, from the server's text of it.
+    fn literal(&self, text: &str) -> Result<String, IngestError> {
+        let allowed = |more: &str| text.chars().all(|c| c.is_ascii_digit() || more.contains(c));
+        match self.order {
+            Order::Number if !text.is_empty() && allowed("-.") => Ok(text.to_owned()),
+            Order::Time if !text.is_empty() && allowed("-:. ") => Ok(format!("'{text}'")),
+            Order::Text => Ok(quote_text(text)),
+            _ => Err(IngestError::BadJob {
+                problem: format!(
+                    "the position it got to is not one of column `{}`; begin the job anew",
+                    self.label
+                ),
+            }),
+        }
+    }
+}
+
+fn after(
+    column: &Cursor,
+    key: Option<&Cursor>,
+    position: Option<&Position>,
+) -> Result<Vec<String>, IngestError> {
+    let Some(position) = position else {
+        return Ok(vec![format!("{} IS NOT NULL", column.name)]);
+    };
+    let (name, value) = (&column.name, column.literal(&position.column)?);
+    Ok(match (key, &position.key) {
+        (Some(key), Some(last)) => {
+            let last = key.literal(last)?;
+            let key = &key.name;
+            // The first half is what an index serves.
+            vec![format!(
+                "{name} >= {value} AND ({name} > {value} OR {key} > {last})"
+            )]
+        }
+        _ => vec![format!("{name} > {value}")],
+    })
+}
+
+/// The newest value that is old enough: by the server's clock for times, else by the newest value there is.
+async fn newest_allowed(
+    session: &mut Session,
+    from: &str,
+    column: &Cursor,
+    lag: u64,
+) -> Result<Option<String>, IngestError> {
+    let name = &column.name;
+    let question = match column.order {
+        Order::Time => format!("SELECT CAST(NOW(6) - INTERVAL {lag} SECOND AS CHAR)"),
+        // As a decimal, so that an unsigned number may fall below zero.
+        Order::Number => {
+            format!("SELECT CAST(CAST(MAX({name}) AS DECIMAL(65,15)) - {lag} AS CHAR) FROM {from}")
+        }
+        Order::Text => {
+            return Err(IngestError::BadJob {
+                problem: format!(
+                    "column `{}` is text, and a lag needs numbers or times; leave the lag out",
+                    column.label
+                ),
+            });
+        }
+    };
+    let rows = session.ask(&question).await?;
+    Ok(rows.into_iter().flatten().flatten().next())
+}
+
+async fn last_row(
+    session: &mut Session,
+    from: &str,
+    column: &Cursor,
+    key: Option<&Cursor>,
+    conditions: &[String],
+) -> Result<Option<Position>, IngestError> {
+    let name = &column.name;
+    let (shown, order) = match key {
+        Some(Cursor { name: key, .. }) => {
+            (format!(", CAST({key} AS CHAR)"), format!(", {key} DESC"))
+        }
+        None => (String::new(), String::new()),
+    };
+    let rows = session
+        .ask(&format!(
+            "SELECT CAST({name} AS CHAR){shown} FROM {from} WHERE {} ORDER BY {name} DESC{order} LIMIT 1",
+            conditions.join(" AND ")
+        ))
+        .await?;
+    let mut cells = rows.into_iter().flatten();
+    Ok(cells.next().flatten().map(|column| Position {
+        column,
+        key: cells.next().flatten(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor(name: &str, order: Order) -> Cursor {
+        Cursor {
+            name: quote_name(name),
+            label: name.to_owned(),
+            order,
+            may_be_null: false,
+        }
+    }
+
+    fn check(key: Option<&str>, position: Option<(&str, Option<&str>)>, expected: &str) {
+        let key = key.map(|key| cursor(key, Order::Number));
+        let position = position.map(|(column, key)| Position {
+            column: column.to_owned(),
+            key: key.map(str::to_owned),
+        });
+        let conditions = after(&cursor("at", Order::Time), key.as_ref(), position.as_ref());
+        assert_eq!(conditions.unwrap().join(" AND "), expected);
+    }
+
+    #[test]
+    fn a_run_goes_on_right_after_the_last_row() {
+        check(None, None, "`at` IS NOT NULL");
+        check(None, Some(("2021-01-02", None)), "`at` > '2021-01-02'");
+        check(
+            Some("id"),
+            Some(("2021-01-02", Some("7"))),
+            "`at` >= '2021-01-02' AND (`at` > '2021-01-02' OR `id` > 7)",
+        );
+    }
+
+    #[test]
+    fn a_position_of_another_kind_is_refused_and_never_run() {
+        let wrong = [
+            (Order::Number, "1; DROP TABLE a"),
+            (Order::Number, ""),
+            (Order::Time, "2021' OR '1'='1"),
+        ];
+        for (order, text) in wrong {
+            let said = cursor("at", order).literal(text);
+            assert!(matches!(said, Err(IngestError::BadJob { .. })), "{text}");
+        }
+        let text = cursor("name", Order::Text).literal("o'brien").unwrap();
+        assert_eq!(text, "_utf8mb4 X'6F27627269656E'");
+    }
+}
