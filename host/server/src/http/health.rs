@@ -9,6 +9,7 @@ use crate::{
     buckets::HealthState,
     http::AppState,
     plugins::State as PluginState,
+    watcher::WatchState,
 };
 
 /// Whether the process runs and whether its parts do.
@@ -61,6 +62,8 @@ pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, 
         ready: true,
         detail: plugins(&app),
     });
+    components.extend(lineage(&app));
+    components.extend(watched(&app));
     let ready = components.iter().all(|component| component.ready);
     if !caller.has(&Scope::Read) || caller.is_restricted() {
         // A probe without a key learns whether the host is ready, and neither names of data nor paths.
@@ -101,6 +104,42 @@ fn buckets(app: &App) -> Vec<Component> {
         });
     }
     components
+}
+
+/// How far posting of lineage is, where it is posted; being behind keeps nothing from serving.
+fn lineage(app: &App) -> Option<Component> {
+    let view = app.lineage.view(app.clock.as_ref())?;
+    let mut detail = match view.waiting {
+        0 => format!("all events are posted to {}", view.endpoint),
+        waiting => format!(
+            "events that wait to be posted to {}: {waiting}, the oldest for {:.0} s",
+            view.endpoint, view.lag_secs
+        ),
+    };
+    if let Some(why) = view.failing {
+        detail = format!("{detail}: {why}");
+    }
+    Some(Component {
+        name: "lineage".to_owned(),
+        ready: true,
+        detail,
+    })
+}
+
+/// How each watched folder is; one that cannot be listed may have files that nobody takes.
+fn watched(app: &App) -> impl Iterator<Item = Component> {
+    app.watcher.views().into_iter().map(|folder| {
+        let why = folder.last_error.map(|error| error.message);
+        let detail = match folder.state {
+            WatchState::Missing | WatchState::Retrying => why.unwrap_or_default(),
+            _ => format!("files that wait: {}", folder.waiting_files),
+        };
+        Component {
+            name: format!("watched folder {}", folder.folder),
+            ready: folder.state != WatchState::Missing,
+            detail,
+        }
+    })
 }
 
 /// How many versions serve, and whether one of them is suspended: the host answers nevertheless.
