@@ -100,9 +100,15 @@ async fn open(
     if wanted > 1 {
         match export(&mut leader).await {
             Ok(snapshot) => {
-                let followers = (1..wanted).map(|_| follow(&address, &leader.endpoint, &source, &snapshot));
+                let followers =
+                    (1..wanted).map(|_| follow(&address, &leader.endpoint, &source, &snapshot));
                 let followers = join_all(followers).await;
-                notes.extend(followers.iter().find_map(|one| one.as_ref().err()).map(fewer));
+                notes.extend(
+                    followers
+                        .iter()
+                        .find_map(|one| one.as_ref().err())
+                        .map(fewer),
+                );
                 sessions.extend(followers.into_iter().flatten());
             }
             Err(failure) => {
@@ -140,7 +146,9 @@ async fn begin(session: &mut Session, source: &Source) -> Result<(), IngestError
 }
 
 async fn export(leader: &mut Session) -> Result<String, Failure> {
-    let row = leader.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await?;
+    let row = leader
+        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+        .await?;
     get(&row, 0)
 }
 
@@ -156,7 +164,10 @@ async fn follow(
     let begun = format!("{BEGIN}; SET TRANSACTION SNAPSHOT {snapshot}");
     session.execute(&begun).await.map_err(Failure::at_work)?;
     // Whoever waits to rewrite the table stands before us in the queue: better to go without this session.
-    session.execute("SET LOCAL lock_timeout = '1s'").await.map_err(Failure::at_work)?;
+    session
+        .execute("SET LOCAL lock_timeout = '1s'")
+        .await
+        .map_err(Failure::at_work)?;
     if let Some(lock) = source.lock() {
         session.execute(&lock).await.map_err(Failure::at_work)?;
     }
@@ -212,7 +223,9 @@ impl PostgresSource {
                 sink.write(full).await.map_err(Stop::Ingest)?;
             }
         }
-        reader.end().map_err(|early| Stop::Ingest(batch.error(&early.into())))?;
+        reader
+            .end()
+            .map_err(|early| Stop::Ingest(batch.error(&early.into())))?;
         sink.received(received);
         if !batch.is_empty() {
             let last = batch.take().map_err(Stop::Ingest)?;
@@ -240,10 +253,16 @@ impl PostgresSource {
         let is_text = |kind: &Kind| kind.is_long() && *kind != Kind::Bytes;
         match failure {
             Failure::RowTooLong => failure::too_long(&self.plan.names(Kind::is_long)),
-            failure if failure.is(&[SqlState::CHARACTER_NOT_IN_REPERTOIRE, SqlState::UNTRANSLATABLE_CHARACTER]) => {
+            failure
+                if failure.is(&[
+                    SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                    SqlState::UNTRANSLATABLE_CHARACTER,
+                ]) =>
+            {
                 IngestError::Value {
                     column: self.plan.names(is_text),
-                    problem: "a text holds bytes that are not UTF-8 and cannot become it".to_owned(),
+                    problem: "a text holds bytes that are not UTF-8 and cannot become it"
+                        .to_owned(),
                     cure: "correct it at the source, or read its bytes by a query".to_owned(),
                 }
             }
@@ -253,11 +272,14 @@ impl PostgresSource {
 
     fn report(&self, tally: &Tally) -> TableReport {
         let name = |at: usize| self.plan.columns[at].name.clone();
-        let nulled = tally.nulled.iter().map(|((at, what), values)| NulledValues {
-            column: name(*at),
-            values: *values,
-            what: (*what).to_owned(),
-        });
+        let nulled = tally
+            .nulled
+            .iter()
+            .map(|((at, what), values)| NulledValues {
+                column: name(*at),
+                values: *values,
+                what: (*what).to_owned(),
+            });
         let noted = tally.noted.iter().map(|((at, remark), values)| {
             let column = name(*at);
             match remark {
@@ -294,8 +316,16 @@ impl Connector for PostgresSource {
 
     async fn read(&self, part: usize, rows: &mut dyn PartSink) -> Result<(), IngestError> {
         let worker = |what: &str| IngestError::Worker(what.to_owned());
-        let statement = self.plan.parts.get(part).ok_or_else(|| worker("there is no such part"))?;
-        let _permit = self.free.acquire().await.map_err(|_| worker("the source is closed"))?;
+        let statement = self
+            .plan
+            .parts
+            .get(part)
+            .ok_or_else(|| worker("there is no such part"))?;
+        let _permit = self
+            .free
+            .acquire()
+            .await
+            .map_err(|_| worker("the source is closed"))?;
         let mut session = self.take()?;
         let outcome = tokio::select! {
             biased;
@@ -304,8 +334,14 @@ impl Connector for PostgresSource {
         };
         match outcome {
             Ok(tally) => {
-                self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+                self.tally
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .add(tally);
+                self.idle
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(session);
                 Ok(())
             }
             Err(error) => {
@@ -318,7 +354,8 @@ impl Connector for PostgresSource {
     }
 
     async fn finish(&self) -> Result<(TableReport, Option<Position>), IngestError> {
-        let sessions = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let sessions =
+            std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         Session::close_all(sessions).await;
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((self.report(&tally), self.plan.position.clone()))

@@ -135,7 +135,11 @@ impl Own {
                 ));
             }
         };
-        Ok(if asked == TlsMode::Prefer { said } else { asked })
+        Ok(if asked == TlsMode::Prefer {
+            said
+        } else {
+            asked
+        })
     }
 }
 
@@ -153,11 +157,18 @@ fn is_url(text: &str) -> Result<bool, IngestError> {
     if text.contains('\0') {
         return Err(bad("it holds a zero byte", FORM));
     }
-    if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+    if ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
         return Ok(true);
     }
     let scheme = text.split("://").next().unwrap_or_default();
-    if scheme.len() < text.len() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') {
+    if scheme.len() < text.len()
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '+')
+    {
         return Err(bad("it is the address of another kind of server", FORM));
     }
     if !text.contains('=') {
@@ -191,7 +202,12 @@ fn split_url(text: &str) -> Result<(String, Own), IngestError> {
 }
 
 fn percent_decoded(text: &str) -> Result<String, IngestError> {
-    let wrong = || bad("a `%` in it is not followed by two digits of hexadecimal", FORM);
+    let wrong = || {
+        bad(
+            "a `%` in it is not followed by two digits of hexadecimal",
+            FORM,
+        )
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -250,7 +266,9 @@ fn endpoints(login: &Config) -> Result<Vec<Endpoint>, IngestError> {
         return Err(bad("it names no host", FORM));
     }
     let matches = |length: usize| length == 0 || length == count;
-    if !matches(hosts.len()) || !matches(addresses.len()) || ports.len() > 1 && !matches(ports.len())
+    if !matches(hosts.len())
+        || !matches(addresses.len())
+        || ports.len() > 1 && !matches(ports.len())
     {
         return Err(bad(
             "it names different numbers of hosts, addresses and ports",
@@ -268,7 +286,9 @@ fn endpoints(login: &Config) -> Result<Vec<Endpoint>, IngestError> {
                 port: port(at),
             },
             (None, address) => Endpoint::Tcp {
-                name: address.map(|address| address.to_string()).unwrap_or_default(),
+                name: address
+                    .map(|address| address.to_string())
+                    .unwrap_or_default(),
                 address,
                 port: port(at),
             },
@@ -301,7 +321,10 @@ mod tests {
         assert_eq!(shown("postgres://u@[::1]:7/d"), ["[::1]:7"]);
         assert_eq!(shown("host=a,b user=u port=9"), ["a:9", "b:9"]);
         assert_eq!(shown("host=/run/pg user=u"), ["/run/pg/.s.PGSQL.5432"]);
-        assert_eq!(shown("postgres://u@%2Frun%2Fpg/d"), ["/run/pg/.s.PGSQL.5432"]);
+        assert_eq!(
+            shown("postgres://u@%2Frun%2Fpg/d"),
+            ["/run/pg/.s.PGSQL.5432"]
+        );
         assert_eq!(shown("hostaddr=10.0.0.1 user=u"), ["10.0.0.1:5432"]);
     }
 
@@ -315,7 +338,11 @@ mod tests {
             ("host=h user=u password=''", ""),
         ] {
             let address = parse(text).unwrap();
-            assert_eq!(address.login.get_password(), Some(password.as_bytes()), "{text}");
+            assert_eq!(
+                address.login.get_password(),
+                Some(password.as_bytes()),
+                "{text}"
+            );
         }
     }
 
@@ -323,16 +350,37 @@ mod tests {
     fn protection_is_the_texts_unless_the_request_names_one() {
         for (text, asked, expected) in [
             ("postgres://u@h/d", TlsMode::Prefer, TlsMode::Prefer),
-            ("postgres://u@h/d?sslmode=require", TlsMode::Prefer, TlsMode::Require),
-            ("postgres://u@h/d?sslmode=require", TlsMode::Disable, TlsMode::Disable),
-            ("host=h user=u sslmode=verify-full", TlsMode::Prefer, TlsMode::VerifyFull),
-            ("host=h user=u sslmode='verify-ca'", TlsMode::Prefer, TlsMode::VerifyFull),
-            ("host=h user=u sslmode=disable", TlsMode::Require, TlsMode::Require),
+            (
+                "postgres://u@h/d?sslmode=require",
+                TlsMode::Prefer,
+                TlsMode::Require,
+            ),
+            (
+                "postgres://u@h/d?sslmode=require",
+                TlsMode::Disable,
+                TlsMode::Disable,
+            ),
+            (
+                "host=h user=u sslmode=verify-full",
+                TlsMode::Prefer,
+                TlsMode::VerifyFull,
+            ),
+            (
+                "host=h user=u sslmode='verify-ca'",
+                TlsMode::Prefer,
+                TlsMode::VerifyFull,
+            ),
+            (
+                "host=h user=u sslmode=disable",
+                TlsMode::Require,
+                TlsMode::Require,
+            ),
         ] {
             let address = Address::parse(&Dsn::new(text), asked).unwrap();
             assert_eq!(address.tls, expected, "{text}");
         }
-        let text = "postgres://u@h/d?sslrootcert=%2Fa%20b.pem&connect_timeout=3&sslmode=verify-full";
+        let text =
+            "postgres://u@h/d?sslrootcert=%2Fa%20b.pem&connect_timeout=3&sslmode=verify-full";
         let address = parse(text).unwrap();
         assert_eq!(address.root_cert, Some(PathBuf::from("/a b.pem")));
         assert_eq!(address.timeout, Duration::from_secs(3));
@@ -364,7 +412,10 @@ mod tests {
                 panic!("{text} was taken");
             };
             assert!(matches!(error, IngestError::BadDsn { .. }), "{error:?}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
         }
     }
 }

@@ -43,7 +43,10 @@ impl<'a> Batch<'a> {
     /// An empty batch.
     pub(super) fn new(planned: &'a [Planned], schema: SchemaRef, policy: ValuePolicy) -> Self {
         Self {
-            columns: planned.iter().map(|column| Column::new(&column.kind)).collect(),
+            columns: planned
+                .iter()
+                .map(|column| Column::new(&column.kind))
+                .collect(),
             planned,
             schema,
             rows: 0,
@@ -103,7 +106,10 @@ impl<'a> Batch<'a> {
         let column = &self.planned[at];
         let (problem, cure) = match fault {
             Fault::Damaged => (
-                format!("a value is not as the server's type `{}` is sent", column.source_type),
+                format!(
+                    "a value is not as the server's type `{}` is sent",
+                    column.source_type
+                ),
                 "read the column as text by a query",
             ),
             Fault::NotUtf8 => (

@@ -4,6 +4,8 @@
 //! [`Fault`], never a panic. A cell of a fixed width is appended without an allocation. A value that its Arrow
 //! type does not have falls under the run's policy and is counted in the [`Tally`].
 
+mod extension;
+mod list;
 mod nested;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -27,7 +29,9 @@ use super::{
     numeric::{Numeric, Wide},
     text::{self, Form},
 };
-use nested::{Interval, List, Map, Range, Struct, Vector};
+use extension::{Map, Vector};
+use list::List;
+use nested::{Interval, Range, Struct};
 
 /// Days from 1970-01-01 to 2000-01-01, where the server's count begins.
 const EPOCH_DAYS: i32 = 10_957;
@@ -173,9 +177,9 @@ impl Column {
             Kind::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
             Kind::Date => Self::Date(Date32Builder::new()),
             Kind::Time => Self::Time(Time64MicrosecondBuilder::new()),
-            Kind::Timestamp { .. } => Self::Timestamp(
-                TimestampMicrosecondBuilder::new().with_data_type(kind.data_type()),
-            ),
+            Kind::Timestamp { .. } => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.data_type()))
+            }
             Kind::Interval => Self::Interval(Box::default()),
             Kind::List { item, depth } => Self::List(Box::new(List::array(item, *depth))),
             Kind::Multirange(bound) => Self::List(Box::new(List::multirange(bound))),
@@ -253,9 +257,9 @@ impl Column {
             Self::Int64(values) => values.append_null(),
             Self::UInt32(values) => values.append_null(),
             Self::Float32(values) => values.append_null(),
-            Self::Float64(values)
-            | Self::WideFloat32(values)
-            | Self::NumericFloat(values, _) => values.append_null(),
+            Self::Float64(values) | Self::WideFloat32(values) | Self::NumericFloat(values, _) => {
+                values.append_null()
+            }
             Self::Decimal128(values, _) | Self::Money(values) => values.append_null(),
             Self::Decimal256(values, _) => values.append_null(),
             Self::Text(values, ..) => values.append_null(),
@@ -282,9 +286,9 @@ impl Column {
             Self::Int64(values) => Arc::new(values.finish()),
             Self::UInt32(values) => Arc::new(values.finish()),
             Self::Float32(values) => Arc::new(values.finish()),
-            Self::Float64(values)
-            | Self::WideFloat32(values)
-            | Self::NumericFloat(values, _) => Arc::new(values.finish()),
+            Self::Float64(values) | Self::WideFloat32(values) | Self::NumericFloat(values, _) => {
+                Arc::new(values.finish())
+            }
             Self::Decimal128(values, _) | Self::Money(values) => Arc::new(values.finish()),
             Self::Decimal256(values, _) => Arc::new(values.finish()),
             Self::Text(values, ..) => Arc::new(values.finish()),

@@ -191,7 +191,10 @@ fn find_head(ahead: &[u8]) -> Result<Found, Malformed> {
     if ahead[..known] != SIGNATURE[..known] {
         return Err(Malformed::Form);
     }
-    let Some((flags, rest)) = ahead.get(SIGNATURE.len()..).and_then(<[u8]>::split_first_chunk) else {
+    let Some((flags, rest)) = ahead
+        .get(SIGNATURE.len()..)
+        .and_then(<[u8]>::split_first_chunk)
+    else {
         return Ok(Found::Part);
     };
     if u32::from_be_bytes(*flags) & CRITICAL_FLAGS != 0 {
@@ -220,7 +223,9 @@ mod tests {
         for row in rows {
             bytes.extend(i16::try_from(row.len()).unwrap().to_be_bytes());
             for cell in row {
-                let length = cell.as_ref().map_or(-1, |cell| i32::try_from(cell.len()).unwrap());
+                let length = cell
+                    .as_ref()
+                    .map_or(-1, |cell| i32::try_from(cell.len()).unwrap());
                 bytes.extend(length.to_be_bytes());
                 bytes.extend(cell.iter().flatten());
             }
@@ -262,8 +267,16 @@ mod tests {
         with_oids[12] = 1;
         check_refused(2, &with_oids, Malformed::Form);
         let head = &good[..HEAD];
-        check_refused(1, &[head, &[0, 1, 0xff, 0xff, 0xff, 0xfe]].concat(), Malformed::Form);
-        check_refused(1, &[head, &[0, 1, 0x7f, 0, 0, 0]].concat(), Malformed::TooLong);
+        check_refused(
+            1,
+            &[head, &[0, 1, 0xff, 0xff, 0xff, 0xfe]].concat(),
+            Malformed::Form,
+        );
+        check_refused(
+            1,
+            &[head, &[0, 1, 0x7f, 0, 0, 0]].concat(),
+            Malformed::TooLong,
+        );
         check_refused(1, &[head, &[0x80, 0]].concat(), Malformed::Form);
     }
 

@@ -44,7 +44,11 @@ impl Reader<'_> {
         let (taken, rest) = self.rest.split_at_checked(4)?;
         self.rest = rest;
         let bytes = taken.try_into().ok()?;
-        Some(if self.little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+        Some(if self.little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
     }
 
     fn put(&self, number: u32, out: &mut Vec<u8>) {
@@ -74,7 +78,11 @@ impl Reader<'_> {
         };
         self.copy(1, out)?;
         let head = self.number()?;
-        let srid = if head & HAS_SRID == 0 { None } else { Some(self.number()?) };
+        let srid = if head & HAS_SRID == 0 {
+            None
+        } else {
+            Some(self.number()?)
+        };
         let (z, m) = (u32::from(head & HAS_Z != 0), u32::from(head & HAS_M != 0));
         let kind = head & !(HAS_Z | HAS_M | HAS_SRID);
         self.put(kind + 1_000 * z + 2_000 * m, out);
@@ -109,7 +117,11 @@ mod tests {
     use super::*;
 
     fn head(little: bool, kind: u32) -> Vec<u8> {
-        let kind = if little { kind.to_le_bytes() } else { kind.to_be_bytes() };
+        let kind = if little {
+            kind.to_le_bytes()
+        } else {
+            kind.to_be_bytes()
+        };
         [&[u8::from(little)][..], &kind].concat()
     }
 
@@ -117,7 +129,11 @@ mod tests {
         let mut bytes = head(little, kind);
         bytes.extend(srid.into_iter().flat_map(u32::to_le_bytes));
         for coordinate in coordinates {
-            bytes.extend(if little { coordinate.to_le_bytes() } else { coordinate.to_be_bytes() });
+            bytes.extend(if little {
+                coordinate.to_le_bytes()
+            } else {
+                coordinate.to_be_bytes()
+            });
         }
         bytes
     }
@@ -170,7 +186,11 @@ mod tests {
         let mut long = point(true, 1, None, &[1.0, 2.0]);
         long.push(0);
         for ewkb in [vec![], vec![2], head(true, 99), head(true, 1), deep, long] {
-            assert_eq!(to_wkb(&ewkb, &mut Vec::new()), Err(Fault::Damaged), "{ewkb:?}");
+            assert_eq!(
+                to_wkb(&ewkb, &mut Vec::new()),
+                Err(Fault::Damaged),
+                "{ewkb:?}"
+            );
         }
     }
 

@@ -133,7 +133,10 @@ mod tests {
         let mut bytes = [message(0), message(300_000), message(1)].concat();
         bytes.extend(&message(9)[..3]);
         let mut read = Vec::new();
-        Guarded::new(&bytes[..]).read_to_end(&mut read).await.unwrap();
+        Guarded::new(&bytes[..])
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
         assert_eq!(read, bytes);
     }
 
@@ -143,8 +146,14 @@ mod tests {
             let mut bytes = message(3);
             bytes.push(b'd');
             bytes.extend(length.to_be_bytes());
-            let error = Guarded::new(&bytes[..]).read_to_end(&mut Vec::new()).await.unwrap_err();
-            assert!(error.get_ref().is_some_and(|error| error.is::<TooLong>()), "{length}");
+            let error = Guarded::new(&bytes[..])
+                .read_to_end(&mut Vec::new())
+                .await
+                .unwrap_err();
+            assert!(
+                error.get_ref().is_some_and(|error| error.is::<TooLong>()),
+                "{length}"
+            );
         }
     }
 

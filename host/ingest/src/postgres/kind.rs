@@ -6,7 +6,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Fields, TimeUnit};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Fields, TimeUnit,
+};
 
 use super::text::Form;
 
@@ -167,12 +169,17 @@ impl Kind {
                     None => DataType::List(item),
                 }
             }
-            Self::List { item, depth } => (0..*depth)
-                .fold((item.data_type(), item.metadata()), |(inner, metadata), _| {
-                    let field = Field::new("item", inner, true).with_metadata(metadata);
-                    (DataType::List(Arc::new(field)), HashMap::new())
-                })
-                .0,
+            Self::List { item, depth } => {
+                (0..*depth)
+                    .fold(
+                        (item.data_type(), item.metadata()),
+                        |(inner, metadata), _| {
+                            let field = Field::new("item", inner, true).with_metadata(metadata);
+                            (DataType::List(Arc::new(field)), HashMap::new())
+                        },
+                    )
+                    .0
+            }
             Self::Struct(fields) => DataType::Struct(struct_fields(fields)),
             Self::Range(bound) => DataType::Struct(range_fields(bound)),
             Self::Multirange(bound) => {
@@ -210,7 +217,11 @@ impl Kind {
     /// Whether the server's type has values that the Arrow type has not.
     pub(super) fn lacks_values(&self) -> bool {
         match self {
-            Self::Decimal { .. } | Self::Date | Self::Time | Self::Timestamp { .. } | Self::Interval => true,
+            Self::Decimal { .. }
+            | Self::Date
+            | Self::Time
+            | Self::Timestamp { .. }
+            | Self::Interval => true,
             // An array of other dimensions.
             Self::List { .. } => true,
             _ => false,
@@ -269,12 +280,20 @@ pub(super) fn entry_fields() -> Fields {
 
 /// The entries of a map.
 pub(super) fn entries_field() -> FieldRef {
-    Arc::new(Field::new("entries", DataType::Struct(entry_fields()), false))
+    Arc::new(Field::new(
+        "entries",
+        DataType::Struct(entry_fields()),
+        false,
+    ))
 }
 
 /// A coordinate of a vector.
 pub(super) fn vector_item(half: bool) -> FieldRef {
-    let float = if half { DataType::Float16 } else { DataType::Float32 };
+    let float = if half {
+        DataType::Float16
+    } else {
+        DataType::Float32
+    };
     Arc::new(Field::new("item", float, true))
 }
 

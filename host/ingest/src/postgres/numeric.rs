@@ -129,12 +129,20 @@ impl Finite<'_> {
             weight -= 1;
         }
         // Groups of zeros that were not sent.
-        let missing = if self.groups.is_empty() { 0 } else { (weight * 4 + 4 + scale).max(0) };
+        let missing = if self.groups.is_empty() {
+            0
+        } else {
+            (weight * 4 + 4 + scale).max(0)
+        };
         for _ in 0..missing / 4 {
             number = number.fold(10_000, 0)?;
         }
         number = number.fold(POWERS[usize::try_from(missing % 4).ok()?], 0)?;
-        Some(if self.negative { number.negated() } else { number })
+        Some(if self.negative {
+            number.negated()
+        } else {
+            number
+        })
     }
 
     /// Writes what the server itself prints.
@@ -224,11 +232,18 @@ pub(super) mod tests {
         if groups.is_empty() {
             weight = 0;
         }
-        let sign = if negative && !groups.is_empty() { NEGATIVE } else { POSITIVE };
+        let sign = if negative && !groups.is_empty() {
+            NEGATIVE
+        } else {
+            POSITIVE
+        };
         let shown = u16::try_from(fraction.len()).unwrap();
         let count = u16::try_from(groups.len()).unwrap();
         let head = [count, weight.cast_unsigned(), sign, shown];
-        head.into_iter().chain(groups).flat_map(u16::to_be_bytes).collect()
+        head.into_iter()
+            .chain(groups)
+            .flat_map(u16::to_be_bytes)
+            .collect()
     }
 
     fn finite(cell: &[u8]) -> Finite<'_> {
@@ -247,8 +262,20 @@ pub(super) mod tests {
     #[test]
     fn texts_are_the_servers() {
         for number in [
-            "0", "0.0", "0.00", "1", "-1", "10000", "9999.9999", "123456789.987654321", "0.0001",
-            "0.00001234", "-0.5", "100000000", "1.10", "12345678901234567890123456789012345678901234567890",
+            "0",
+            "0.0",
+            "0.00",
+            "1",
+            "-1",
+            "10000",
+            "9999.9999",
+            "123456789.987654321",
+            "0.0001",
+            "0.00001234",
+            "-0.5",
+            "100000000",
+            "1.10",
+            "12345678901234567890123456789012345678901234567890",
             "0.00000000000000000000000000001",
         ] {
             assert_eq!(text(number), number);
@@ -269,7 +296,11 @@ pub(super) mod tests {
             ("0.00001", 4, None),
             ("1.5", 0, None),
         ] {
-            assert_eq!(finite(&sent(number)).scaled::<i128>(scale), expected, "{number}");
+            assert_eq!(
+                finite(&sent(number)).scaled::<i128>(scale),
+                expected,
+                "{number}"
+            );
             let wide = finite(&sent(number)).scaled::<i256>(scale);
             assert_eq!(wide, expected.map(i256::from_i128), "{number}");
         }
@@ -278,7 +309,10 @@ pub(super) mod tests {
         assert_eq!(number, greatest.parse().ok());
         assert_eq!(finite(&sent(&"9".repeat(40))).scaled::<i128>(0), None);
         let wide = "9".repeat(76);
-        assert_eq!(finite(&sent(&wide)).scaled::<i256>(0), i256::from_string(&wide));
+        assert_eq!(
+            finite(&sent(&wide)).scaled::<i256>(0),
+            i256::from_string(&wide)
+        );
         assert_eq!(finite(&sent("1")).scaled::<i256>(255), None);
     }
 
@@ -294,7 +328,11 @@ pub(super) mod tests {
         let mut cell = sent("1.5");
         cell.pop();
         assert!(Numeric::parse(&cell).is_err());
-        for damaged in [vec![], vec![0; 7], [1_u16, 0, 0, 0, 10_000].map(u16::to_be_bytes).concat()] {
+        for damaged in [
+            vec![],
+            vec![0; 7],
+            [1_u16, 0, 0, 0, 10_000].map(u16::to_be_bytes).concat(),
+        ] {
             assert!(Numeric::parse(&damaged).is_err());
         }
         assert!(Numeric::parse(&[0_u16, 0, 1, 0].map(u16::to_be_bytes).concat()).is_err());

@@ -135,7 +135,11 @@ fn ranges(pages: &[u64], part_pages: u64) -> Vec<(u64, Option<u64>)> {
 
 /// A `WHERE` of all conditions that are not empty.
 pub(super) fn filter(conditions: &[&str]) -> String {
-    let stated: Vec<&str> = conditions.iter().copied().filter(|one| !one.is_empty()).collect();
+    let stated: Vec<&str> = conditions
+        .iter()
+        .copied()
+        .filter(|one| !one.is_empty())
+        .collect();
     match stated.is_empty() {
         true => String::new(),
         false => format!(" WHERE {}", stated.join(" AND ")),
@@ -179,14 +183,21 @@ mod tests {
         }
         let many = ranges(&[1_000_000, 7, 3_000], 4_096);
         assert_eq!(many[0].0, 0);
-        assert!(many.windows(2).all(|pair| pair[0].1 == Some(pair[1].0) && pair[0].0 < pair[1].0));
+        assert!(
+            many.windows(2)
+                .all(|pair| pair[0].1 == Some(pair[1].0) && pair[0].0 < pair[1].0)
+        );
         assert_eq!(many.last().map(|last| last.1), Some(None));
         assert_eq!(many.len(), 245);
     }
 
     #[test]
     fn statements_say_the_conditions_and_the_places() {
-        let parts = statements("SELECT q.a FROM t AS q", "q.a > 1", &[(0, Some(4)), (4, None)]);
+        let parts = statements(
+            "SELECT q.a FROM t AS q",
+            "q.a > 1",
+            &[(0, Some(4)), (4, None)],
+        );
         assert_eq!(
             parts,
             [

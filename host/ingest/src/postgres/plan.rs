@@ -99,13 +99,15 @@ impl Plan {
             Source::Table { name, .. } => table_columns(session, name).await,
             Source::Query(query) => query_columns(session, query).await,
         }?;
-        check_names(&columns)?;
         let from = source.from_item(columns.len());
         if let Source::Query(_) = source {
             check_query(session, &from).await?;
         }
+        check_names(&columns)?;
         let oids: Vec<u32> = columns.iter().map(|column| column.typed.oid).collect();
-        let types = Types::load(session, &oids).await.map_err(Failure::at_work)?;
+        let types = Types::load(session, &oids)
+            .await
+            .map_err(Failure::at_work)?;
         let stretch = match &read.window {
             Some(window) => Stretch::find(session, source, &from, &columns, window).await?,
             None => Stretch::all(),
@@ -117,9 +119,14 @@ impl Plan {
             _ => vec![None; columns.len()],
         };
         let mut notes = stretch.notes.clone();
-        notes.extend(types.money_scale().filter(|scale| *scale != 2).map(|scale| {
-            format!("`money` has {scale} digits after the point in the server's locale")
-        }));
+        notes.extend(
+            types
+                .money_scale()
+                .filter(|scale| *scale != 2)
+                .map(|scale| {
+                    format!("`money` has {scale} digits after the point in the server's locale")
+                }),
+        );
         let (mut fields, mut planned, mut list) = (Vec::new(), Vec::new(), Vec::new());
         for (column, bounds) in columns.iter().zip(bounds) {
             let (kind, cast) = kind_of(column, &types, read.types, bounds);
@@ -186,28 +193,40 @@ async fn query_columns(session: &mut Session, query: &str) -> Result<Vec<Column>
     }
     let columns = statement.columns();
     let types: Vec<u32> = columns.iter().map(|column| column.type_().oid()).collect();
-    let modifiers: Vec<i32> = columns.iter().map(tokio_postgres::Column::type_modifier).collect();
-    let relations: Vec<u32> =
-        columns.iter().map(|column| column.table_oid().unwrap_or(0)).collect();
-    let numbers: Vec<i16> = columns.iter().map(|column| column.column_id().unwrap_or(0)).collect();
+    let modifiers: Vec<i32> = columns
+        .iter()
+        .map(tokio_postgres::Column::type_modifier)
+        .collect();
+    let relations: Vec<u32> = columns
+        .iter()
+        .map(|column| column.table_oid().unwrap_or(0))
+        .collect();
+    let numbers: Vec<i16> = columns
+        .iter()
+        .map(|column| column.column_id().unwrap_or(0))
+        .collect();
     let said = session
         .query(QUERY_COLUMNS, &[&types, &modifiers, &relations, &numbers])
         .await
         .map_err(Failure::at_work)?;
-    let found = columns.iter().zip(&said).enumerate().map(|(at, (column, said))| {
-        Ok(Column {
-            name: column.name().to_owned(),
-            sql: format!("q.c{}", at + 1),
-            typed: Typed {
-                oid: types[at],
-                modifier: modifiers[at],
-                depth: get(said, 1)?,
-            },
-            // A column that is declared so may still be null beyond an outer join.
-            not_null: false,
-            source_type: get(said, 0)?,
-        })
-    });
+    let found = columns
+        .iter()
+        .zip(&said)
+        .enumerate()
+        .map(|(at, (column, said))| {
+            Ok(Column {
+                name: column.name().to_owned(),
+                sql: format!("q.c{}", at + 1),
+                typed: Typed {
+                    oid: types[at],
+                    modifier: modifiers[at],
+                    depth: get(said, 1)?,
+                },
+                // A column that is declared so may still be null beyond an outer join.
+                not_null: false,
+                source_type: get(said, 0)?,
+            })
+        });
     let found: Result<Vec<_>, Failure> = found.collect();
     found.map_err(Failure::at_work)
 }
@@ -219,7 +238,10 @@ fn check_names(columns: &[Column]) -> Result<(), IngestError> {
             let mut seen = HashSet::new();
             let twice = columns.iter().find(|column| !seen.insert(&column.name));
             twice.map(|column| {
-                format!("two are called `{}`; give them names with `AS` in a query", column.name)
+                format!(
+                    "two are called `{}`; give them names with `AS` in a query",
+                    column.name
+                )
             })
         }
     };
@@ -231,7 +253,9 @@ fn check_names(columns: &[Column]) -> Result<(), IngestError> {
 
 /// Has the server look at a query as it will be read, rights included, without running it.
 async fn check_query(session: &mut Session, from: &str) -> Result<(), IngestError> {
-    let looked = session.execute(&format!("SELECT FROM {from} LIMIT 0")).await;
+    let looked = session
+        .execute(&format!("SELECT FROM {from} LIMIT 0"))
+        .await;
     looked.map_err(|failure| match failure.at_work() {
         IngestError::BadQuery { reason } => IngestError::BadQuery {
             reason: format!("it must be one SELECT that only reads: {reason}"),
@@ -267,8 +291,15 @@ async fn array_bounds(
                 format!("max(array_ndims({sql})), min(array_lower({sql}, 1)), max(array_lower({sql}, 1))")
             })
             .collect();
-        let sql = format!("SELECT {} FROM {from}{}", list.join(", "), parts::filter(&[conditions]));
-        let row = session.query_one(&sql, &[]).await.map_err(Failure::at_work)?;
+        let sql = format!(
+            "SELECT {} FROM {from}{}",
+            list.join(", "),
+            parts::filter(&[conditions])
+        );
+        let row = session
+            .query_one(&sql, &[])
+            .await
+            .map_err(Failure::at_work)?;
         for (place, at) in some.iter().enumerate() {
             let cell = |offset| get::<Option<i32>>(&row, 3 * place + offset);
             let found = (|| Ok((cell(0)?, cell(1)?, cell(2)?)))().map_err(Failure::at_work)?;
@@ -285,12 +316,7 @@ async fn array_bounds(
 }
 
 /// How a column is read, and as what.
-fn kind_of(
-    column: &Column,
-    types: &Types,
-    mode: TypeMode,
-    bounds: Option<Bounds>,
-) -> (Kind, Cast) {
+fn kind_of(column: &Column, types: &Types, mode: TypeMode, bounds: Option<Bounds>) -> (Kind, Cast) {
     let text = Kind::Text(Form::Plain);
     let base = types.base(column.typed);
     let typed = Typed {
@@ -349,6 +375,10 @@ fn field_of(
         metadata.insert(ARRAY_BOUNDS.to_owned(), said);
     }
     let becomes_null = read.out_of_range == ValuePolicy::Null && kind.lacks_values();
-    Field::new(&column.name, kind.data_type(), !column.not_null || becomes_null)
-        .with_metadata(metadata)
+    Field::new(
+        &column.name,
+        kind.data_type(),
+        !column.not_null || becomes_null,
+    )
+    .with_metadata(metadata)
 }

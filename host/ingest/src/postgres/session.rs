@@ -38,11 +38,16 @@ const SETTINGS: &str = "
     SELECT set_config(s.name, v.value, false)
     FROM (VALUES ('statement_timeout', '0'), ('transaction_timeout', '0'), ('lock_timeout', '10s'),
         ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),
-        ('client_connection_check_interval', '500ms'), ('client_min_messages', 'error'),
+        ('client_min_messages', 'error'),
         ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'), ('TimeZone', 'UTC'),
         ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('standard_conforming_strings', 'on'),
         ('xmloption', 'content'), ('quote_all_identifiers', 'off')) AS v(name, value)
     JOIN pg_catalog.pg_settings s ON s.name = v.name";
+
+/// Has the server look now and then whether we are still there. Some systems cannot do that.
+const LOOK_FOR_US: &str = "
+    SELECT set_config(name, '500ms', false) FROM pg_catalog.pg_settings
+    WHERE name = 'client_connection_check_interval'";
 
 /// How long a goodbye or a cry to stop may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -156,7 +161,9 @@ impl Session {
             version: 0,
             endpoint: endpoint.clone(),
         };
-        let settled = session.settle(address.login.get_target_session_attrs()).await;
+        let settled = session
+            .settle(address.login.get_target_session_attrs())
+            .await;
         settled.map_err(|failure| failure.at_login(endpoint))?;
         Ok(session)
     }
@@ -164,6 +171,10 @@ impl Session {
     /// Makes the session's settings ours, and asks what kind of server this is.
     async fn settle(&mut self, wanted: TargetSessionAttrs) -> Result<(), Failure> {
         self.query(SETTINGS, &[]).await?;
+        match self.query(LOOK_FOR_US, &[]).await {
+            Ok(_) | Err(Failure::Server { .. }) => {}
+            Err(lost) => return Err(lost),
+        }
         let about = "SELECT current_setting('server_version_num')::int4, \
                      current_setting('transaction_read_only')::bool";
         let row = self.query_one(about, &[]).await?;

@@ -38,7 +38,9 @@ pub(super) async fn open(address: &Address, endpoint: &Endpoint) -> Result<Strea
     match endpoint {
         Endpoint::Unix(path) => open_unix(path).await,
         Endpoint::Tcp { name, .. } => {
-            let stream = open_tcp(endpoint).await.map_err(|error| error.to_string())?;
+            let stream = open_tcp(endpoint)
+                .await
+                .map_err(|error| error.to_string())?;
             protect(stream, name, address).await
         }
     }
@@ -85,7 +87,9 @@ async fn protect(mut stream: TcpStream, host: &str, address: &Address) -> Result
         ([b'S'], mode) => {
             let verify = mode == TlsMode::VerifyFull;
             let root_cert = address.root_cert.as_deref();
-            Ok(Box::new(tls::protect(stream, host, verify, root_cert).await?))
+            Ok(Box::new(
+                tls::protect(stream, host, verify, root_cert).await?,
+            ))
         }
         ([b'N'], TlsMode::Prefer) => Ok(Box::new(stream)),
         ([b'N'], _) => Err("the server offers no TLS, and TLS is required".to_owned()),

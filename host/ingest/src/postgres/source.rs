@@ -51,7 +51,9 @@ impl Source {
         for name in [asked, &verbatim] {
             let rows = match session.query(RESOLVE, &[&name]).await {
                 // Not the form of a name, unless it is quoted.
-                Err(Failure::Server { code, .. }) if code.starts_with("42") || code == "0A000" => continue,
+                Err(Failure::Server { code, .. }) if code.starts_with("42") || code == "0A000" => {
+                    continue;
+                }
                 rows => rows.map_err(Failure::at_work)?,
             };
             if let Some(row) = rows.first() {
@@ -84,8 +86,12 @@ impl Source {
             Self::Table { name, .. } => format!("{name} AS q"),
             Self::Query(query) => {
                 let names: Vec<_> = (1..=columns).map(|at| format!("c{at}")).collect();
+                let names = match names.is_empty() {
+                    true => String::new(),
+                    false => format!("({})", names.join(",")),
+                };
                 // The line ends before the bracket, for a query that ends in a comment.
-                format!("({query}\n) AS q({})", names.join(","))
+                format!("({query}\n) AS q{names}")
             }
         }
     }
@@ -93,7 +99,9 @@ impl Source {
 
 /// A query without the semicolon at its end.
 fn query(text: &str) -> Result<String, IngestError> {
-    let text = text.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let text = text
+        .trim()
+        .trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let wrong = |reason: &str| {
         Err(IngestError::BadQuery {
             reason: reason.to_owned(),
@@ -132,7 +140,13 @@ fn quoted_parts(name: &str) -> Option<String> {
         }
     }
     let sound = !in_quotes && parts.iter().all(|part| !part.is_empty());
-    sound.then(|| parts.iter().map(|part| quoted(part)).collect::<Vec<_>>().join("."))
+    sound.then(|| {
+        parts
+            .iter()
+            .map(|part| quoted(part))
+            .collect::<Vec<_>>()
+            .join(".")
+    })
 }
 
 #[cfg(test)]
@@ -159,8 +173,12 @@ mod tests {
     fn a_query_loses_its_last_semicolon_and_its_end_is_on_a_line_of_its_own() {
         let source = Source::Query(query(" select 1 -- one\n ; ").unwrap());
         assert_eq!(source.from_item(2), "(select 1 -- one\n) AS q(c1,c2)");
+        assert_eq!(source.from_item(0), "(select 1 -- one\n) AS q");
         for wrong in ["", " ; ", "select '\0'"] {
-            assert!(matches!(query(wrong), Err(IngestError::BadQuery { .. })), "{wrong:?}");
+            assert!(
+                matches!(query(wrong), Err(IngestError::BadQuery { .. })),
+                "{wrong:?}"
+            );
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    column::Fault,
-    numeric::Numeric,
-};
+use super::{column::Fault, numeric::Numeric};
 
 /// How a text, or what becomes one, is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +29,11 @@ pub(super) enum Form {
 
 impl Form {
     /// The text of a cell; `scratch` is room to write it in.
-    pub(super) fn text<'a>(self, cell: &'a [u8], scratch: &'a mut String) -> Result<&'a str, Fault> {
+    pub(super) fn text<'a>(
+        self,
+        cell: &'a [u8],
+        scratch: &'a mut String,
+    ) -> Result<&'a str, Fault> {
         let characters = match (self, cell) {
             (Self::Plain | Self::Json, characters) => characters,
             (Self::Jsonb, [1, characters @ ..]) => characters,
@@ -162,7 +163,10 @@ fn write_ipv6(address: &[u8], out: &mut String) {
         .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
         .collect();
     let run = |at: usize| words[at..].iter().take_while(|word| **word == 0).count();
-    let longest = (0..8).rev().max_by_key(|at| run(*at)).filter(|at| run(*at) > 1);
+    let longest = (0..8)
+        .rev()
+        .max_by_key(|at| run(*at))
+        .filter(|at| run(*at) > 1);
     let (from, to) = longest.map_or((8, 8), |at| (at, at + run(at)));
     let old = from == 0 && (to == 6 || to == 5 && words[5] == 0xffff);
     for (at, word) in words.iter().enumerate() {
@@ -206,7 +210,11 @@ mod tests {
 
     fn check(form: Form, cell: &[u8], expected: &str) {
         let mut scratch = String::new();
-        assert_eq!(form.text(cell, &mut scratch), Ok(expected), "{form:?} {cell:?}");
+        assert_eq!(
+            form.text(cell, &mut scratch),
+            Ok(expected),
+            "{form:?} {cell:?}"
+        );
     }
 
     fn time_tz(micros: i64, west: i32) -> Vec<u8> {
@@ -227,11 +235,27 @@ mod tests {
         check(Form::Char, b"\0", "");
         check(Form::Char, b"\xff", "\\377");
         check(Form::TimeTz, &time_tz(0, 0), "00:00:00+00");
-        check(Form::TimeTz, &time_tz(86_400_000_000, -3_600), "24:00:00+01");
-        check(Form::TimeTz, &time_tz(3_723_000_100, 12_600), "01:02:03.0001-03:30");
-        check(Form::TimeTz, &time_tz(1, -45_296), "00:00:00.000001+12:34:56");
+        check(
+            Form::TimeTz,
+            &time_tz(86_400_000_000, -3_600),
+            "24:00:00+01",
+        );
+        check(
+            Form::TimeTz,
+            &time_tz(3_723_000_100, 12_600),
+            "01:02:03.0001-03:30",
+        );
+        check(
+            Form::TimeTz,
+            &time_tz(1, -45_296),
+            "00:00:00.000001+12:34:56",
+        );
         check(Form::Bits, &[0, 0, 0, 0], "");
-        check(Form::Bits, &[0, 0, 0, 10, 0b1010_0000, 0b0100_0000], "1010000001");
+        check(
+            Form::Bits,
+            &[0, 0, 0, 10, 0b1010_0000, 0b0100_0000],
+            "1010000001",
+        );
         check(Form::Mac, &[8, 0, 43, 1, 2, 255], "08:00:2b:01:02:ff");
     }
 
@@ -251,7 +275,11 @@ mod tests {
         ] {
             check(Form::Network, &ipv6(128, 0, words), expected);
         }
-        check(Form::Network, &ipv6(32, 1, [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0]), "2001:db8::/32");
+        check(
+            Form::Network,
+            &ipv6(32, 1, [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0]),
+            "2001:db8::/32",
+        );
     }
 
     #[test]
@@ -269,7 +297,11 @@ mod tests {
             (Form::Network, &[IPV6, 0, 0, 4, 1, 2, 3, 4]),
             (Form::Mac, &[0; 7]),
         ] {
-            assert_eq!(form.text(cell, &mut scratch), Err(Fault::Damaged), "{form:?}");
+            assert_eq!(
+                form.text(cell, &mut scratch),
+                Err(Fault::Damaged),
+                "{form:?}"
+            );
         }
         assert_eq!(Form::Plain.text(&[0xff], &mut scratch), Err(Fault::NotUtf8));
     }

@@ -34,7 +34,10 @@ pub(super) async fn protect(
         .map_err(|error| format!("TLS failed: {error}"))
 }
 
-async fn config(verify: bool, root_cert: Option<std::path::PathBuf>) -> Result<ClientConfig, String> {
+async fn config(
+    verify: bool,
+    root_cert: Option<std::path::PathBuf>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -61,7 +64,9 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let (added, _) = roots.add_parsable_certificates(found.certs);
     match (added, file) {
         (1.., _) => Ok(roots),
-        (0, Some(_)) => Err("the file of `sslrootcert` holds no certificate that can be read".to_owned()),
+        (0, Some(_)) => {
+            Err("the file of `sslrootcert` holds no certificate that can be read".to_owned())
+        }
         (0, None) => Err(
             "this system has no root certificates: name a file of them by `sslrootcert`".to_owned(),
         ),
@@ -90,7 +95,12 @@ impl ServerCertVerifier for Anyone {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -99,7 +109,12 @@ impl ServerCertVerifier for Anyone {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -38,7 +38,8 @@ const TYPES: &str = "
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
     WHERE t.oid = ANY($1)";
 
-const ATTRIBUTES: &str = "pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid
+const ATTRIBUTES: &str =
+    "pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid
         AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 const MULTIRANGE: &str = "coalesce((SELECT m.rngtypid FROM pg_catalog.pg_range m
@@ -125,7 +126,11 @@ impl Shape {
 impl Types {
     /// Asks the catalogue about types and all that they are made of.
     pub(super) async fn load(session: &mut Session, oids: &[u32]) -> Result<Self, Failure> {
-        let multirange = if session.version >= 140_000 { MULTIRANGE } else { "0::oid" };
+        let multirange = if session.version >= 140_000 {
+            MULTIRANGE
+        } else {
+            "0::oid"
+        };
         let sql = TYPES
             .replace("{MULTIRANGE}", multirange)
             .replace("{ATTRIBUTES}", ATTRIBUTES);
@@ -196,9 +201,7 @@ impl Types {
             depth: 0,
         };
         match self.known.get(&typed.oid)? {
-            Shape::Base { name, extension } => {
-                self.base_kind(typed, name, extension)
-            }
+            Shape::Base { name, extension } => self.base_kind(typed, name, extension),
             Shape::Array(item) => {
                 let item = Typed {
                     modifier: typed.modifier,
@@ -214,11 +217,12 @@ impl Types {
                 let kinds = fields
                     .iter()
                     .map(|(name, typed)| Some((name.clone(), self.kind_at(*typed, left)?)));
-                kinds.collect::<Option<Vec<_>>>().filter(|kinds| !kinds.is_empty()).map(Kind::Struct)
+                kinds
+                    .collect::<Option<Vec<_>>>()
+                    .filter(|kinds| !kinds.is_empty())
+                    .map(Kind::Struct)
             }
-            Shape::Range(bound) => {
-                Some(Kind::Range(Box::new(self.kind_at(plain(*bound), left)?)))
-            }
+            Shape::Range(bound) => Some(Kind::Range(Box::new(self.kind_at(plain(*bound), left)?))),
             Shape::Multirange(range) => match self.kind_at(plain(*range), left)? {
                 Kind::Range(bound) => Some(Kind::Multirange(bound)),
                 _ => None,
@@ -342,7 +346,13 @@ mod tests {
         let types = types(vec![
             (23, base("int4", "")),
             (600, base("point", "")),
-            (900, Shape::Composite(vec![("a".to_owned(), typed(23)), ("b".to_owned(), typed(600))])),
+            (
+                900,
+                Shape::Composite(vec![
+                    ("a".to_owned(), typed(23)),
+                    ("b".to_owned(), typed(600)),
+                ]),
+            ),
             (901, Shape::Array(900)),
             (902, Shape::Range(600)),
             (903, Shape::Domain(typed(903))),
@@ -375,7 +385,10 @@ mod tests {
             modifier: (4326 << 8) | 4,
             ..typed(902)
         };
-        assert_eq!(types.kind(point_4326), Some(Kind::Geometry { srid: Some(4326) }));
+        assert_eq!(
+            types.kind(point_4326),
+            Some(Kind::Geometry { srid: Some(4326) })
+        );
         assert_eq!(types.kind(typed(902)), Some(Kind::Geometry { srid: None }));
     }
 }

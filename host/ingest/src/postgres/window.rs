@@ -103,7 +103,10 @@ impl Order<'_> {
         match (self.key, &position.key) {
             (Some(key), Some(text)) => {
                 let key_value = value(key, text);
-                format!("({}, {}) {sign} ({column}, {key_value})", self.column.sql, key.sql)
+                format!(
+                    "({}, {}) {sign} ({column}, {key_value})",
+                    self.column.sql, key.sql
+                )
             }
             _ => format!("{} {sign} {column}", self.column.sql),
         }
@@ -134,7 +137,11 @@ impl Order<'_> {
             ),
             None => ("NULL::text".to_owned(), String::new(), String::new()),
         };
-        let all: Vec<&str> = conditions.iter().copied().chain([&*present, &*key_present]).collect();
+        let all: Vec<&str> = conditions
+            .iter()
+            .copied()
+            .chain([&*present, &*key_present])
+            .collect();
         let sql = format!(
             "SELECT ({column})::text, {key} FROM {from}{} ORDER BY {column} DESC{by_key} LIMIT 1",
             filter(&all)
@@ -173,7 +180,9 @@ async fn age(
     }
     let sql = "SELECT typcategory = 'D' FROM pg_catalog.pg_type WHERE oid = $1";
     let row = session.query_one(sql, &[&column.typed.oid]).await;
-    let is_time = row.and_then(|row| get::<bool>(&row, 0)).map_err(Failure::at_work)?;
+    let is_time = row
+        .and_then(|row| get::<bool>(&row, 0))
+        .map_err(Failure::at_work)?;
     let column = &column.sql;
     Ok(match is_time {
         true => format!("{column} <= now() - make_interval(secs => {lag})"),
@@ -202,7 +211,10 @@ mod tests {
 
     #[test]
     fn positions_are_compared_as_rows_and_quoted() {
-        let (at, id) = (column("at", "timestamp with time zone"), column("id", "text"));
+        let (at, id) = (
+            column("at", "timestamp with time zone"),
+            column("id", "text"),
+        );
         let position = Position {
             column: "2024-01-01 00:00:00+00".to_owned(),
             key: Some("o'neil".to_owned()),

@@ -75,27 +75,81 @@ fn check_no_form(kind: &Kind, cell: &[u8], what: &'static str) {
 
 #[test]
 fn numbers_keep_their_width() {
-    check(&Kind::Bool { bit: false }, &[Some(&[1]), Some(&[0]), None], &["true", "false", "~"]);
-    check(&Kind::Bool { bit: true }, &[Some(&[0, 0, 0, 1, 0x80])], &["true"]);
-    check(&Kind::Int2 { wide: false }, &[Some(&[0x80, 0]), None], &["-32768", "~"]);
-    check(&Kind::Int2 { wide: true }, &[Some(&[0x7f, 0xff])], &["32767"]);
-    check(&Kind::Int4, &[Some(&i32::MIN.to_be_bytes())], &["-2147483648"]);
-    check(&Kind::Int8, &[Some(&i64::MAX.to_be_bytes())], &["9223372036854775807"]);
-    check(&Kind::Oid, &[Some(&u32::MAX.to_be_bytes())], &["4294967295"]);
-    check(&Kind::Float4 { wide: false }, &[Some(&f32::NAN.to_be_bytes())], &["NaN"]);
-    check(&Kind::Float8, &[Some(&f64::NEG_INFINITY.to_be_bytes())], &["-inf"]);
-    check(&Kind::Money { scale: 2 }, &[Some(&(-1234_i64).to_be_bytes())], &["-12.34"]);
+    check(
+        &Kind::Bool { bit: false },
+        &[Some(&[1]), Some(&[0]), None],
+        &["true", "false", "~"],
+    );
+    check(
+        &Kind::Bool { bit: true },
+        &[Some(&[0, 0, 0, 1, 0x80])],
+        &["true"],
+    );
+    check(
+        &Kind::Int2 { wide: false },
+        &[Some(&[0x80, 0]), None],
+        &["-32768", "~"],
+    );
+    check(
+        &Kind::Int2 { wide: true },
+        &[Some(&[0x7f, 0xff])],
+        &["32767"],
+    );
+    check(
+        &Kind::Int4,
+        &[Some(&i32::MIN.to_be_bytes())],
+        &["-2147483648"],
+    );
+    check(
+        &Kind::Int8,
+        &[Some(&i64::MAX.to_be_bytes())],
+        &["9223372036854775807"],
+    );
+    check(
+        &Kind::Oid,
+        &[Some(&u32::MAX.to_be_bytes())],
+        &["4294967295"],
+    );
+    check(
+        &Kind::Float4 { wide: false },
+        &[Some(&f32::NAN.to_be_bytes())],
+        &["NaN"],
+    );
+    check(
+        &Kind::Float8,
+        &[Some(&f64::NEG_INFINITY.to_be_bytes())],
+        &["-inf"],
+    );
+    check(
+        &Kind::Money { scale: 2 },
+        &[Some(&(-1234_i64).to_be_bytes())],
+        &["-12.34"],
+    );
 }
 
 #[test]
 fn numerics_become_decimals_texts_or_floats() {
     let decimal = |precision, scale| Kind::Decimal { precision, scale };
-    check(&decimal(10, 2), &[Some(&sent("-12345678.90")), None], &["-12345678.90", "~"]);
-    check(&decimal(60, 10), &[Some(&sent("1234567890123456789012345678901234567890.5"))], &[
-        "1234567890123456789012345678901234567890.5000000000",
-    ]);
-    check(&Kind::Text(Form::Numeric), &[Some(&sent("1.10")), Some(&sent("NaN"))], &["1.10", "NaN"]);
-    check(&Kind::NumericFloat, &[Some(&sent("0.1")), Some(&sent("-Infinity"))], &["0.1", "-inf"]);
+    check(
+        &decimal(10, 2),
+        &[Some(&sent("-12345678.90")), None],
+        &["-12345678.90", "~"],
+    );
+    check(
+        &decimal(60, 10),
+        &[Some(&sent("1234567890123456789012345678901234567890.5"))],
+        &["1234567890123456789012345678901234567890.5000000000"],
+    );
+    check(
+        &Kind::Text(Form::Numeric),
+        &[Some(&sent("1.10")), Some(&sent("NaN"))],
+        &["1.10", "NaN"],
+    );
+    check(
+        &Kind::NumericFloat,
+        &[Some(&sent("0.1")), Some(&sent("-Infinity"))],
+        &["0.1", "-inf"],
+    );
     for word in ["NaN", "Infinity"] {
         check_no_form(&decimal(10, 2), &sent(word), "NaN or infinite numbers");
         check_no_form(&decimal(60, 2), &sent(word), "NaN or infinite numbers");
@@ -107,21 +161,49 @@ fn times_keep_their_microseconds() {
     let days = |days: i32| days.to_be_bytes();
     let micros = |micros: i64| micros.to_be_bytes();
     let stamp = Kind::Timestamp { zoned: false };
-    check(&Kind::Date, &[Some(&days(0)), Some(&days(-730_119))], &["2000-01-01", "0001-01-01"]);
-    check(&Kind::Time, &[Some(&micros(86_399_999_999))], &["23:59:59.999999"]);
-    check(&stamp, &[Some(&micros(-1))], &["1999-12-31T23:59:59.999999"]);
-    check(&Kind::Timestamp { zoned: true }, &[Some(&micros(0))], &["2000-01-01T00:00:00Z"]);
+    check(
+        &Kind::Date,
+        &[Some(&days(0)), Some(&days(-730_119))],
+        &["2000-01-01", "0001-01-01"],
+    );
+    check(
+        &Kind::Time,
+        &[Some(&micros(86_399_999_999))],
+        &["23:59:59.999999"],
+    );
+    check(
+        &stamp,
+        &[Some(&micros(-1))],
+        &["1999-12-31T23:59:59.999999"],
+    );
+    check(
+        &Kind::Timestamp { zoned: true },
+        &[Some(&micros(0))],
+        &["2000-01-01T00:00:00Z"],
+    );
     check_no_form(&Kind::Date, &days(i32::MAX), "infinite dates");
     check_no_form(&Kind::Date, &days(i32::MIN), "infinite dates");
     check_no_form(&Kind::Date, &days(-730_120), "dates before Christ");
     check_no_form(&Kind::Date, &days(2_145_031_948), "dates out of range");
     check_no_form(&stamp, &micros(i64::MAX), "infinite times");
-    check_no_form(&stamp, &micros(-63_082_281_600_000_001), "times before Christ");
-    check_no_form(&stamp, &micros(9_223_371_331_199_999_999), "times out of range");
+    check_no_form(
+        &stamp,
+        &micros(-63_082_281_600_000_001),
+        "times before Christ",
+    );
+    check_no_form(
+        &stamp,
+        &micros(9_223_371_331_199_999_999),
+        "times out of range",
+    );
     check_no_form(&Kind::Time, &micros(86_400_000_000), "times of 24:00:00");
     let mut interval = micros(3).to_vec();
     interval.extend([2_i32, -1].map(i32::to_be_bytes).concat());
-    check(&Kind::Interval, &[Some(&interval), None], &["{months: -1, days: 2, microseconds: 3}", "~"]);
+    check(
+        &Kind::Interval,
+        &[Some(&interval), None],
+        &["{months: -1, days: 2, microseconds: 3}", "~"],
+    );
     let endless = [&micros(i64::MAX)[..], &days(i32::MAX), &days(i32::MAX)].concat();
     check_no_form(&Kind::Interval, &endless, "infinite intervals");
 }
@@ -130,13 +212,28 @@ fn times_keep_their_microseconds() {
 fn arrays_keep_nulls_and_dimensions() {
     check(
         &list(Kind::Int4, 1),
-        &[Some(&array(&[(2, 1)], &[Some(1), None])), None, Some(&array(&[], &[]))],
+        &[
+            Some(&array(&[(2, 1)], &[Some(1), None])),
+            None,
+            Some(&array(&[], &[])),
+        ],
         &["[1, ~]", "~", "[]"],
     );
     let two = list(Kind::Int4, 2);
-    let square = array(&[(2, 1), (3, 1)], &[Some(1), Some(2), Some(3), Some(4), None, Some(6)]);
-    check(&two, &[Some(&square), Some(&array(&[], &[]))], &["[[1, 2, 3], [4, ~, 6]]", "[]"]);
-    check_no_form(&two, &array(&[(1, 1)], &[Some(1)]), "arrays of other dimensions");
+    let square = array(
+        &[(2, 1), (3, 1)],
+        &[Some(1), Some(2), Some(3), Some(4), None, Some(6)],
+    );
+    check(
+        &two,
+        &[Some(&square), Some(&array(&[], &[]))],
+        &["[[1, 2, 3], [4, ~, 6]]", "[]"],
+    );
+    check_no_form(
+        &two,
+        &array(&[(1, 1)], &[Some(1)]),
+        "arrays of other dimensions",
+    );
     check_no_form(&list(Kind::Int4, 1), &square, "arrays of other dimensions");
     let moved = array(&[(1, 0)], &[Some(7)]);
     let (texts, tally) = read(&list(Kind::Int4, 1), ValuePolicy::Error, &[Some(&moved)]).unwrap();
@@ -146,25 +243,45 @@ fn arrays_keep_nulls_and_dimensions() {
 
 #[test]
 fn composites_and_ranges_become_structs() {
-    let fields = vec![("a".to_owned(), Kind::Int4), ("b".to_owned(), Kind::Text(Form::Plain))];
+    let fields = vec![
+        ("a".to_owned(), Kind::Int4),
+        ("b".to_owned(), Kind::Text(Form::Plain)),
+    ];
     let mut row = length(2).to_vec();
     row.extend(length(23));
     row.extend(cell(Some(&7_i32.to_be_bytes())));
     row.extend(length(25));
     row.extend(cell(None));
-    check(&Kind::Struct(fields), &[Some(&row), None], &["{a: 7, b: ~}", "~"]);
+    check(
+        &Kind::Struct(fields),
+        &[Some(&row), None],
+        &["{a: 7, b: ~}", "~"],
+    );
     let range = Kind::Range(Box::new(Kind::Int4));
-    let bounded = [&[0x02][..], &cell(Some(&length(1))), &cell(Some(&length(5)))].concat();
+    let bounded = [
+        &[0x02][..],
+        &cell(Some(&length(1))),
+        &cell(Some(&length(5))),
+    ]
+    .concat();
     let above = [&[0x12][..], &cell(Some(&length(1)))].concat();
-    check(&range, &[Some(&bounded), Some(&above), Some(&[0x01]), None], &[
-        "{lower: 1, upper: 5, lower_inclusive: true, upper_inclusive: false, empty: false}",
-        "{lower: 1, upper: ~, lower_inclusive: true, upper_inclusive: false, empty: false}",
-        "{lower: ~, upper: ~, lower_inclusive: false, upper_inclusive: false, empty: true}",
-        "~",
-    ]);
+    check(
+        &range,
+        &[Some(&bounded), Some(&above), Some(&[0x01]), None],
+        &[
+            "{lower: 1, upper: 5, lower_inclusive: true, upper_inclusive: false, empty: false}",
+            "{lower: 1, upper: ~, lower_inclusive: true, upper_inclusive: false, empty: false}",
+            "{lower: ~, upper: ~, lower_inclusive: false, upper_inclusive: false, empty: true}",
+            "~",
+        ],
+    );
     let several = [&length(2)[..], &cell(Some(&bounded)), &cell(Some(&above))].concat();
-    let (texts, _) =
-        read(&Kind::Multirange(Box::new(Kind::Int4)), ValuePolicy::Error, &[Some(&several)]).unwrap();
+    let (texts, _) = read(
+        &Kind::Multirange(Box::new(Kind::Int4)),
+        ValuePolicy::Error,
+        &[Some(&several)],
+    )
+    .unwrap();
     assert!(texts[0].starts_with("[{lower: 1, upper: 5,"), "{texts:?}");
 }
 
@@ -176,10 +293,27 @@ fn extensions_types_are_read() {
     }
     check(&Kind::Hstore, &[Some(&map), None], &["{a: 1, b: ~}", "~"]);
     let vector = |half, dimension| Kind::Vector { half, dimension };
-    let single = [&[0, 2, 0, 0][..], &1.5_f32.to_be_bytes(), &(-2_f32).to_be_bytes()].concat();
-    check(&vector(false, Some(2)), &[None, Some(&single)], &["~", "[1.5, -2.0]"]);
-    check(&vector(false, None), &[Some(&single), None], &["[1.5, -2.0]", "~"]);
-    check(&vector(true, Some(1)), &[Some(&[0, 1, 0, 0, 0x3c, 0])], &["[1.0]"]);
+    let single = [
+        &[0, 2, 0, 0][..],
+        &1.5_f32.to_be_bytes(),
+        &(-2_f32).to_be_bytes(),
+    ]
+    .concat();
+    check(
+        &vector(false, Some(2)),
+        &[None, Some(&single)],
+        &["~", "[1.5, -2.0]"],
+    );
+    check(
+        &vector(false, None),
+        &[Some(&single), None],
+        &["[1.5, -2.0]", "~"],
+    );
+    check(
+        &vector(true, Some(1)),
+        &[Some(&[0, 1, 0, 0, 0x3e, 0])],
+        &["[1.5]"],
+    );
     let mut point = vec![1];
     point.extend(0x2000_0001_u32.to_le_bytes());
     point.extend(4326_u32.to_le_bytes());
@@ -189,7 +323,13 @@ fn extensions_types_are_read() {
     assert_eq!(texts[0], format!("0101000000{}", "0".repeat(32)));
     assert_eq!(tally.noted, BTreeMap::from([((0, Remark::Srid(4326)), 1)]));
     let known = Kind::Geometry { srid: Some(4326) };
-    assert!(read(&known, ValuePolicy::Error, &[Some(&point)]).unwrap().1.noted.is_empty());
+    assert!(
+        read(&known, ValuePolicy::Error, &[Some(&point)])
+            .unwrap()
+            .1
+            .noted
+            .is_empty()
+    );
 }
 
 #[test]
@@ -216,30 +356,58 @@ fn wrong_lengths_are_told() {
         (list(Kind::Int4, 1), &array(&[(2, 1)], &[Some(1)])),
         (list(Kind::Int4, 1), &array(&[(i32::MAX, 1)], &[])),
         (list(Kind::Int4, 1), &array(&[(0, 1)], &[])),
-        (list(Kind::Int4, 2), &array(&[(i32::MAX, 1), (i32::MAX, 1)], &[])),
+        (
+            list(Kind::Int4, 2),
+            &array(&[(i32::MAX, 1), (i32::MAX, 1)], &[]),
+        ),
         (list(Kind::Int4, 1), &[0x7f; 12]),
         (Kind::Range(Box::new(Kind::Int4)), &[0x02]),
         (Kind::Range(Box::new(Kind::Int4)), &[0x01, 0]),
         (Kind::Hstore, &[0x7f, 0xff, 0xff, 0xff]),
-        (Kind::Vector { half: false, dimension: Some(3) }, &[0, 1, 0, 0, 0, 0, 0, 0]),
-        (Kind::Vector { half: false, dimension: None }, &[0xff, 0xff, 0, 0]),
+        (
+            Kind::Vector {
+                half: false,
+                dimension: Some(3),
+            },
+            &[0, 1, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            Kind::Vector {
+                half: false,
+                dimension: None,
+            },
+            &[0xff, 0xff, 0, 0],
+        ),
     ] {
         let refused = read(&kind, ValuePolicy::Null, &[Some(cell)]).map(|(texts, _)| texts);
         assert_eq!(refused, Err(Fault::Damaged), "{kind:?} {cell:?}");
     }
-    let text = read(&Kind::Text(Form::Plain), ValuePolicy::Null, &[Some(&[0xc3])]);
+    let text = read(
+        &Kind::Text(Form::Plain),
+        ValuePolicy::Null,
+        &[Some(&[0xc3])],
+    );
     assert_eq!(text.map(|(texts, _)| texts), Err(Fault::NotUtf8));
 }
 
 /// Every kind, nested ones over something.
 fn kinds() -> Vec<Kind> {
-    let fields = vec![("a".to_owned(), Kind::Int4), ("b".to_owned(), list(Kind::Date, 1))];
+    let fields = vec![
+        ("a".to_owned(), Kind::Int4),
+        ("b".to_owned(), list(Kind::Date, 1)),
+    ];
     vec![
         Kind::Bool { bit: true },
         Kind::Int2 { wide: true },
         Kind::Float4 { wide: true },
-        Kind::Decimal { precision: 20, scale: 4 },
-        Kind::Decimal { precision: 60, scale: 4 },
+        Kind::Decimal {
+            precision: 20,
+            scale: 4,
+        },
+        Kind::Decimal {
+            precision: 60,
+            scale: 4,
+        },
         Kind::NumericFloat,
         Kind::Money { scale: 2 },
         Kind::Text(Form::Numeric),
@@ -253,13 +421,22 @@ fn kinds() -> Vec<Kind> {
         Kind::Interval,
         Kind::Uuid,
         Kind::Hstore,
-        Kind::Vector { half: true, dimension: Some(2) },
-        Kind::Vector { half: false, dimension: None },
+        Kind::Vector {
+            half: true,
+            dimension: Some(2),
+        },
+        Kind::Vector {
+            half: false,
+            dimension: None,
+        },
         Kind::Geometry { srid: None },
         list(Kind::Text(Form::Plain), 1),
         list(list(Kind::Int4, 1), 2),
         Kind::Struct(fields),
-        Kind::Range(Box::new(Kind::Decimal { precision: 10, scale: 2 })),
+        Kind::Range(Box::new(Kind::Decimal {
+            precision: 10,
+            scale: 2,
+        })),
         Kind::Multirange(Box::new(Kind::Int4)),
     ]
 }
