@@ -1,13 +1,15 @@
 //! Errors as RFC 9457 problem documents: the only module that turns an error into a response.
 //!
 //! A problem has a stable `code` for programs and a `detail` that tells a person what to do. What
-//! went wrong inside (5xx) goes to the log under the request's id, not to the client.
+//! went wrong inside (5xx) goes to the log under the request's id, not to the client. Credentials that a detail
+//! quotes are hidden here, whoever wrote it.
 
 use axum::{
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use boathouse_ingest::redact_dsn;
 use boathouse_types::NameError;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +64,8 @@ impl Problem {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or("error").to_owned(),
             code: code.to_owned(),
-            detail: detail.into(),
+            // Whatever it quotes, it shows no credentials.
+            detail: redact_dsn(&detail.into()),
             request_id: request_id::current(),
             errors: Vec::new(),
             report: None,
@@ -98,7 +101,7 @@ impl Problem {
     /// 422 about one field.
     #[must_use]
     pub fn field(field: &str, code: &str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+        let detail = redact_dsn(&detail.into());
         let mut problem = Self::unprocessable(code, format!("{field}: {detail}"));
         problem.errors.push(FieldProblem {
             field: field.to_owned(),

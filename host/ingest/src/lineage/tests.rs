@@ -28,7 +28,7 @@ async fn ended_as(world: &World, process: &str) -> Vec<RunState> {
     let ended = lineage.end_killed_runs(&origin(process), datasets).await;
     let events = lineage.read().await.unwrap();
     let states: Vec<_> = events.iter().map(|event| event.event_type).collect();
-    assert_eq!(states.iter().filter(|s| s.is_end()).count() >= ended.unwrap(), true);
+    assert!(states.iter().filter(|s| s.is_end()).count() >= ended.unwrap());
     states
 }
 

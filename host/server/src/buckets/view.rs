@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use boathouse_ingest::IngestError;
+use boathouse_ingest::{IngestError, redact_dsn};
 use boathouse_storage::{BackendConfig, StorageError};
 use boathouse_types::{BucketName, DatasetName, IndexName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -144,7 +144,7 @@ impl From<&BackendConfig> for Location {
             BackendConfig::Memory => Self::default(),
             BackendConfig::S3(s3) => Self {
                 root: None,
-                endpoint: s3.endpoint.clone(),
+                endpoint: s3.endpoint.as_deref().map(redact_dsn),
                 region: s3.region.clone(),
                 bucket: Some(s3.bucket.clone()),
                 prefix: s3.prefix.clone(),
