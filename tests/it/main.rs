@@ -5,6 +5,7 @@
 //! standard error and passes; with `BOATHOUSE_TESTS_NO_SKIP` set it fails.
 
 mod access;
+mod append;
 mod bad_input;
 mod buckets;
 mod chain;
@@ -12,21 +13,29 @@ mod cli;
 mod compile;
 mod contract;
 mod determinism;
+mod files;
 mod formats;
 mod gc;
 mod guests;
 mod hostile;
+mod lineage;
 mod moves;
+mod mysql;
 mod openapi;
 mod packages;
+mod pii;
 mod plugin_cli;
 mod plugins;
+mod postgres;
 mod replay;
 mod rescue;
 mod restart;
 mod s3;
+mod samples;
 mod scaffold;
 mod shadow;
 mod support;
 mod swap;
+mod table;
 mod tidy;
+mod watcher;

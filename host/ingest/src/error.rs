@@ -34,6 +34,16 @@ pub enum IngestError {
         /// One clause a column.
         differences: String,
     },
+    /// Say something else about the file.
+    #[error("the option `{option}` cannot be meant: {problem}; {cure}")]
+    BadOption {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        cure: String,
+    },
     /// Name a dataset that exists.
     #[error("there is no dataset `{0}`")]
     DatasetNotFound(DatasetName),
@@ -98,6 +108,65 @@ pub enum IngestError {
     /// Repair or remove the detector, or let failures be tagged.
     #[error("a personal-data detector failed and the ingest is set to refuse that: {0}")]
     DetectorFailed(JudgementError),
+    /// Have a detector serve, or say that findings may be missing.
+    #[error(
+        "the policy for personal data depends on findings and no detector is active; activate one, or set `on_detector_failure` to `tag-unknown`"
+    )]
+    NoDetector,
+    /// Correct the policy for personal data.
+    #[error("the policy for personal data cannot be used: {problem}; {cure}")]
+    BadPolicy {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        cure: String,
+    },
+    /// Look at the policy that somebody else made, and change that.
+    #[error(
+        "the policy for personal data in dataset `{dataset}` is of generation {found} by now; read it and change that"
+    )]
+    PolicyChanged {
+        /// The dataset.
+        dataset: DatasetName,
+        /// Its generation, 0 while there is none.
+        found: u64,
+    },
+    /// Leave the columns out at the source, or have the policy changed.
+    #[error(
+        "refused by the policy for personal data of dataset `{dataset}`: {columns}; leave them out at the source, or change the policy"
+    )]
+    PersonalData {
+        /// The dataset.
+        dataset: DatasetName,
+        /// One clause a column, without values.
+        columns: String,
+    },
+    /// Ingest with mode `replace`, or say that the column is to stay as it is.
+    #[error(
+        "column `{column}` of dataset `{dataset}` is {data_type} in clear, and rows to which the policy does `{action}` cannot follow it; ingest with mode `replace`, or keep the column by the dataset's policy"
+    )]
+    InClear {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+        /// Its type there.
+        data_type: String,
+        /// What the policy says.
+        action: String,
+    },
+    /// Bring the earlier key back, or ingest with mode `replace`.
+    #[error(
+        "column `{column}` of dataset `{dataset}` is hashed with key `{key_id}`, which is not the key in force; bring that key back, or ingest with mode `replace`"
+    )]
+    HashKeyDiffers {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The column.
+        column: String,
+        /// Id of the key of the earlier rows.
+        key_id: String,
+    },
     /// Correct the connection text.
     #[error("the connection text cannot be used: {problem}; {cure}")]
     BadDsn {
@@ -302,6 +371,14 @@ impl IngestError {
             },
             other => other,
         }
+    }
+
+    /// A worker that gave up. What it said may quote the data, so that stays out.
+    pub(crate) fn gave_up(error: &tokio::task::JoinError) -> Self {
+        Self::Worker(match error.is_panic() {
+            true => "it gave up on what it met".to_owned(),
+            false => error.to_string(),
+        })
     }
 
     /// An error of the writer of the local spool.

@@ -1,24 +1,30 @@
 //! File ingest: one local file becomes one version of a dataset.
 //!
-//! The file is read twice: first to settle types and find errors, then to write Parquet to a nameless local
-//! file, sampled on the way; the rest is the course of every ingest (`run.rs`). Memory depends on a batch, a
-//! record and a row group, never on the file.
+//! The file is read to its end before anything of it reaches a bucket, so its types are exact and its errors are
+//! all found: rows go to a nameless local Parquet file, sampled on the way (`file/convert.rs`). The rest is the
+//! course of every ingest (`run.rs`). Memory depends on a batch, a record and a row group, never on the file.
 
+mod arrow_ipc;
 mod columns;
+mod compress;
+mod convert;
 mod csv;
 mod format;
 mod input;
 mod json;
-mod meter;
+mod look;
+mod moment;
 mod options;
 mod parquet;
+mod plain;
 mod profile;
+mod report;
+mod said;
+mod schema;
 mod source;
+mod text;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -26,23 +32,38 @@ use boathouse_types::{BucketName, Clock, DatasetName};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::json::is_json;
+pub(crate) use self::look::is_json;
 use self::{
+    arrow_ipc::ArrowFile,
+    compress::Stored,
+    convert::{Goal, Part},
     csv::CsvFile,
+    input::LocalFile,
     json::{JsonFile, Layout},
     parquet::ParquetFile,
-    source::{Source, append_schema},
+    source::Source,
+    text::Text,
 };
-pub use self::{format::FileFormat, input::FileInput, options::FileOptions};
+pub use self::{
+    compress::Compression,
+    format::FileFormat,
+    input::FileInput,
+    options::{FileOptions, OptionWords},
+    report::{ColumnReport, DialectReport, FileReport, NullSpelling, TextReason},
+    schema::FileSchema,
+};
 use crate::{
-    DatasetVersion, Datasets, IngestError, IngestMode, IngestProgress, OnDetectorFailure, Phase,
-    PiiDetector, SourceInfo,
+    DatasetVersion, Datasets, IngestError, IngestMode, IngestProgress, LineageWriter,
+    OnDetectorFailure, Phase, PiiDetector, PiiRules, SourceInfo, TableReport,
     error::Place,
     redact_dsn,
     run::{self, Feed, Target},
-    spool::{Spool, SpooledTable},
+    spool::SpooledTable,
     watch::Watch,
 };
+
+/// Bytes by which a format is told.
+const HEAD_BYTES: usize = 4_096;
 
 /// Longest label, in bytes.
 const LABEL_BYTES: usize = 300;
@@ -54,12 +75,18 @@ pub struct IngestContext {
     pub datasets: Datasets,
     /// Who looks for personal data.
     pub detectors: Vec<Arc<dyn PiiDetector>>,
-    /// What happens when one of them fails.
-    pub on_detector_failure: OnDetectorFailure,
+    /// What happens when one of them fails; none: depends on whether a policy needs them.
+    pub on_detector_failure: Option<OnDetectorFailure>,
+    /// What happens to personal data, where a dataset's own policy says nothing.
+    pub pii: PiiRules,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Folder for nameless temporary files; none: the system's.
     pub spool_folder: Option<PathBuf>,
+    /// Most bytes that may come out of a compressed file.
+    pub max_decompressed_bytes: u64,
+    /// Who writes the lineage, and who is told of it.
+    pub lineage: LineageWriter,
 }
 
 /// What to ingest, and into what.
@@ -79,6 +106,8 @@ pub struct IngestRequest {
     pub mode: IngestMode,
     /// How it came, for lineage: `file` or `watcher`.
     pub system: &'static str,
+    /// SHA-256 of its bytes, kept with the version where a file counts once.
+    pub digest: Option<String>,
     /// What is said about how it is to be read.
     pub options: FileOptions,
 }
@@ -104,16 +133,8 @@ pub struct IngestReport {
 pub enum ReadReport {
     /// Of a file.
     File(FileReport),
-}
-
-/// How a file was read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct FileReport {
-    /// The format that was read.
-    pub format: FileFormat,
-    /// The delimiter that was found, for CSV.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delimiter: Option<char>,
+    /// Of a table or a query.
+    Table(TableReport),
 }
 
 /// Ingests a file. `progress` may be read meanwhile; `cancel` stops the work soon, until the commit.
@@ -132,7 +153,10 @@ pub async fn ingest_file(
         dataset: request.dataset.clone(),
         bucket: request.bucket.clone(),
         mode: request.mode,
-        source: SourceInfo::new(request.system, label.clone()),
+        source: SourceInfo {
+            digest: request.digest.clone(),
+            ..SourceInfo::new(request.system, label.clone())
+        },
     };
     let dataset = request.dataset.clone();
     let mut feed = FileFeed {
@@ -172,35 +196,62 @@ impl Feed for FileFeed {
     }
 
     fn about(&self, error: IngestError) -> IngestError {
-        error.about(&self.request.label)
+        match self.request.input {
+            // The one that it is about is named already.
+            FileInput::Several(_) => error,
+            _ => error.about(&self.request.label),
+        }
     }
 }
 
-/// Turns the file into a table, on a thread that may block.
+/// Turns the files into a table, on a thread that may block.
 async fn convert(
     context: &IngestContext,
     request: &IngestRequest,
     existing: Option<SchemaRef>,
     watch: &Watch,
 ) -> Result<(SpooledTable, FileReport), IngestError> {
-    let (request, watch) = (request.clone(), watch.clone());
+    watch.progress.enter(Phase::Survey);
     let folder = context.spool_folder.clone();
+    let fetching = request
+        .input
+        .fetch(&request.label, folder.as_deref(), watch);
+    let files = fetching.await?;
+    let (request, watch) = (request.clone(), watch.clone());
+    let most = context.max_decompressed_bytes;
     let worker = tokio::task::spawn_blocking(move || {
-        let (mut source, report) = open_source(&request, &watch)?;
-        let schema = match existing {
-            Some(existing) => append_schema(source.as_ref(), &request.dataset, &existing)?,
-            None => source.schema(),
+        let goal = Goal {
+            dataset: &request.dataset,
+            existing,
+            folder: folder.as_deref(),
+            watch: &watch,
         };
-        let table = spool(
-            source.as_mut(),
-            &schema,
-            folder.as_deref(),
-            &request.dataset,
-            &watch,
-        )?;
-        Ok((table, report))
+        let several = files.len() > 1;
+        let open = |local: LocalFile| {
+            let label = local.name.clone().filter(|_| several);
+            let label = label.unwrap_or_else(|| request.label.clone());
+            let part = open(&request, local, label.clone(), most, &goal);
+            part.map_err(|error| error.about(&label))
+        };
+        let mut parts: Vec<_> = files.into_iter().map(open).collect::<Result<_, _>>()?;
+        let size = parts.iter().map(|part| part.size).sum();
+        watch.progress.expect_bytes(size);
+        let table = goal.convert(&mut parts)?;
+        Ok((table, report(parts)))
     });
     worker.await.unwrap_or_else(|error| Err(gave_up(&error)))
+}
+
+/// What was found out about the first file, which stands for all.
+fn report(parts: Vec<Part>) -> FileReport {
+    let files = (parts.len() > 1).then_some(parts.len());
+    let first = parts.into_iter().next();
+    let of_first = first.map(|part| FileReport {
+        columns: part.source.columns(),
+        files,
+        ..part.report
+    });
+    of_first.unwrap_or_else(|| FileReport::new(FileFormat::Csv))
 }
 
 /// A reader that panics has met bytes that its author did not think of: a matter of the file first.
@@ -215,53 +266,59 @@ fn gave_up(error: &tokio::task::JoinError) -> IngestError {
     }
 }
 
-fn open_source(
+/// Looks at the start of a file.
+fn open(
     request: &IngestRequest,
-    watch: &Watch,
-) -> Result<(Box<dyn Source>, FileReport), IngestError> {
-    let (file, format) = format::open(&request.input, &request.label, request.format)?;
-    let size = file.metadata().map_err(IngestError::Spool)?.len();
-    let looks = if format == FileFormat::Parquet { 1 } else { 2 };
-    watch.progress.expect_bytes(size * looks);
-    watch.progress.enter(Phase::Survey);
-    let mut delimiter = None;
+    local: LocalFile,
+    label: String,
+    most: u64,
+    goal: &Goal<'_>,
+) -> Result<Part, IngestError> {
+    let options = &request.options;
+    let stored = Stored::new(local.file, options.compression, most, goal.watch)?;
+    let head = stored.head(HEAD_BYTES)?;
+    let names = [label.as_str(), local.name.as_deref().unwrap_or_default()];
+    let format = format::settle(&head, &names, request.format)?;
+    options.check_for(format == FileFormat::Csv, format.is_text())?;
+    let compression = stored.compression();
+    let mut report = FileReport {
+        compression: (compression != Compression::None).then_some(compression),
+        ..FileReport::new(format)
+    };
+    let size = stored.size()?;
+    let mut text = |stored| {
+        let text = Text::new(stored, options.encoding)?;
+        report.encoding = Some(text.encoding().to_owned());
+        Ok::<_, IngestError>(text)
+    };
     let source: Box<dyn Source> = match format {
         FileFormat::Csv => {
-            let csv = CsvFile::open(file, watch)?;
-            delimiter = Some(csv.delimiter());
+            let csv = CsvFile::open(text(stored)?, options)?;
+            report.delimiter = Some(csv.delimiter());
+            report.dialect = Some(csv.dialect());
             Box::new(csv)
         }
-        FileFormat::Json => Box::new(JsonFile::open(file, Layout::Array, watch)?),
-        FileFormat::JsonLines => Box::new(JsonFile::open(file, Layout::Lines, watch)?),
-        FileFormat::Parquet => Box::new(ParquetFile::open(file, watch)?),
+        FileFormat::Json => Box::new(JsonFile::open(text(stored)?, Layout::Array, options)?),
+        FileFormat::JsonLines => Box::new(JsonFile::open(text(stored)?, Layout::Lines, options)?),
+        FileFormat::Parquet => Box::new(ParquetFile::open(
+            stored.unpacked(goal.folder)?,
+            goal.watch,
+        )?),
+        FileFormat::Arrow => {
+            let has_footer = ArrowFile::has_footer(&head);
+            Box::new(ArrowFile::open(
+                stored.unpacked(goal.folder)?,
+                has_footer,
+                goal.watch,
+            )?)
+        }
     };
-    Ok((source, FileReport { format, delimiter }))
-}
-
-fn spool(
-    source: &mut dyn Source,
-    schema: &SchemaRef,
-    folder: Option<&Path>,
-    dataset: &DatasetName,
-    watch: &Watch,
-) -> Result<SpooledTable, IngestError> {
-    watch.progress.enter(Phase::Convert);
-    let mut spool = Spool::create(folder, schema)?;
-    source.read(schema, &mut |batch| {
-        watch.check()?;
-        spool.write(&batch)?;
-        watch.progress.add_rows(batch.num_rows() as u64);
-        Ok(())
-    })?;
-    let table = spool.finish(dataset.as_str())?;
-    if table.rows != source.rows() {
-        return Err(IngestError::Worker(format!(
-            "the file had {} rows at first look and {} at the second",
-            source.rows(),
-            table.rows
-        )));
-    }
-    Ok(table)
+    Ok(Part {
+        label,
+        source,
+        report,
+        size,
+    })
 }
 
 /// A label without credentials and control characters, of bounded length.
@@ -272,6 +329,14 @@ pub(crate) fn clean_label(label: &str) -> String {
         .collect();
     clean.truncate(clean.floor_char_boundary(LABEL_BYTES));
     clean
+}
+
+impl IngestReport {
+    /// Whether a job found nothing new, so that the version is the one that stood before.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        matches!(&self.read, ReadReport::Table(table) if table.up_to_date)
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ mod dsn;
 mod error;
 mod file;
 mod lineage;
+mod mysql;
+mod pii;
+mod postgres;
 mod progress;
 mod read;
 mod redact;
@@ -34,7 +37,7 @@ mod upload;
 mod watch;
 mod zone;
 
-pub use catalog::{Datasets, Retention};
+pub use catalog::{Datasets, PiiScan, Retention, ScanReport};
 pub use dataset::{
     ColumnInfo, DatasetFile, DatasetManifest, DatasetVersion, IngestMode, SourceInfo,
 };
@@ -44,18 +47,23 @@ pub use detect::{
 pub use dsn::Dsn;
 pub use error::{BadFile, IngestError, Place};
 pub use file::{
-    FileFormat, FileInput, FileOptions, FileReport, IngestContext, IngestReport, IngestRequest,
-    ReadReport, ingest_file,
+    ColumnReport, Compression, DialectReport, FileFormat, FileInput, FileOptions, FileReport,
+    FileSchema, IngestContext, IngestReport, IngestRequest, NullSpelling, OptionWords, ReadReport,
+    TextReason, ingest_file,
 };
 pub use lineage::{
     DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType, Lineage,
-    LineageDataset, OutputFacets, OutputStatistics, Run, RunEvent, RunFacets, RunState,
-    SchemaField, SchemaFields,
+    LineageDataset, LineageWriter, Origin, OutputFacets, OutputStatistics, Recorded, Run, RunEvent,
+    RunFacets, RunState, SchemaField, SchemaFields,
 };
-pub use progress::{IngestProgress, Phase, ProgressSnapshot};
+pub use pii::{
+    Action, ColumnRule, DecidedBy, HashKey, MIN_KEY_BYTES, PiiCounts, PiiPolicy, PiiRules,
+    StoredPolicy, Treatment,
+};
+pub use progress::{Estimate, IngestProgress, Pace, Phase, ProgressSnapshot};
 pub use read::{Dataset, MAX_PAGE_ROWS, RowsPage};
 pub use redact::redact_dsn;
 pub use table::{
-    NulledValues, Position, TableRead, TableReport, TableRequest, TableSource, TlsMode, TypeMode,
-    ValuePolicy, Window,
+    JobInfo, JobMark, JobSpec, JobTurn, Jobs, NulledValues, Position, TableRead, TableReport,
+    TableRequest, TableSource, TableSystem, TlsMode, TypeMode, ValuePolicy, Window, ingest_table,
 };

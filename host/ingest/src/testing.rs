@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Datasets, FileInput, FileOptions, IngestContext, IngestError, IngestMode, IngestProgress,
-    IngestReport, IngestRequest, OnDetectorFailure, ingest_file,
+    IngestReport, IngestRequest, LineageWriter, OnDetectorFailure, PiiRules, ingest_file,
 };
 
 /// A context over a primary bucket in memory.
@@ -55,9 +55,12 @@ impl World {
         let context = IngestContext {
             datasets: Datasets::new(buckets, clock.clone()),
             detectors: Vec::new(),
-            on_detector_failure: OnDetectorFailure::Refuse,
+            on_detector_failure: Some(OnDetectorFailure::Refuse),
+            pii: PiiRules::default(),
             clock: clock.clone(),
             spool_folder: None,
+            max_decompressed_bytes: 64 << 20,
+            lineage: LineageWriter::default(),
         };
         Self {
             context,
@@ -83,6 +86,7 @@ impl World {
             format: None,
             mode,
             system: "file",
+            digest: None,
             options: FileOptions::default(),
         };
         let progress = Arc::new(IngestProgress::default());

@@ -1,19 +1,24 @@
 //! Texts into Arrow columns of types that were chosen beforehand.
 //!
-//! A text either has an exact value in the column's type or is refused; nothing is rounded here. A batch is
-//! handed out when it is full by rows or by bytes, so that memory does not depend on the file.
+//! A text either has an exact value in the column's type or is refused; nothing is rounded here, unless the caller
+//! has said a type (`said.rs`). A batch is handed out when it is full by rows or by bytes, so that memory does
+//! not depend on the file.
 
 use std::sync::Arc;
 
 use arrow::{
     array::{
         ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
-        RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+        RecordBatch, StringBuilder, TimestampMicrosecondBuilder, new_null_array,
     },
     datatypes::{DataType, SchemaRef},
 };
 
-use super::profile::{Shape, classify};
+use super::{
+    look::{Look, is_json},
+    profile::{DECIMAL_DIGITS, Profile, Shape, classify},
+    said::{self, SaidColumn},
+};
 use crate::IngestError;
 
 /// Rows of a batch at most.
@@ -39,36 +44,50 @@ enum Builder {
     Naive(TimestampMicrosecondBuilder),
     Zoned(TimestampMicrosecondBuilder),
     Text(StringBuilder),
+    Said(Box<dyn SaidColumn>),
+    /// Only nulls, of whatever type, so many.
+    Absent(DataType, usize),
 }
 
 impl Columns {
-    /// Empty columns of the schema's types.
-    pub(super) fn new(schema: &SchemaRef) -> Result<Self, IngestError> {
-        let builders = schema
-            .fields()
-            .iter()
-            .map(|field| Builder::new(field.data_type()))
-            .collect::<Result<_, _>>()?;
+    /// Empty columns of the schema's types, for the columns of a text as they are known.
+    pub(super) fn new(schema: &SchemaRef, looks: &[Look]) -> Result<Self, IngestError> {
+        let builder = |field: &arrow::datatypes::FieldRef| {
+            let data_type = field.data_type();
+            match looks.iter().find(|look| look.name == *field.name()) {
+                None => Ok(Builder::Absent(data_type.clone(), 0)),
+                Some(look) if look.said.is_some() => said::column(data_type, is_json(field))
+                    .map(Builder::Said)
+                    .ok_or_else(|| no_builder(data_type)),
+                Some(_) => Builder::new(data_type),
+            }
+        };
+        let builders = schema.fields().iter().map(builder);
         Ok(Self {
             schema: Arc::clone(schema),
-            builders,
+            builders: builders.collect::<Result<_, _>>()?,
             rows: 0,
             bytes: 0,
         })
     }
 
-    /// Adds a value to one column; false when it has no exact value in the column's type. Each column
-    /// takes one value before [`Columns::end_row`].
+    /// Adds a text to one column, and lets a profile take it too; false when it has no exact value in the
+    /// column's type. Each column takes one value before [`Columns::end_row`].
     #[must_use]
-    pub(super) fn push(&mut self, column: usize, text: Option<&str>) -> bool {
-        self.bytes += text.map_or(0, str::len);
-        match text {
-            Some(text) => self.builders[column].push(text).is_some(),
-            None => {
-                self.builders[column].push_null();
-                true
-            }
-        }
+    pub(super) fn push(
+        &mut self,
+        column: usize,
+        text: &str,
+        profile: Option<&mut Profile>,
+        line: u64,
+    ) -> bool {
+        self.bytes += text.len();
+        self.builders[column].push(text, profile, line).is_some()
+    }
+
+    /// Adds a null to one column.
+    pub(super) fn push_null(&mut self, column: usize) {
+        self.builders[column].push_null();
     }
 
     /// Ends a row; gives the batch when it is full.
@@ -112,27 +131,36 @@ impl Builder {
                 }
             }
             DataType::Utf8 => Self::Text(StringBuilder::new()),
-            other => {
-                return Err(IngestError::Worker(format!(
-                    "no builder of {other} for texts"
-                )));
-            }
+            other => return Err(no_builder(other)),
         })
     }
 
-    fn push(&mut self, text: &str) -> Option<()> {
+    fn push(&mut self, text: &str, profile: Option<&mut Profile>, line: u64) -> Option<()> {
         match self {
-            Self::Text(builder) => builder.append_value(text),
-            Self::Float(builder) => builder.append_value(text.parse().ok()?),
-            Self::Decimal(builder, scale) => builder.append_value(unscaled(text, *scale)?),
-            typed => return typed.push_shape(classify(text)),
+            Self::Said(builder) => return builder.push(text).then_some(()),
+            Self::Text(builder) => {
+                builder.append_value(text);
+                if let Some(profile) = profile {
+                    profile.observe(text, line);
+                }
+                return Some(());
+            }
+            _ => {}
         }
-        Some(())
-    }
-
-    fn push_shape(&mut self, shape: Shape) -> Option<()> {
+        let shape = classify(text);
+        if let Some(profile) = profile {
+            profile.observe_shape(shape, text, line);
+        }
         match (self, shape) {
             (Self::Int(builder), Shape::Number(number)) => builder.append_value(number.integer()?),
+            (Self::Float(builder), Shape::Number(number)) => match number.double() {
+                Some(value) => builder.append_value(value),
+                None => builder.append_value(text.parse().ok()?),
+            },
+            (Self::Decimal(builder, scale), Shape::Number(number)) => {
+                let short = number.unscaled(*scale);
+                builder.append_value(short.or_else(|| unscaled(text, *scale))?);
+            }
             (Self::Boolean(builder), Shape::Boolean(value)) => builder.append_value(value),
             (Self::Date(builder), Shape::Date(days)) => builder.append_value(days),
             (Self::Naive(builder), Shape::Naive(micros))
@@ -151,6 +179,8 @@ impl Builder {
             Self::Date(builder) => builder.append_null(),
             Self::Naive(builder) | Self::Zoned(builder) => builder.append_null(),
             Self::Text(builder) => builder.append_null(),
+            Self::Said(builder) => builder.push_null(),
+            Self::Absent(_, rows) => *rows += 1,
         }
     }
 
@@ -163,16 +193,34 @@ impl Builder {
             Self::Date(builder) => Arc::new(builder.finish()),
             Self::Naive(builder) | Self::Zoned(builder) => Arc::new(builder.finish()),
             Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Said(builder) => builder.finish(),
+            Self::Absent(data_type, rows) => new_null_array(data_type, std::mem::take(rows)),
         }
     }
 }
 
+fn no_builder(data_type: &DataType) -> IngestError {
+    IngestError::Worker(format!("no builder of {data_type} for texts"))
+}
+
 /// A plain decimal times ten to the scale.
 fn unscaled(text: &str, scale: usize) -> Option<i128> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let padding = scale.checked_sub(fraction.len())?;
-    let digits = format!("{whole}{fraction}{:0<padding$}", "");
-    digits.parse().ok()
+    let (is_negative, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => (true, unsigned),
+        None => (false, text),
+    };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let missing = scale.checked_sub(fraction.len())?;
+    if whole.len() + scale > usize::from(DECIMAL_DIGITS) {
+        return None;
+    }
+    let mut value = 0_i128;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        let digit = digit.is_ascii_digit().then(|| i128::from(digit - b'0'))?;
+        value = value * 10 + digit;
+    }
+    value *= 10_i128.pow(u32::try_from(missing).ok()?);
+    Some(if is_negative { -value } else { value })
 }
 
 #[cfg(test)]
@@ -188,7 +236,10 @@ mod tests {
             .enumerate()
             .map(|(at, data_type)| Field::new(format!("c{at}"), data_type.clone(), true))
             .collect();
-        Columns::new(&Arc::new(Schema::new(fields))).unwrap()
+        let schema = Arc::new(Schema::new(fields));
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        let looks: Vec<_> = names.map(|name| Look::new(name, None)).collect();
+        Columns::new(&schema, &looks).unwrap()
     }
 
     #[test]
@@ -205,7 +256,7 @@ mod tests {
             ["12", "0.1", "1969-12-31", ""],
         ] {
             for (at, text) in row.iter().enumerate() {
-                assert!(columns.push(at, Some(text)));
+                assert!(columns.push(at, text, None, 1));
             }
             assert!(columns.end_row().unwrap().is_none());
         }
@@ -226,9 +277,9 @@ mod tests {
             DataType::Boolean,
         ];
         let mut columns = columns(&types);
-        assert!(!columns.push(0, Some("1.5")));
-        assert!(!columns.push(1, Some("1.55")));
-        assert!(!columns.push(2, Some("1")));
+        assert!(!columns.push(0, "1.5", None, 1));
+        assert!(!columns.push(1, "1.55", None, 1));
+        assert!(!columns.push(2, "1", None, 1));
     }
 
     #[test]
@@ -236,7 +287,7 @@ mod tests {
         let mut narrow = columns(&[DataType::Utf8]);
         let mut handed = 0;
         for _ in 0..BATCH_ROWS {
-            assert!(narrow.push(0, None));
+            narrow.push_null(0);
             handed += narrow
                 .end_row()
                 .unwrap()
@@ -244,7 +295,7 @@ mod tests {
         }
         assert_eq!(handed, BATCH_ROWS);
         let mut wide = columns(&[DataType::Utf8]);
-        assert!(wide.push(0, Some(&"x".repeat(BATCH_BYTES))));
+        assert!(wide.push(0, &"x".repeat(BATCH_BYTES), None, 1));
         assert!(wide.end_row().unwrap().is_some());
     }
 }

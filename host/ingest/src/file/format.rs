@@ -1,13 +1,9 @@
 //! Which format a file has: said by the caller, by its first bytes, by its name, in this order of trust.
 
-use std::fs::File;
-
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    input::FileInput,
-    meter::{BOM, read_range},
-};
+use super::{arrow_ipc, compress::Compression};
 use crate::{IngestError, error::Place};
 
 /// A format that can be ingested.
@@ -23,17 +19,25 @@ pub enum FileFormat {
     JsonLines,
     /// Apache Parquet.
     Parquet,
+    /// Arrow IPC, a file or a stream.
+    #[serde(alias = "ipc", alias = "feather", alias = "arrows")]
+    Arrow,
 }
 
-/// Opens a file and settles its format.
-pub(super) fn open(
-    input: &FileInput,
-    label: &str,
+impl FileFormat {
+    /// Whether it is text.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Csv | Self::Json | Self::JsonLines)
+    }
+}
+
+/// Settles the format of a file by its contents' first bytes, what is said, and its names.
+pub(super) fn settle(
+    head: &[u8],
+    names: &[&str],
     said: Option<FileFormat>,
-) -> Result<(File, FileFormat), IngestError> {
-    let file = input.open(label)?;
-    let head = read_range(&file, 0, 4_096).map_err(IngestError::Spool)?;
-    refuse_containers(&head)?;
+) -> Result<FileFormat, IngestError> {
+    refuse_containers(head)?;
     if head.is_empty() {
         return Err(IngestError::bad(
             Place::default(),
@@ -42,35 +46,39 @@ pub(super) fn open(
         ));
     }
     let is_parquet = head.starts_with(b"PAR1");
-    if said == Some(FileFormat::Parquet) && !is_parquet {
+    let is_arrow = arrow_ipc::is_arrow(head);
+    let missing = match said {
+        Some(FileFormat::Parquet) if !is_parquet => {
+            Some("Parquet file: it does not begin with `PAR1`")
+        }
+        Some(FileFormat::Arrow) if !is_arrow => Some("Arrow file or stream: it begins otherwise"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
         return Err(IngestError::bad(
             Place::default(),
-            "the file is no Parquet file: it does not begin with `PAR1`",
+            format!("the file is no {missing}"),
             "name its real format",
         ));
     }
-    let format = match said {
-        _ if is_parquet => FileFormat::Parquet,
-        Some(FileFormat::Json) => json_layout(&head),
-        Some(format) => format,
-        None => by_name(label)
-            .or(input.name().as_deref().and_then(by_name))
-            .map_or_else(
-                || by_content(&head),
-                |format| match format {
-                    FileFormat::Json => json_layout(&head),
-                    other => other,
-                },
-            ),
+    let by_name = || {
+        let names = names.iter().map(|name| Compression::strip(name));
+        names.into_iter().find_map(by_name)
     };
-    Ok((file, format))
+    Ok(match said.or_else(by_name) {
+        _ if is_parquet => FileFormat::Parquet,
+        _ if is_arrow => FileFormat::Arrow,
+        Some(FileFormat::Json) => json_layout(head),
+        Some(format) => format,
+        None => by_content(head),
+    })
 }
 
 /// A format by the end of a file's name.
 fn by_name(name: &str) -> Option<FileFormat> {
     let (_, extension) = name.rsplit_once('.')?;
     match extension.to_ascii_lowercase().as_str() {
-        "csv" | "tsv" | "tab" => Some(FileFormat::Csv),
+        "csv" | "tsv" | "tab" | "psv" => Some(FileFormat::Csv),
         "json" => Some(FileFormat::Json),
         "jsonl" | "ndjson" => Some(FileFormat::JsonLines),
         _ => None,
@@ -93,23 +101,29 @@ fn json_layout(head: &[u8]) -> FileFormat {
 }
 
 fn first_mark(head: &[u8]) -> Option<u8> {
-    let text = head.strip_prefix(BOM).unwrap_or(head);
-    text.iter()
-        .copied()
-        .find(|byte| !byte.is_ascii_whitespace())
+    let text = match Encoding::for_bom(head) {
+        Some((encoding, length)) => encoding.decode_without_bom_handling(&head[length..]).0,
+        None => String::from_utf8_lossy(head),
+    };
+    text.trim_ascii_start().bytes().next()
 }
 
-/// Names compressed files and spreadsheets for what they are.
+/// Names archives, spreadsheets and what else is often taken for a table, for what they are.
 fn refuse_containers(head: &[u8]) -> Result<(), IngestError> {
+    let unpack = "unpack it";
     let (what, cure) = match head {
-        [0x1F, 0x8B, ..] => ("compressed with gzip", "decompress it first"),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => ("compressed with zstd", "decompress it first"),
-        [b'B', b'Z', b'h', ..] => ("compressed with bzip2", "decompress it first"),
         [b'P', b'K', 3, 4, ..] => (
             "a zip archive or a spreadsheet",
             "unpack it, or export the sheet as CSV",
         ),
-        _ => return Ok(()),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => ("compressed with xz", "decompress it first"),
+        [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, ..] => ("a 7z archive", unpack),
+        [b'O', b'b', b'j', 1, ..] => ("an Avro file", "export it as Parquet or JSON lines"),
+        _ if head.get(257..262) == Some(&b"ustar"[..]) => ("a tar archive", unpack),
+        _ => match Compression::of(head) {
+            Compression::None => return Ok(()),
+            _ => ("compressed twice", "decompress it once"),
+        },
     };
     Err(IngestError::bad(
         Place::default(),
@@ -120,21 +134,15 @@ fn refuse_containers(head: &[u8]) -> Result<(), IngestError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn detect(name: &str, bytes: &[u8], said: Option<FileFormat>) -> Result<FileFormat, String> {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        open(&FileInput::Path(file.path().to_owned()), name, said)
-            .map(|(_, format)| format)
-            .map_err(|error| error.to_string())
+        settle(bytes, &[name], said).map_err(|error| error.to_string())
     }
 
     #[test]
     fn formats_are_told_apart() {
-        use FileFormat::{Csv, Json, JsonLines, Parquet};
+        use FileFormat::{Arrow, Csv, Json, JsonLines, Parquet};
         for (name, bytes, said, expected) in [
             ("x.csv", "{a,b\n", None, Csv),
             ("x.tsv", "a\tb\n", None, Csv),
@@ -146,6 +154,9 @@ mod tests {
             ("upload", "{}", None, JsonLines),
             ("upload", "a;b\n1;2\n", None, Csv),
             ("x.csv", "PAR1...", None, Parquet),
+            ("x.csv", "ARROW1..", None, Arrow),
+            ("x.json.gz", "{}", None, JsonLines),
+            ("x.tsv.ZST", "{,", None, Csv),
         ] {
             assert_eq!(
                 detect(name, bytes.as_bytes(), said),
@@ -159,9 +170,9 @@ mod tests {
     fn what_is_no_table_is_named() {
         for (bytes, said, expected) in [
             (
-                &b"\x1F\x8B\x08"[..],
+                &b"\x1F\x8B\x08\0"[..],
                 None,
-                "the file is compressed with gzip; decompress",
+                "the file is compressed twice; decompress",
             ),
             (
                 b"PK\x03\x04",
@@ -178,11 +189,5 @@ mod tests {
             let message = detect("x", bytes, said).unwrap_err();
             assert!(message.starts_with(expected), "{message}");
         }
-        let nowhere = FileInput::Path("/nonexistent/x.csv".into());
-        let missing = open(&nowhere, "x.csv", None).unwrap_err();
-        assert_eq!(
-            missing.to_string(),
-            "there is no file `x.csv`: check the path"
-        );
     }
 }

@@ -8,9 +8,9 @@
 
 mod records;
 
-use std::{borrow::Cow, collections::HashMap, fmt, fs::File, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -21,82 +21,126 @@ pub(super) use self::records::Layout;
 use self::records::{Record, Records};
 use super::{
     columns::Columns,
-    meter::MAX_COLUMNS,
+    look::{Look, is_json},
+    options::FileOptions,
     profile::Profile,
-    source::{Sink, Source, no_rows},
+    report::ColumnReport,
+    schema::FileSchema,
+    source::{Read, Sink, Source, no_rows},
+    text::{MAX_COLUMNS, Text},
 };
-use crate::{IngestError, error::Place, watch::Watch};
+use crate::{IngestError, error::Place};
 
-/// Field metadata that marks JSON text, by Arrow's list of canonical extension types.
-const JSON_FIELD: (&str, &str) = ("ARROW:extension:name", "arrow.json");
+/// Objects at the start that types are guessed from.
+const START_RECORDS: u64 = 1_000;
 
-/// A JSON file that was looked through.
+/// What stands for null, in the order in which it is counted: the word, and no key at all.
+const NULL: usize = 0;
+const MISSING: usize = 1;
+
+/// A JSON file.
 pub(super) struct JsonFile {
-    file: File,
-    watch: Watch,
+    text: Text,
     layout: Layout,
-    names: Vec<String>,
-    profiles: Vec<Profile>,
+    schema: Option<FileSchema>,
+    looks: Vec<Look>,
+    positions: HashMap<String, usize>,
     rows: u64,
+    is_known: bool,
 }
 
 impl JsonFile {
-    /// Looks through the whole file.
-    pub(super) fn open(file: File, layout: Layout, watch: &Watch) -> Result<Self, IngestError> {
+    /// Looks at the start of a file.
+    pub(super) fn open(
+        text: Text,
+        layout: Layout,
+        options: &FileOptions,
+    ) -> Result<Self, IngestError> {
         let mut json = Self {
-            file,
-            watch: watch.clone(),
+            text,
             layout,
-            names: Vec::new(),
-            profiles: Vec::new(),
+            schema: options.schema.clone(),
+            looks: Vec::new(),
+            positions: HashMap::new(),
             rows: 0,
+            is_known: false,
         };
-        json.survey()?;
+        let records = Records::new(json.text.peek()?, layout);
+        json.walk(records, START_RECORDS, None, &mut |_| Ok(()))?;
         Ok(json)
     }
 
-    fn survey(&mut self) -> Result<(), IngestError> {
-        let mut positions = HashMap::new();
-        // The row in which a column was last seen, to find a key twice in one object.
-        let mut seen_in = Vec::new();
-        let mut records = Records::open(&self.file, self.layout, &self.watch)?;
-        while let Some(record) = records.next()? {
-            self.rows += 1;
-            for (key, value) in fields(&record)?.0 {
-                let at = match positions.get(key.as_ref()) {
-                    Some(at) => *at,
-                    None => {
-                        let at = self.add_column(&record, &key)?;
-                        positions.insert(key.clone().into_owned(), at);
-                        seen_in.push(0);
-                        at
-                    }
-                };
-                if seen_in[at] == self.rows {
-                    return Err(IngestError::bad(
-                        record.place,
-                        format!("key `{key}` appears twice in one object"),
-                        "rename one of the two",
-                    ));
+    /// Goes over records; looks at values until they are known, and converts them as long as they fit.
+    fn walk(
+        &mut self,
+        mut records: Records,
+        most: u64,
+        schema: Option<&SchemaRef>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Read, IngestError> {
+        let mut target = match schema {
+            Some(schema) => Some(Target::new(schema, &self.looks)?),
+            None => None,
+        };
+        // The row in which a column was last seen, to find keys that are missing or there twice.
+        let mut seen_in = vec![0; self.looks.len()];
+        let mut rows = 0;
+        while rows < most
+            && let Some(record) = records.next()?
+        {
+            rows += 1;
+            for (order, (key, value)) in fields(&record)?.0.into_iter().enumerate() {
+                let at = self.position(order, &key, &record)?;
+                if at == seen_in.len() {
+                    seen_in.push(0);
+                    // All objects before lacked the key.
+                    self.looks[at].observe_nulls(MISSING, rows - 1);
+                    target = None;
                 }
-                seen_in[at] = self.rows;
-                observe(&mut self.profiles[at], value.get(), &record)?;
+                if seen_in[at] == rows {
+                    return Err(twice(&key, &record));
+                }
+                seen_in[at] = rows;
+                if !self.take(at, value.get(), &record, target.as_mut())? {
+                    target = None;
+                }
+            }
+            let missing = seen_in.iter().enumerate().filter(|(_, row)| **row != rows);
+            for (at, _) in missing {
+                if !self.is_known {
+                    self.looks[at].observe_nulls(MISSING, 1);
+                }
+                if let Some(target) = &mut target {
+                    target.push_null(at);
+                }
+            }
+            if let Some(target) = &mut target
+                && let Some(batch) = target.end_row()?
+            {
+                sink(batch)?;
             }
         }
-        if self.rows == 0 {
-            return Err(no_rows("the file has"));
-        }
-        if self.names.is_empty() {
-            return Err(IngestError::bad(
-                Place::default(),
-                "every object of the file is empty",
-                "give the objects at least one key",
-            ));
-        }
-        Ok(())
+        self.rows = rows;
+        let Some(mut target) = target else {
+            return Ok(Read::Looked);
+        };
+        target.columns.finish()?.map_or(Ok(()), sink)?;
+        Ok(Read::All)
     }
 
-    fn add_column(&mut self, record: &Record<'_>, key: &str) -> Result<usize, IngestError> {
+    /// The column of a key, which most often stands where it stood in the object before.
+    fn position(
+        &mut self,
+        order: usize,
+        key: &str,
+        record: &Record<'_>,
+    ) -> Result<usize, IngestError> {
+        if self.looks.get(order).is_some_and(|look| look.name == key) {
+            return Ok(order);
+        }
+        if let Some(at) = self.positions.get(key) {
+            return Ok(*at);
+        }
         if key.trim().is_empty() {
             return Err(IngestError::bad(
                 record.place,
@@ -104,37 +148,70 @@ impl JsonFile {
                 "name every key",
             ));
         }
-        if self.names.len() == MAX_COLUMNS {
+        if self.looks.len() == MAX_COLUMNS {
             return Err(IngestError::bad(
                 record.place,
                 format!("the objects have more than {MAX_COLUMNS} different keys"),
                 "put values under fixed keys, for example {\"key\": …, \"value\": …}",
             ));
         }
-        self.names.push(key.to_owned());
-        self.profiles.push(Profile::default());
-        Ok(self.names.len() - 1)
+        if self.is_known {
+            return Err(changed(record));
+        }
+        let at = self.looks.len();
+        self.positions.insert(key.to_owned(), at);
+        self.looks
+            .push(Look::new(key.to_owned(), self.schema.as_ref()));
+        Ok(at)
+    }
+
+    /// Looks at a value and puts it into its column; false when it does not fit there.
+    fn take(
+        &mut self,
+        at: usize,
+        raw: &str,
+        record: &Record<'_>,
+        target: Option<&mut Target>,
+    ) -> Result<bool, IngestError> {
+        let look = &mut self.looks[at];
+        if raw == "null" {
+            if !self.is_known {
+                look.observe_nulls(NULL, 1);
+            }
+            if let Some(target) = target {
+                target.push_null(at);
+            }
+            return Ok(true);
+        }
+        if !self.is_known {
+            observe(&mut look.profile, raw, record)?;
+        }
+        let Some((target, column)) = target.and_then(|target| {
+            let column = target.wanted.get(at).copied().flatten()?;
+            Some((target, column))
+        }) else {
+            return Ok(true);
+        };
+        let text = text_of(raw, target.as_json[column], record)?;
+        if target.columns.push(column, &text, None, 0) {
+            return Ok(true);
+        }
+        match &look.said {
+            Some(said) => Err(said.misfit(record.place, &look.name)),
+            None if self.is_known => Err(changed(record)),
+            None => Ok(false),
+        }
     }
 }
 
 impl Source for JsonFile {
     fn schema(&self) -> SchemaRef {
-        let fields: Vec<_> = self
-            .names
-            .iter()
-            .zip(&self.profiles)
-            .map(|(name, profile)| {
-                let field = Field::new(name, profile.data_type(false), true);
-                match profile.is_json() {
-                    true => field.with_metadata(HashMap::from([(
-                        JSON_FIELD.0.to_owned(),
-                        JSON_FIELD.1.to_owned(),
-                    )])),
-                    false => field,
-                }
-            })
-            .collect();
+        let fields: Vec<_> = self.looks.iter().map(|look| look.field(false)).collect();
         Arc::new(Schema::new(fields))
+    }
+
+    fn is_known(&self) -> bool {
+        self.is_known
     }
 
     fn rows(&self) -> u64 {
@@ -142,93 +219,136 @@ impl Source for JsonFile {
     }
 
     fn fits(&self, column: usize, data_type: &DataType) -> bool {
-        self.profiles[column].fits(data_type)
+        self.looks[column].fits(data_type)
     }
 
     fn absent_is_null(&self) -> bool {
         true
     }
 
-    fn read(&mut self, schema: &SchemaRef, sink: &mut Sink<'_>) -> Result<(), IngestError> {
-        let positions: HashMap<&str, usize> = schema
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(at, field)| (field.name().as_str(), at))
-            .collect();
-        let as_json: Vec<bool> = schema.fields().iter().map(|field| is_json(field)).collect();
-        let mut columns = Columns::new(schema)?;
-        let mut records = Records::open(&self.file, self.layout, &self.watch)?;
-        while let Some(record) = records.next()? {
-            let mut row = vec![None; as_json.len()];
-            for (key, value) in fields(&record)?.0 {
-                if let Some(at) = positions.get(key.as_ref()) {
-                    row[*at] = text_of(value.get(), as_json[*at], &record)?;
-                }
-            }
-            for (at, text) in row.iter().enumerate() {
-                if !columns.push(at, text.as_deref()) {
-                    let field = schema.field(at);
-                    return Err(IngestError::bad(
-                        record.place,
-                        format!(
-                            "the value of `{}` is no {}",
-                            field.name(),
-                            field.data_type()
-                        ),
-                        "do not change the file while it is read",
-                    ));
-                }
-            }
-            if let Some(batch) = columns.end_row()? {
-                sink(batch)?;
-            }
+    fn read(
+        &mut self,
+        schema: Option<&SchemaRef>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Read, IngestError> {
+        if !self.is_known {
+            self.looks = self.looks.iter().map(Look::anew).collect();
         }
-        columns.finish()?.map_or(Ok(()), sink)
+        let records = Records::new(self.text.open()?, self.layout);
+        let read = self.walk(records, u64::MAX, schema, sink)?;
+        self.is_known = true;
+        if self.rows == 0 {
+            return Err(no_rows("the file has"));
+        }
+        if self.looks.is_empty() {
+            return Err(IngestError::bad(
+                Place::default(),
+                "every object of the file is empty",
+                "give the objects at least one key",
+            ));
+        }
+        if let Some(schema) = &self.schema {
+            let names: Vec<_> = self.looks.iter().map(|look| look.name.clone()).collect();
+            schema.check(&names)?;
+        }
+        Ok(read)
+    }
+
+    fn columns(&self) -> Vec<ColumnReport> {
+        let spellings = ["null".to_owned(), String::new()];
+        let looks = self.looks.iter();
+        looks.map(|look| look.report(false, &spellings)).collect()
     }
 }
 
-/// Whether a field holds JSON text.
-pub(crate) fn is_json(field: &Field) -> bool {
-    field
-        .metadata()
-        .get(JSON_FIELD.0)
-        .is_some_and(|name| name == JSON_FIELD.1)
+/// Where values go.
+struct Target {
+    columns: Columns,
+    /// For each look its column, if it is wanted.
+    wanted: Vec<Option<usize>>,
+    /// For each column whether it holds JSON text.
+    as_json: Vec<bool>,
+    /// Columns that the file does not have.
+    absent: Vec<usize>,
+}
+
+impl Target {
+    fn new(schema: &SchemaRef, looks: &[Look]) -> Result<Self, IngestError> {
+        let wanted: Vec<_> = looks
+            .iter()
+            .map(|look| schema.index_of(&look.name).ok())
+            .collect();
+        let all = 0..schema.fields().len();
+        Ok(Self {
+            columns: Columns::new(schema, looks)?,
+            absent: all.filter(|at| !wanted.contains(&Some(*at))).collect(),
+            as_json: schema.fields().iter().map(|field| is_json(field)).collect(),
+            wanted,
+        })
+    }
+
+    fn push_null(&mut self, look: usize) {
+        if let Some(column) = self.wanted[look] {
+            self.columns.push_null(column);
+        }
+    }
+
+    fn end_row(&mut self) -> Result<Option<arrow::array::RecordBatch>, IngestError> {
+        for column in &self.absent {
+            self.columns.push_null(*column);
+        }
+        self.columns.end_row()
+    }
+}
+
+fn twice(key: &str, record: &Record<'_>) -> IngestError {
+    IngestError::bad(
+        record.place,
+        format!("key `{key}` appears twice in one object"),
+        "rename one of the two",
+    )
+}
+
+fn changed(record: &Record<'_>) -> IngestError {
+    IngestError::bad(
+        record.place,
+        "the object is another than before",
+        "do not change the file while it is read",
+    )
 }
 
 fn observe(profile: &mut Profile, raw: &str, record: &Record<'_>) -> Result<(), IngestError> {
+    let line = record.place.line.unwrap_or(1);
     match raw.as_bytes().first() {
-        Some(b'n') => {}
-        Some(b't' | b'f') => profile.observe_boolean(),
-        Some(b'{' | b'[') => profile.observe_nested(),
+        Some(b't' | b'f') => profile.observe_boolean(line),
+        Some(b'{' | b'[') => profile.observe_nested(line),
         Some(b'"') => {
             // Only escapes can still be wrong: half a surrogate pair.
             if raw.contains('\\') {
                 unquote(raw, record)?;
             }
-            profile.observe_string();
+            profile.observe_string(line);
         }
-        _ => profile.observe_number(raw),
+        _ => profile.observe_number(raw, line),
     }
     Ok(())
 }
 
-/// A value as the text of its column; none for null.
+/// A value as the text of its column.
 fn text_of<'a>(
     raw: &'a str,
     as_json: bool,
     record: &Record<'_>,
-) -> Result<Option<Cow<'a, str>>, IngestError> {
-    Ok(match raw.as_bytes().first() {
-        Some(b'n') => None,
-        Some(b'"') if !as_json => Some(unquote(raw, record)?),
-        _ => Some(Cow::Borrowed(raw)),
-    })
+) -> Result<Cow<'a, str>, IngestError> {
+    match raw.as_bytes().first() {
+        Some(b'"') if !as_json => unquote(raw, record),
+        _ => Ok(Cow::Borrowed(raw)),
+    }
 }
 
 /// A string without its quotes and escapes.
 fn unquote<'a>(raw: &'a str, record: &Record<'_>) -> Result<Cow<'a, str>, IngestError> {
-    serde_json::from_str::<Text<'_>>(raw)
+    serde_json::from_str::<Unescaped<'_>>(raw)
         .map(|text| text.0)
         .map_err(|_| {
             IngestError::bad(
@@ -245,7 +365,7 @@ fn fields<'a>(record: &Record<'a>) -> Result<Fields<'a>, IngestError> {
 }
 
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
 
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -261,7 +381,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+                while let Some((key, value)) = map.next_entry::<Unescaped<'de>, &'de RawValue>()? {
                     fields.push((key.0, value));
                 }
                 Ok(Fields(fields))

@@ -1,15 +1,12 @@
-//! Parquet files: the footer is checked, the schema kept, the rows copied batch by batch.
+//! Parquet files: the footer is checked, the types kept (`plain.rs`), the rows copied batch by batch.
 //!
 //! A copy of the bytes would be faster, but the row groups, statistics and indexes of the datasets are
 //! ours, a page that cannot be decoded is found now rather than at the first search, and the sample needs the
 //! values.
 
-use std::{collections::HashSet, fs::File, sync::Arc};
+use std::{fs::File, sync::Arc};
 
-use arrow::{
-    array::{RecordBatch, RecordBatchOptions},
-    datatypes::{DataType, Schema, SchemaRef},
-};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::{
     arrow::arrow_reader::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -17,7 +14,10 @@ use parquet::{
     errors::ParquetError,
 };
 
-use super::source::{Sink, Source, no_rows};
+use super::{
+    plain,
+    source::{Read, Sink, Source, no_rows},
+};
 use crate::{IngestError, error::Place, watch::Watch};
 
 /// Uncompressed bytes that a batch should have, by the file's average.
@@ -38,20 +38,10 @@ impl ParquetFile {
         watch.check()?;
         let metadata =
             ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(damaged)?;
-        let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
-        let mut names = HashSet::new();
-        for field in schema.fields() {
-            if !names.insert(field.name()) {
-                return Err(IngestError::bad(
-                    Place::default(),
-                    format!("column `{}` appears twice", field.name()),
-                    "rename one of the two",
-                ));
-            }
-        }
+        let schema = plain::schema(&Schema::new(metadata.schema().fields().clone()))?;
         let rows = metadata.metadata().file_metadata().num_rows();
         let rows = u64::try_from(rows).unwrap_or(0);
-        if rows == 0 || names.is_empty() {
+        if rows == 0 || schema.fields().is_empty() {
             return Err(no_rows("the file has"));
         }
         Ok(Self {
@@ -82,6 +72,10 @@ impl Source for ParquetFile {
         Arc::clone(&self.schema)
     }
 
+    fn is_known(&self) -> bool {
+        true
+    }
+
     fn rows(&self) -> u64 {
         self.rows
     }
@@ -94,7 +88,11 @@ impl Source for ParquetFile {
         false
     }
 
-    fn read(&mut self, schema: &SchemaRef, sink: &mut Sink<'_>) -> Result<(), IngestError> {
+    fn read(
+        &mut self,
+        schema: Option<&SchemaRef>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Read, IngestError> {
         let file = self.file.try_clone().map_err(IngestError::Spool)?;
         let total = file.metadata().map_err(IngestError::Spool)?.len();
         let reader =
@@ -107,7 +105,9 @@ impl Source for ParquetFile {
             self.watch.check()?;
             let batch = batch.map_err(|error| damaged(ParquetError::from(error)))?;
             rows += batch.num_rows() as u64;
-            sink(in_order(&batch, schema)?)?;
+            if let Some(schema) = schema {
+                sink(plain::batch(&batch, schema)?)?;
+            }
             let read = u64::try_from(u128::from(total) * u128::from(rows) / u128::from(self.rows));
             let read = read.unwrap_or(total).min(total);
             self.watch.progress.add_bytes(read.saturating_sub(reported));
@@ -123,20 +123,8 @@ impl Source for ParquetFile {
                 "write the file again",
             ));
         }
-        Ok(())
+        Ok(Read::All)
     }
-}
-
-/// The batch with the schema's columns, found by name.
-fn in_order(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, IngestError> {
-    let columns = schema
-        .fields()
-        .iter()
-        .filter_map(|field| batch.column_by_name(field.name()).cloned())
-        .collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
-        .map_err(|error| IngestError::arrow(&error))
 }
 
 fn damaged(error: ParquetError) -> IngestError {

@@ -12,18 +12,31 @@
 //!   microseconds: `Timestamp(µs)`, with a zone `Timestamp(µs, UTC)`;
 //! - everything else, and every mixture: `Utf8`, as written. `NaN`, `inf` and numbers with blanks are text.
 
+use std::io::Write as _;
+
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{NaiveDate, NaiveTime};
+
+use super::moment::{self, Moment};
+use super::report::TextReason;
 
 /// Most digits of a `Decimal128`.
 pub(super) const DECIMAL_DIGITS: u8 = 38;
 
 /// Digits that every double keeps, and exponents far from its limits: `f64::DIGITS` and a margin.
 const SAFE_DIGITS: usize = 15;
+
+/// Digits that fit an integer of 64 bits whatever they are.
+const EXACT_DIGITS: usize = 18;
+
+/// Powers of ten up to the greatest one that a double holds exactly.
+const EXACT_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
 const SAFE_EXPONENT: i32 = 290;
 
-/// Days from 0001-01-01, day 1 of the common era, to 1970-01-01.
-const EPOCH_FROM_CE: i32 = 719_163;
+/// Room for a double in the notation of `{:e}`: 17 digits, sign, point, exponent.
+const PRINTED_BYTES: usize = 32;
 
 /// What one text reads as.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +60,8 @@ pub(super) enum Shape {
 pub(super) struct Number {
     /// Its value when it is an integer of 64 bits.
     integer: Option<i64>,
+    /// All its digits as one integer, if there are few and no exponent.
+    mantissa: Option<i64>,
     /// An integer, but larger.
     beyond: bool,
     /// Without an exponent.
@@ -72,7 +87,16 @@ pub(super) struct Profile {
     /// The fraction digits of the first number; `mixed_scale` when another differs.
     first_scale: Option<usize>,
     mixed_scale: bool,
+    /// Where the first integer of more than 64 bits stands.
+    beyond_line: Option<u64>,
+    /// The value that made the column text.
+    turned: Option<TextReason>,
 }
+
+/// Spellings of null in other programs, as a hint only: a caller has to say which of them mean it.
+const NULL_LIKE: [&str; 12] = [
+    "NULL", "null", "Null", "\\N", "NA", "N/A", "n/a", "NaN", "nan", "None", "-", "?",
+];
 
 const NUMBER: u8 = 1;
 const BOOLEAN: u8 = 2;
@@ -83,35 +107,62 @@ const TEXT: u8 = 32;
 const NESTED: u8 = 64;
 
 impl Profile {
-    /// Takes a text of a format in which everything is text.
-    pub(super) fn observe(&mut self, text: &str) {
-        // A mixture is text whatever follows.
-        if self.kinds & TEXT == 0 && self.kinds.count_ones() < 2 {
-            self.observe_shape(classify(text), text);
+    /// Takes a text of a format in which everything is text; `line` is where it stands.
+    pub(super) fn observe(&mut self, text: &str, line: u64) {
+        if !self.is_text() {
+            self.observe_shape(classify(text), text, line);
         }
     }
 
     /// Takes a number of a format that has numbers.
-    pub(super) fn observe_number(&mut self, text: &str) {
+    pub(super) fn observe_number(&mut self, text: &str, line: u64) {
         match number(text.as_bytes()) {
-            Some(found) => self.observe_shape(Shape::Number(found), text),
-            None => self.observe_string(),
+            Some(found) => self.observe_shape(Shape::Number(found), text, line),
+            None => self.observe_string(line),
         }
     }
 
     /// Takes a text of a format that tells texts from numbers.
-    pub(super) fn observe_string(&mut self) {
-        self.kinds |= TEXT;
+    pub(super) fn observe_string(&mut self, line: u64) {
+        self.observe_kind(TEXT, "", line);
     }
 
     /// Takes a truth value.
-    pub(super) fn observe_boolean(&mut self) {
-        self.kinds |= BOOLEAN;
+    pub(super) fn observe_boolean(&mut self, line: u64) {
+        self.observe_kind(BOOLEAN, "", line);
     }
 
     /// Takes an object or array.
-    pub(super) fn observe_nested(&mut self) {
-        self.kinds |= NESTED;
+    pub(super) fn observe_nested(&mut self, line: u64) {
+        self.observe_kind(NESTED, "", line);
+    }
+
+    /// Whether nothing that follows can change that the column is text: it holds a text or a mixture.
+    pub(super) fn is_text(&self) -> bool {
+        self.kinds & TEXT != 0 || self.kinds.count_ones() > 1
+    }
+
+    /// Whether there was any value.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kinds == 0
+    }
+
+    /// Whether the values of both are of the same kind.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        self.kinds == other.kinds
+    }
+
+    /// Why the column is text, if its type says so.
+    pub(super) fn text_reason(&self) -> Option<TextReason> {
+        self.turned.clone().or_else(|| {
+            let line = self.beyond_line?;
+            let is_text = self.number_type(true) == DataType::Utf8;
+            is_text.then(|| TextReason {
+                line,
+                expected: Some("integers of 64 bits".to_owned()),
+                null_like: None,
+            })
+        })
     }
 
     /// Whether some value was an object or array, which makes the column one of JSON texts.
@@ -119,10 +170,11 @@ impl Profile {
         self.kinds & NESTED != 0
     }
 
-    fn observe_shape(&mut self, shape: Shape, text: &str) {
-        self.kinds |= match shape {
+    /// Takes what a text reads as.
+    pub(super) fn observe_shape(&mut self, shape: Shape, text: &str, line: u64) {
+        let kind = match shape {
             Shape::Number(number) => {
-                self.observe_digits(number, text);
+                self.observe_digits(number, text, line);
                 NUMBER
             }
             Shape::Boolean(_) => BOOLEAN,
@@ -131,11 +183,30 @@ impl Profile {
             Shape::Zoned(_) => ZONED,
             Shape::Text => TEXT,
         };
+        self.observe_kind(kind, text, line);
     }
 
-    fn observe_digits(&mut self, number: Number, text: &str) {
+    fn observe_kind(&mut self, kind: u8, text: &str, line: u64) {
+        let before = self.kinds;
+        self.kinds |= kind;
+        if self.is_text() && self.turned.is_none() {
+            self.turned = Some(TextReason {
+                line,
+                expected: kind_name(before).map(str::to_owned),
+                null_like: NULL_LIKE
+                    .iter()
+                    .find(|one| **one == text)
+                    .map(|one| (*one).to_owned()),
+            });
+        }
+    }
+
+    fn observe_digits(&mut self, number: Number, text: &str, line: u64) {
         self.not_integer |= number.integer.is_none();
-        self.beyond |= number.beyond;
+        if number.beyond && !self.beyond {
+            self.beyond = true;
+            self.beyond_line = Some(line);
+        }
         self.not_plain |= !number.plain;
         self.whole = self.whole.max(number.whole);
         self.scale = self.scale.max(number.scale);
@@ -199,6 +270,18 @@ impl Profile {
     }
 }
 
+/// What values of a kind are called.
+fn kind_name(kind: u8) -> Option<&'static str> {
+    match kind {
+        NUMBER => Some("numbers"),
+        BOOLEAN => Some("truth values"),
+        DATE => Some("dates"),
+        NAIVE => Some("times without a zone"),
+        ZONED => Some("times with a zone"),
+        _ => None,
+    }
+}
+
 /// Whether texts can be turned into this type at all.
 fn supported(data_type: &DataType) -> bool {
     match data_type {
@@ -240,14 +323,15 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 /// Reads `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`, the grammar of JSON.
 fn number(text: &[u8]) -> Option<Number> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    let (whole, rest) = split_digits(unsigned);
-    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+    let mut magnitude = 0_u64;
+    let (whole, rest) = take_digits(unsigned, &mut magnitude);
+    if whole == 0 || (whole > 1 && unsigned[0] == b'0') {
         return None;
     }
     let (scale, rest) = match rest.strip_prefix(b".") {
         Some(fraction) => {
-            let (digits, rest) = split_digits(fraction);
-            (Some(digits.len()).filter(|count| *count > 0)?, rest)
+            let (digits, rest) = take_digits(fraction, &mut magnitude);
+            (Some(digits).filter(|count| *count > 0)?, rest)
         }
         None => (0, rest),
     };
@@ -257,21 +341,39 @@ fn number(text: &[u8]) -> Option<Number> {
         _ => return None,
     };
     let plain = exponent.is_none();
-    let whole_number = plain && scale == 0 && text != b"-0";
-    let integer = whole_number.then(|| std::str::from_utf8(text).ok()?.parse().ok());
+    let is_negative = unsigned.len() < text.len();
+    let mantissa = (whole + scale <= EXACT_DIGITS)
+        .then(|| i64::try_from(magnitude).ok())
+        .flatten()
+        .map(|digits| if is_negative { -digits } else { digits });
+    let is_integer = plain && scale == 0 && text != b"-0";
+    let integer = match mantissa {
+        _ if !is_integer => None,
+        Some(value) => Some(value),
+        None => std::str::from_utf8(text).ok()?.parse().ok(),
+    };
     Some(Number {
-        integer: integer.flatten(),
-        beyond: integer == Some(None),
+        integer,
+        mantissa: mantissa.filter(|_| plain && (magnitude > 0 || !is_negative)),
+        beyond: is_integer && integer.is_none(),
         plain,
-        whole: whole.len(),
+        whole,
         scale,
-        short: whole.len() + scale <= SAFE_DIGITS && exponent.unwrap_or(0).abs() <= SAFE_EXPONENT,
+        short: whole + scale <= SAFE_DIGITS && exponent.unwrap_or(0).abs() <= SAFE_EXPONENT,
     })
 }
 
-fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
-    let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    text.split_at(count)
+/// Counts the digits at the start and lets a number grow by them, which says nothing any more beyond
+/// [`EXACT_DIGITS`].
+fn take_digits<'a>(text: &'a [u8], magnitude: &mut u64) -> (usize, &'a [u8]) {
+    let mut count = 0;
+    while let Some(digit) = text.get(count).map(|byte| byte.wrapping_sub(b'0'))
+        && digit <= 9
+    {
+        *magnitude = magnitude.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    (count, &text[count..])
 }
 
 fn exponent(text: &[u8]) -> Option<i32> {
@@ -279,8 +381,7 @@ fn exponent(text: &[u8]) -> Option<i32> {
         .strip_prefix(b"+")
         .or(text.strip_prefix(b"-"))
         .unwrap_or(text);
-    let (found, rest) = split_digits(digits);
-    if found.is_empty() || !rest.is_empty() {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok()
@@ -288,115 +389,92 @@ fn exponent(text: &[u8]) -> Option<i32> {
 
 /// Whether the nearest double, printed as shortly as possible, has the digits of this text.
 fn is_double(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(|value| {
-        value.is_finite() && significant(text) == significant(&format!("{value:e}"))
-    })
+    let Ok(value) = text.parse::<f64>() else {
+        return false;
+    };
+    let mut printed = [0; PRINTED_BYTES];
+    let mut rest = &mut printed[..];
+    if !value.is_finite() || write!(rest, "{value:e}").is_err() {
+        return false;
+    }
+    let left = rest.len();
+    let printed = &printed[..PRINTED_BYTES - left];
+    same_digits(text.as_bytes(), printed)
 }
 
-/// Digits without zeros at either end, and the power of ten of the last one.
-fn significant(text: &str) -> (String, i64) {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits: String = whole
-        .chars()
-        .chain(fraction.chars())
-        .filter(char::is_ascii_digit)
-        .collect();
-    let kept = digits.trim_end_matches('0');
-    let power = exponent.parse::<i64>().unwrap_or(0) - fraction.len() as i64
-        + (digits.len() - kept.len()) as i64;
-    let kept = kept.trim_start_matches('0').to_owned();
-    let power = if kept.is_empty() { 0 } else { power };
-    (kept, power)
+/// Whether two numbers are equal digit by digit, wherever their points and exponents stand.
+fn same_digits(one: &[u8], other: &[u8]) -> bool {
+    let (one, other) = (Significant::of(one), Significant::of(other));
+    one.power == other.power && one.digits().eq(other.digits())
 }
 
-/// Reads an ISO date, or date and time.
-fn moment(text: &[u8]) -> Option<Shape> {
-    let day = date(text.get(..10)?)?;
-    if text.len() == 10 {
-        use chrono::Datelike;
-        return Some(Shape::Date(day.num_days_from_ce() - EPOCH_FROM_CE));
-    }
-    if !matches!(text[10], b'T' | b't' | b' ') {
-        return None;
-    }
-    let (time, zone) = time(&text[11..])?;
-    let micros = day.and_time(time).and_utc().timestamp_micros();
-    match zone {
-        [] => Some(Shape::Naive(micros)),
-        _ => Some(Shape::Zoned(
-            micros.checked_sub(offset_seconds(zone)? * 1_000_000)?,
-        )),
-    }
+/// A number's digits without zeros at either end, and the power of ten of the last one.
+struct Significant<'a> {
+    mantissa: &'a [u8],
+    /// Digits to pass over at the start, and to take.
+    zeros: usize,
+    count: usize,
+    power: i64,
 }
 
-fn date(text: &[u8]) -> Option<NaiveDate> {
-    if text[4] != b'-' || text[7] != b'-' {
-        return None;
-    }
-    let year = i32::try_from(fixed(&text[..4])?).ok()?;
-    NaiveDate::from_ymd_opt(year, fixed(&text[5..7])?, fixed(&text[8..10])?)
-}
-
-/// Reads `HH:MM[:SS[.fraction]]`; what follows is the zone.
-fn time(text: &[u8]) -> Option<(NaiveTime, &[u8])> {
-    let hour = fixed(text.get(..2)?)?;
-    let minute = fixed(text.get(2..)?.strip_prefix(b":")?.get(..2)?)?;
-    let mut rest = &text[5..];
-    let (mut second, mut micro) = (0, 0);
-    if let Some(tail) = rest.strip_prefix(b":") {
-        second = fixed(tail.get(..2)?)?;
-        rest = &tail[2..];
-        if let Some(tail) = rest.strip_prefix(b".") {
-            let (digits, after) = split_digits(tail);
-            micro = micros(digits)?;
-            rest = after;
+impl<'a> Significant<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        let end = memchr::memchr2(b'e', b'E', text).unwrap_or(text.len());
+        let (mantissa, exponent) = text.split_at(end);
+        let exponent = exponent.get(1..).unwrap_or_default();
+        let exponent = std::str::from_utf8(exponent).ok();
+        let exponent: i64 = exponent.and_then(|e| e.parse().ok()).unwrap_or(0);
+        let fraction = memchr::memchr(b'.', mantissa).map_or(0, |at| mantissa.len() - at - 1);
+        let digits = || mantissa.iter().filter(|b| b.is_ascii_digit());
+        let all = digits().count();
+        let zeros = digits().take_while(|b| **b == b'0').count();
+        let last = digits().rev().take_while(|b| **b == b'0').count();
+        let count = all.saturating_sub(zeros + last);
+        let power = exponent - fraction as i64 + last as i64;
+        Self {
+            mantissa,
+            zeros,
+            count,
+            power: if count == 0 { 0 } else { power },
         }
     }
-    Some((
-        NaiveTime::from_hms_micro_opt(hour, minute, second, micro)?,
-        rest,
-    ))
-}
 
-/// A fraction of a second in microseconds, when it is no finer.
-fn micros(digits: &[u8]) -> Option<u32> {
-    let (kept, finer) = digits.split_at(digits.len().min(6));
-    if kept.is_empty() || finer.iter().any(|b| *b != b'0') {
-        return None;
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        let digits = self.mantissa.iter().copied().filter(u8::is_ascii_digit);
+        digits.skip(self.zeros).take(self.count)
     }
-    Some(fixed(kept)? * 10_u32.pow(6 - u32::try_from(kept.len()).ok()?))
 }
 
-/// Reads `Z`, `±HH`, `±HHMM` or `±HH:MM`.
-fn offset_seconds(zone: &[u8]) -> Option<i64> {
-    let (sign, digits) = match zone {
-        [b'Z' | b'z'] => return Some(0),
-        [b'+', digits @ ..] => (1, digits),
-        [b'-', digits @ ..] => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = match digits {
-        [_, _] => (fixed(digits)?, 0),
-        [h @ .., b':', _, _] if h.len() == 2 => (fixed(h)?, fixed(&digits[3..])?),
-        [_, _, _, _] => (fixed(&digits[..2])?, fixed(&digits[2..])?),
-        _ => return None,
-    };
-    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 3600 + minutes * 60))
-}
-
-/// A number of exactly these digits.
-fn fixed(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |value, digit| {
-        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+/// Reads an ISO date, or date and time of at most microseconds.
+fn moment(text: &[u8]) -> Option<Shape> {
+    match moment::read(text)? {
+        Moment::Date(days) => Some(Shape::Date(days)),
+        Moment::Naive(time) => time.exactly(moment::MICROS).map(Shape::Naive),
+        Moment::Zoned(time) => time.exactly(moment::MICROS).map(Shape::Zoned),
+    }
 }
 
 impl Number {
     /// Its value when it is an integer of 64 bits.
     pub(super) fn integer(&self) -> Option<i64> {
         self.integer
+    }
+
+    /// The nearest double, where one division finds it: both of its operands are exact, so its only rounding is
+    /// the right one (W. D. Clinger, "How to Read Floating Point Numbers Accurately", PLDI 1990).
+    pub(super) fn double(&self) -> Option<f64> {
+        let mantissa = self
+            .mantissa
+            .filter(|_| self.whole + self.scale <= SAFE_DIGITS)?;
+        let power = EXACT_POWERS.get(self.scale)?;
+        Some(mantissa as f64 / power)
+    }
+
+    /// Its value times ten to the scale, where that is short.
+    pub(super) fn unscaled(&self, scale: usize) -> Option<i128> {
+        let missing = u32::try_from(scale.checked_sub(self.scale)?).ok()?;
+        let power = 10_i128.checked_pow(missing)?;
+        i128::from(self.mantissa?).checked_mul(power)
     }
 }
 

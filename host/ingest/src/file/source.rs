@@ -1,7 +1,8 @@
 //! The seam between file formats and the pipeline.
 //!
-//! A source has looked through its whole file once when it is made, so its types and row count are final
-//! and its file is known to be sound as far as a format allows. Sources block; they run on threads that may.
+//! A source that brings its types knows them when it is made. A text has looked at its start only: its types
+//! are a guess, and the first reading of the whole looks at every value, so that they are final after it; whether
+//! the guess was right decides if that reading was the only one. Sources block; they run on threads that may.
 
 use std::sync::Arc;
 
@@ -11,17 +12,30 @@ use arrow::{
 };
 use boathouse_types::DatasetName;
 
-use crate::IngestError;
+use super::report::ColumnReport;
+use crate::{IngestError, pii};
 
 /// Takes batches, in order.
 pub(crate) type Sink<'a> = dyn FnMut(RecordBatch) -> Result<(), IngestError> + 'a;
 
+/// What came of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// All rows went to the sink.
+    All,
+    /// All rows were looked at, but some value does not fit the schema, or there was none.
+    Looked,
+}
+
 /// A file that is ready to be read as a table.
 pub(crate) trait Source {
-    /// Columns with the types that suit this file best.
+    /// Columns with the types that suit this file best, by what is known of it.
     fn schema(&self) -> SchemaRef;
 
-    /// Rows of the table.
+    /// Whether that is final.
+    fn is_known(&self) -> bool;
+
+    /// Rows of the table, as of the last reading.
     fn rows(&self) -> u64;
 
     /// Whether every value of a column, by its position in [`Source::schema`], can be had in a type.
@@ -30,8 +44,17 @@ pub(crate) trait Source {
     /// Whether a column that the file lacks reads as nulls.
     fn absent_is_null(&self) -> bool;
 
-    /// Reads all rows in a schema whose columns fit, matched by name.
-    fn read(&mut self, schema: &SchemaRef, sink: &mut Sink<'_>) -> Result<(), IngestError>;
+    /// Reads all rows, into a schema if there is one, matched by name. Everything is known of the file then.
+    fn read(
+        &mut self,
+        schema: Option<&SchemaRef>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Read, IngestError>;
+
+    /// What was found out about the columns, where there was something to find out.
+    fn columns(&self) -> Vec<ColumnReport> {
+        Vec::new()
+    }
 }
 
 /// The schema under which a file continues a dataset: the dataset's columns, in its order.
@@ -44,14 +67,14 @@ pub(crate) fn append_schema(
     let mut differences = Vec::new();
     for field in existing.fields() {
         match own.index_of(field.name()) {
-            Ok(at) if source.fits(at, field.data_type()) => {}
+            Ok(at) if pii::takes_any_type(field) || source.fits(at, field.data_type()) => {}
             Ok(at) => differences.push(format!(
                 "column `{}` is {} in the dataset and {} in the file",
                 field.name(),
                 field.data_type(),
                 own.field(at).data_type()
             )),
-            Err(_) if source.absent_is_null() => {}
+            Err(_) if source.absent_is_null() || pii::is_dropped(field) => {}
             Err(_) => differences.push(format!("the file has no column `{}`", field.name())),
         }
     }
@@ -70,13 +93,7 @@ pub(crate) fn append_schema(
     let fields: Vec<FieldRef> = existing
         .fields()
         .iter()
-        .map(|field| {
-            let own_nullable = own
-                .field_with_name(field.name())
-                .map_or(true, |f| f.is_nullable());
-            let nullable = field.is_nullable() || own_nullable;
-            Arc::new(field.as_ref().clone().with_nullable(nullable))
-        })
+        .filter_map(|field| pii::continued(field, own.field_with_name(field.name()).ok()))
         .collect();
     Ok(Arc::new(Schema::new(fields)))
 }

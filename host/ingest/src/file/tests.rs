@@ -30,7 +30,9 @@ async fn refused(world: &World, bytes: impl AsRef<[u8]>, label: &str, expected: 
 }
 
 fn kind(report: &IngestReport) -> (FileFormat, Option<char>) {
-    let ReadReport::File(file) = &report.read;
+    let ReadReport::File(file) = &report.read else {
+        panic!("{:?}", report.read);
+    };
     (file.format, file.delimiter)
 }
 
@@ -161,6 +163,7 @@ async fn a_missing_file_or_bucket_is_named() {
         format: None,
         mode: IngestMode::Replace,
         system: "file",
+        digest: None,
         options: FileOptions::default(),
     };
     let missing = ingest_file(
@@ -371,6 +374,7 @@ async fn a_cancelled_ingest_leaves_nothing() {
         format: None,
         mode: IngestMode::Replace,
         system: "file",
+        digest: None,
         options: FileOptions::default(),
     };
     let cancel = CancellationToken::new();
@@ -395,7 +399,7 @@ async fn detectors_are_asked_before_anything_is_stored() {
     let refused = world.ingest(CSV, "1.csv", IngestMode::Replace).await;
     assert!(matches!(refused, Err(IngestError::DetectorFailed(_))));
     assert_eq!(world.paths("datasets").await, [""; 0]);
-    world.context.on_detector_failure = OnDetectorFailure::TagUnknown;
+    world.context.on_detector_failure = Some(OnDetectorFailure::TagUnknown);
     world
         .ingest(CSV, "1.csv", IngestMode::Replace)
         .await
@@ -524,4 +528,302 @@ async fn a_damaged_manifest_hides_no_other_dataset() {
     let other = "other".parse().unwrap();
     let error = world.context.datasets.get(&other).await.unwrap_err();
     assert!(error.to_string().contains("damaged"), "{error}");
+}
+
+/// An ingest of an input with options, into the dataset of the tests.
+async fn take(
+    world: &World,
+    input: FileInput,
+    label: &str,
+    words: OptionWords,
+) -> Result<IngestReport, IngestError> {
+    let request = IngestRequest {
+        dataset: dataset(),
+        bucket: None,
+        input,
+        label: label.to_owned(),
+        format: None,
+        mode: IngestMode::Replace,
+        system: "file",
+        digest: None,
+        options: FileOptions::parse(&words)?,
+    };
+    ingest_file(
+        &world.context,
+        request,
+        Arc::default(),
+        CancellationToken::new(),
+    )
+    .await
+}
+
+fn upload(bytes: &[u8]) -> FileInput {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    FileInput::File(Arc::new(file))
+}
+
+async fn rows(world: &World) -> Vec<serde_json::Value> {
+    let open = world.context.datasets.open(&dataset(), None).await.unwrap();
+    open.rows(0, 100).await.unwrap().rows
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn compressed_twins_are_the_same_table() {
+    let world = World::new();
+    let lines = "{\"id\": 1, \"name\": \"Ada\", \"zip\": \"007\"}\n{\"id\": 2, \"name\": \"Bo\"}\n";
+    world
+        .ingest(CSV, "p.csv", IngestMode::Replace)
+        .await
+        .unwrap();
+    let expected = rows(&world).await;
+    let open = world.context.datasets.open(&dataset(), None).await.unwrap();
+    let parquet = world.bucket.get(&open.files()[0].path).await.unwrap();
+    for (plain, label) in [
+        (CSV.as_bytes(), "p.csv.gz"),
+        (lines.as_bytes(), "p.jsonl"),
+        (&parquet, "p"),
+    ] {
+        for packed in [gzip(plain), zstd::encode_all(plain, 1).unwrap()] {
+            let report = take(&world, upload(&packed), label, OptionWords::default()).await;
+            let ReadReport::File(file) = report.unwrap().read else {
+                panic!("a file");
+            };
+            assert!(file.compression.is_some());
+            assert_eq!(rows(&world).await, expected, "{label}");
+        }
+    }
+    let cut = &gzip(CSV.as_bytes())[..20];
+    let error = take(&world, upload(cut), "p.csv.gz", OptionWords::default()).await;
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.starts_with("`p.csv.gz`: byte 20: the file ends within its gzip data"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_bomb_is_stopped_at_the_bound() {
+    let mut world = World::new();
+    world.context.max_decompressed_bytes = 1_000;
+    let bomb = gzip(format!("a\n{}", "1\n".repeat(100_000)).as_bytes());
+    let error = take(&world, upload(&bomb), "a.csv", OptionWords::default()).await;
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("more than 1000 bytes come out"),
+        "{message}"
+    );
+    assert_eq!(world.paths("datasets").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn objects_of_a_bucket_become_one_table() {
+    let world = World::new();
+    for (path, text) in [
+        ("in/1.csv", "a,b\n1,x\n"),
+        ("in/2.csv", "b,a\ny,2.5\n"),
+        ("in/bad.csv", "a,b\n1\n"),
+    ] {
+        world.bucket.put(path, text.into()).await.unwrap();
+    }
+    let object = |path: &str| FileInput::Object {
+        bucket: world.bucket.clone(),
+        path: path.to_owned(),
+    };
+    let words = OptionWords::default;
+    take(&world, object("in/1.csv"), "one", words())
+        .await
+        .unwrap();
+    assert_eq!(rows(&world).await, [json!({"a": 1, "b": "x"})]);
+    let both = FileInput::Several(vec![object("in/1.csv"), object("in/2.csv")]);
+    let report = take(&world, both, "both", words()).await.unwrap();
+    let ReadReport::File(file) = report.read else {
+        panic!("a file");
+    };
+    assert_eq!((file.files, report.added_rows), (Some(2), 2));
+    assert_eq!(
+        rows(&world).await,
+        [json!({"a": 1.0, "b": "x"}), json!({"a": 2.5, "b": "y"})]
+    );
+    for (inputs, expected) in [
+        (
+            vec!["in/1.csv", "in/bad.csv"],
+            "`in/bad.csv`: line 2, column 2: the record has 1",
+        ),
+        (
+            vec!["in/1.csv", "in/none.csv"],
+            "there is no file `in/none.csv`",
+        ),
+    ] {
+        let inputs = FileInput::Several(inputs.into_iter().map(object).collect());
+        let message = take(&world, inputs, "several", words())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with(expected), "{message}");
+    }
+    let missing = take(&world, object("in/none.csv"), "bucket:x", words()).await;
+    assert_eq!(
+        missing.unwrap_err().to_string(),
+        "there is no file `bucket:x`: check the path"
+    );
+    assert_eq!(rows(&world).await.len(), 2, "what failed changed nothing");
+}
+
+#[tokio::test]
+async fn a_guess_that_fails_gives_the_types_of_the_whole() {
+    let world = World::new();
+    let mut text = "n,late\n".to_owned();
+    for n in 0..30_000 {
+        let _ = writeln!(text, "{n},");
+    }
+    text.push_str("1.5,2024-01-01\n");
+    let report = world
+        .ingest(&text, "a.csv", IngestMode::Replace)
+        .await
+        .unwrap();
+    let types: Vec<_> = report
+        .version
+        .columns
+        .iter()
+        .map(|c| c.data_type.as_str())
+        .collect();
+    assert_eq!(
+        (types, report.version.rows),
+        (vec!["Float64", "Date32"], 30_001)
+    );
+    // Appended rows follow the types that are there, also where their own start suggests others.
+    let more = world
+        .ingest("n,late\n1,\n2,\n", "b.csv", IngestMode::Append)
+        .await
+        .unwrap();
+    assert_eq!(more.version.rows, 30_003);
+    let other = world
+        .ingest("n,late\n1,\nx,\n", "c.csv", IngestMode::Append)
+        .await;
+    assert!(matches!(other, Err(IngestError::SchemaDiffers { .. })));
+}
+
+mod round_trip {
+    //! Values written in random dialects come back as they were.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    struct Table {
+        rows: Vec<(Option<i64>, Option<String>, Option<(i32, u8)>)>,
+        delimiter: u8,
+        quote: u8,
+        line_end: &'static str,
+        quote_all: bool,
+        utf16: bool,
+        has_header: bool,
+    }
+
+    fn tables() -> impl Strategy<Value = Table> {
+        let text = "[a-z\"',;|\t\\\\ \n\ré€😀#]{0,12}";
+        let row = (
+            any::<Option<i64>>(),
+            proptest::option::of(text),
+            proptest::option::of((-999_999..999_999_i32, 0..100_u8)),
+        );
+        (
+            proptest::collection::vec(row, 1..40),
+            proptest::sample::select(b",;\t|".to_vec()),
+            proptest::sample::select(b"\"'".to_vec()),
+            proptest::sample::select(vec!["\n", "\r\n"]),
+            any::<[bool; 3]>(),
+        )
+            .prop_map(
+                |(rows, delimiter, quote, line_end, [quote_all, utf16, has_header])| Table {
+                    rows,
+                    delimiter,
+                    quote,
+                    line_end,
+                    quote_all,
+                    utf16,
+                    has_header,
+                },
+            )
+    }
+
+    impl Table {
+        fn decimal((whole, hundredths): (i32, u8)) -> String {
+            format!("{whole}.{hundredths:02}")
+        }
+
+        fn field(&self, value: Option<&str>) -> String {
+            let (quote, value) = (char::from(self.quote), value.unwrap_or("\\N"));
+            let odd = [char::from(self.delimiter), quote, '\n', '\r'];
+            match self.quote_all || value.contains(odd) || value.is_empty() {
+                true => {
+                    let doubled = value.replace(quote, &format!("{quote}{quote}"));
+                    format!("{quote}{doubled}{quote}")
+                }
+                false => value.to_owned(),
+            }
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            let delimiter = char::from(self.delimiter).to_string();
+            let mut text = String::new();
+            if self.has_header {
+                text = ["n", "t", "d"].join(&delimiter) + self.line_end;
+            }
+            for (n, t, d) in &self.rows {
+                let (n, d) = (n.map(|n| n.to_string()), d.map(Self::decimal));
+                let fields = [n.as_deref(), t.as_deref(), d.as_deref()];
+                let fields: Vec<_> = fields.iter().map(|value| self.field(*value)).collect();
+                text += &fields.join(&delimiter);
+                text += self.line_end;
+            }
+            match self.utf16 {
+                true => format!("\u{feff}{text}")
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect(),
+                false => text.into_bytes(),
+            }
+        }
+
+        fn words(&self) -> OptionWords {
+            OptionWords {
+                delimiter: Some(char::from(self.delimiter).to_string()),
+                quote: Some(char::from(self.quote).to_string()),
+                escape: Some("none".to_owned()),
+                header: Some(if self.has_header { "yes" } else { "no" }.to_owned()),
+                null: Some("\\N".to_owned()),
+                schema: Some("n:int64,t:utf8,d:decimal(10,2)".to_owned()),
+                ..OptionWords::default()
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn values_survive_every_dialect(table in tables()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let found = runtime.block_on(async {
+                let world = World::new();
+                take(&world, upload(&table.bytes()), "t.csv", table.words()).await.unwrap();
+                rows(&world).await
+            });
+            let expected: Vec<_> = table
+                .rows
+                .iter()
+                .map(|(n, t, d)| json!({"n": n, "t": t, "d": d.map(Table::decimal)}))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

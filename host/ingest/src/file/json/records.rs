@@ -4,15 +4,8 @@
 //! strings. Whether an object is sound inside is for the parser to say; its errors are moved to the place
 //! in the file by [`Record::explain`].
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-};
-
-use super::super::meter::{BOM, Metered, not_utf8, read_range};
-use crate::{IngestError, error::Place, watch::Watch};
-
-const READ_BUFFER: usize = 256 << 10;
+use super::super::text::{More, Window};
+use crate::{IngestError, error::Place};
 
 /// How objects stand in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +46,14 @@ impl Record<'_> {
 
 /// The objects of a file, one after another.
 pub(super) struct Records {
-    input: BufReader<Metered>,
+    window: Window,
     layout: Layout,
-    /// Where the next byte stands, each from 1; the byte from 0.
+    /// Where the window begins, each from 1.
     line: u64,
     column: u64,
-    byte: u64,
+    /// What is passed over before the next object.
+    length: usize,
     state: State,
-    buffer: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -71,80 +64,71 @@ enum State {
     First,
     /// After an object: a comma or the end.
     After,
+    /// After a comma: an object.
+    Next,
     /// After the end.
     Over,
 }
 
 impl Records {
-    /// Begins at the start of the file.
-    pub(super) fn open(file: &File, layout: Layout, watch: &Watch) -> Result<Self, IngestError> {
-        let head = read_range(file, 0, BOM.len() as u64).map_err(IngestError::Spool)?;
-        let start = if head == BOM { BOM.len() as u64 } else { 0 };
-        let file = file.try_clone().map_err(IngestError::Spool)?;
-        let metered = Metered::new(file, start, watch).map_err(IngestError::Spool)?;
-        Ok(Self {
-            input: BufReader::with_capacity(READ_BUFFER, metered),
+    /// Begins at the start of a text.
+    pub(super) fn new(window: Window, layout: Layout) -> Self {
+        Self {
+            window,
             layout,
             line: 1,
             column: 1,
-            byte: start,
+            length: 0,
             state: State::Start,
-            buffer: Vec::new(),
-        })
+        }
     }
 
     /// The next object; none at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, IngestError> {
-        self.buffer.clear();
-        self.input.get_mut().begin_record();
-        let (place, byte) = match self.layout {
-            Layout::Lines => match self.next_line()? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-            Layout::Array => match self.next_element()? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
+        self.pass(self.length);
+        self.length = match self.layout {
+            Layout::Lines => self.find_line()?,
+            Layout::Array => self.find_element()?,
         };
-        match std::str::from_utf8(&self.buffer) {
-            Ok(text) => Ok(Some(Record { text, place })),
-            Err(_) => Err(not_utf8(&self.buffer, byte, place.line.unwrap_or(1), None)),
-        }
+        let text = &self.window.rest()[..self.length];
+        Ok((!text.is_empty()).then(|| Record {
+            text,
+            place: Place::at(self.line, self.column),
+        }))
     }
 
-    fn next_line(&mut self) -> Result<Option<(Place, u64)>, IngestError> {
+    /// Moves to the next line that is not blank; gives its length without its end, 0 at the end of the file.
+    fn find_line(&mut self) -> Result<usize, IngestError> {
         loop {
-            self.buffer.clear();
-            let (line, byte) = (self.line, self.byte);
-            let count = match self.input.read_until(b'\n', &mut self.buffer) {
-                Ok(count) => count,
-                Err(error) => return Err(self.input.get_ref().explain(error, line)),
-            };
-            if count == 0 {
-                return Ok(None);
+            let rest = self.window.rest();
+            let blank = rest.len() - rest.trim_ascii_start().len();
+            // Blanks within the line stay, as columns count from its start.
+            let blank = memchr::memrchr(b'\n', &rest.as_bytes()[..blank]).map_or(0, |at| at + 1);
+            self.pass(blank);
+            let rest = self.window.rest();
+            if let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) {
+                let kept = rest[..end].trim_ascii_end().len();
+                if kept > 0 {
+                    return Ok(kept);
+                }
             }
-            self.line += 1;
-            self.byte += count as u64;
-            // Without its break, so that an error at its end is still in this line.
-            let kept = self.buffer.trim_ascii_end().len();
-            self.buffer.truncate(kept);
-            if !self.buffer.is_empty() {
-                return Ok(Some((Place::at(line, 1), byte)));
+            if self.widen()? == More::End {
+                return Ok(self.window.rest().trim_ascii_end().len());
             }
-            self.input.get_mut().begin_record();
         }
     }
 
-    fn next_element(&mut self) -> Result<Option<(Place, u64)>, IngestError> {
+    /// Moves to the next object of the array; gives its length, 0 at the end of the file.
+    fn find_element(&mut self) -> Result<usize, IngestError> {
         loop {
             let Some(next) = self.skip_blank()? else {
                 return match self.state {
-                    State::Over => Ok(None),
+                    State::Over => Ok(0),
                     State::Start => {
                         Err(self.wrong("the file is empty", "write an array of objects"))
                     }
-                    _ => Err(self.wrong(
+                    State::Next => Err(self.not_an_object()),
+                    State::First | State::After => Err(self.wrong(
                         "the file ends inside the array",
                         "close the array with `]`; the file may have been cut off",
                     )),
@@ -153,15 +137,9 @@ impl Records {
             match (self.state, next) {
                 (State::Start, b'[') => self.step(State::First),
                 (State::First | State::After, b']') => self.step(State::Over),
-                (State::First, b'{') => return self.element().map(Some),
-                (State::After, b',') => {
-                    self.bump(b',');
-                    if self.skip_blank()? != Some(b'{') {
-                        return Err(self.not_an_object());
-                    }
-                    return self.element().map(Some);
-                }
-                (State::Start | State::First, _) => return Err(self.not_an_object()),
+                (State::First | State::Next, b'{') => return self.find_end(),
+                (State::After, b',') => self.step(State::Next),
+                (State::Start | State::First | State::Next, _) => return Err(self.not_an_object()),
                 (State::After, _) => {
                     return Err(self.wrong(
                         "a comma or `]` is missing here",
@@ -178,36 +156,23 @@ impl Records {
         }
     }
 
-    /// Copies the object that begins here into the buffer.
-    fn element(&mut self) -> Result<(Place, u64), IngestError> {
-        let (place, byte) = (Place::at(self.line, self.column), self.byte);
+    /// The length of the object that begins here.
+    fn find_end(&mut self) -> Result<usize, IngestError> {
         self.state = State::After;
         let mut nesting = Nesting::default();
+        let mut seen = 0;
         loop {
-            let chunk = match self.input.fill_buf() {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    return Err(self.input.get_ref().explain(error, place.line.unwrap_or(1)));
-                }
-            };
-            if chunk.is_empty() {
+            let rest = self.window.rest().as_bytes();
+            if let Some(end) = nesting.end(&rest[seen..]) {
+                return Ok(seen + end + 1);
+            }
+            seen = rest.len();
+            if self.widen()? == More::End {
                 return Err(IngestError::bad(
-                    place,
+                    Place::at(self.line, self.column),
                     "the object that begins here is not closed",
                     "close its brackets and quotes; the file may have been cut off",
                 ));
-            }
-            let end = chunk.iter().position(|b| nesting.closes(*b));
-            let taken = &chunk[..end.map_or(chunk.len(), |at| at + 1)];
-            for value in taken {
-                (self.line, self.column) = moved(self.line, self.column, *value);
-            }
-            self.buffer.extend_from_slice(taken);
-            let used = taken.len();
-            self.byte += used as u64;
-            self.input.consume(used);
-            if end.is_some() {
-                return Ok((place, byte));
             }
         }
     }
@@ -215,26 +180,39 @@ impl Records {
     /// Passes blanks; gives the next byte without taking it.
     fn skip_blank(&mut self) -> Result<Option<u8>, IngestError> {
         loop {
-            let next = match self.input.fill_buf() {
-                Ok(chunk) => chunk.first().copied(),
-                Err(error) => return Err(self.input.get_ref().explain(error, self.line)),
-            };
-            match next {
-                Some(blank @ (b' ' | b'\t' | b'\r' | b'\n')) => self.bump(blank),
-                other => return Ok(other),
+            let rest = self.window.rest();
+            let text = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            let (blank, next) = (rest.len() - text.len(), text.bytes().next());
+            self.pass(blank);
+            if next.is_some() || self.widen()? == More::End {
+                return Ok(next);
             }
+        }
+    }
+
+    fn widen(&mut self) -> Result<More, IngestError> {
+        match self.window.more(self.line)? {
+            More::NotText => Err(self.window.not_text(self.line, None)),
+            more => Ok(more),
         }
     }
 
     fn step(&mut self, state: State) {
         self.state = state;
-        self.bump(b'[');
+        self.pass(1);
     }
 
-    fn bump(&mut self, byte: u8) {
-        (self.line, self.column) = moved(self.line, self.column, byte);
-        self.byte += 1;
-        self.input.consume(1);
+    /// Passes over text and counts its lines and columns.
+    fn pass(&mut self, bytes: usize) {
+        let passed = &self.window.rest().as_bytes()[..bytes];
+        match memchr::memrchr(b'\n', passed) {
+            Some(last) => {
+                self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+                self.column = (bytes - last) as u64;
+            }
+            None => self.column += bytes as u64,
+        }
+        self.window.take(bytes);
     }
 
     fn not_an_object(&self) -> IngestError {
@@ -249,13 +227,6 @@ impl Records {
     }
 }
 
-fn moved(line: u64, column: u64, byte: u8) -> (u64, u64) {
-    match byte {
-        b'\n' => (line + 1, 1),
-        _ => (line, column + 1),
-    }
-}
-
 /// Brackets that are open, outside strings.
 #[derive(Default)]
 struct Nesting {
@@ -265,26 +236,35 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Takes a byte; true when it closes the outermost bracket.
-    fn closes(&mut self, byte: u8) -> bool {
-        if self.in_string {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'"' => self.in_string = false,
-                _ => {}
+    /// Takes bytes; gives where the outermost bracket closes, if it does among them.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.in_string {
+                if std::mem::take(&mut self.escaped) {
+                    at += 1;
+                    continue;
+                }
+                at += memchr::memchr2(b'"', b'\\', &bytes[at..])?;
+                match bytes[at] {
+                    b'\\' => self.escaped = true,
+                    _ => self.in_string = false,
+                }
+            } else {
+                match bytes[at] {
+                    b'"' => self.in_string = true,
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' => {
+                        self.depth = self.depth.saturating_sub(1);
+                        if self.depth == 0 {
+                            return Some(at);
+                        }
+                    }
+                    _ => {}
+                }
             }
-            return false;
+            at += 1;
         }
-        match byte {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => {
-                self.depth = self.depth.saturating_sub(1);
-                return self.depth == 0;
-            }
-            _ => {}
-        }
-        false
+        None
     }
 }

@@ -3,23 +3,34 @@
 use std::io::Write;
 
 use super::*;
-use crate::testing::shown;
+use crate::{file::compress::Stored, testing::shown, watch::Watch};
 
-fn open(text: &[u8], layout: Layout) -> Result<JsonFile, IngestError> {
+fn started(text: &[u8], layout: Layout) -> Result<JsonFile, IngestError> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
-    JsonFile::open(file, layout, &Watch::default())
+    let stored = Stored::new(file, None, u64::MAX, &Watch::default())?;
+    JsonFile::open(
+        super::Text::new(stored, None)?,
+        layout,
+        &FileOptions::default(),
+    )
+}
+
+fn open(text: &[u8], layout: Layout) -> Result<JsonFile, IngestError> {
+    let mut json = started(text, layout)?;
+    json.read(None, &mut |_| Ok(()))?;
+    Ok(json)
 }
 
 fn table(text: &str, layout: Layout) -> Vec<String> {
     let mut json = open(text.as_bytes(), layout).unwrap();
     let schema = json.schema();
     let mut batches = Vec::new();
-    json.read(&schema, &mut |batch| {
+    let read = json.read(Some(&schema), &mut |batch| {
         batches.push(batch);
         Ok(())
-    })
-    .unwrap();
+    });
+    assert_eq!(read.unwrap(), Read::All);
     shown(&batches)
 }
 
@@ -168,4 +179,32 @@ fn bad_arrays_are_named() {
         Layout::Array,
         "line 2, column 7: this is no JSON object: expected `:`",
     );
+}
+
+#[test]
+fn a_key_that_shows_up_late_is_a_column_from_the_start() {
+    let mut text = "{\"a\": 1}\n".repeat(3_000);
+    text.push_str("{\"b\": \"x\", \"a\": null}\n");
+    let mut json = started(text.as_bytes(), Layout::Lines).unwrap();
+    let schema = json.schema();
+    assert_eq!(
+        json.read(Some(&schema), &mut |_| Ok(())).unwrap(),
+        Read::Looked
+    );
+    let report = json.columns();
+    let nulls: Vec<_> = report
+        .iter()
+        .map(|column| (column.nulls[0].spelling.as_str(), column.nulls[0].values))
+        .collect();
+    assert_eq!(nulls, [("null", 1), ("", 3_000)]);
+    assert_eq!(table(&text, Layout::Lines)[3_001], "~|x");
+}
+
+#[test]
+fn objects_that_go_over_blocks_are_read_whole() {
+    let long = "é{[\\\"".repeat(60_000);
+    let text = format!("[{{\"a\": \"{long}\"}},\n {{\"a\": \"x\"}}]");
+    let lines = table(&text, Layout::Array);
+    assert_eq!(lines[1], long.replace("\\\"", "\""));
+    assert_eq!(lines[2], "x");
 }

@@ -5,7 +5,7 @@ use super::*;
 fn profile(values: &[&str]) -> Profile {
     let mut profile = Profile::default();
     for value in values {
-        profile.observe(value);
+        profile.observe(value, 1);
     }
     profile
 }
@@ -91,4 +91,48 @@ fn a_column_fits_wider_types_of_a_dataset() {
     assert!(!profile(&["x"]).fits(&DataType::Int64));
     assert!(!profile(&["9007199254740993"]).fits(&DataType::Float64));
     assert!(!profile(&["1"]).fits(&DataType::Int32));
+}
+
+#[test]
+fn short_ways_give_what_the_long_ones_do() {
+    for text in [
+        "0",
+        "-0",
+        "-0.0",
+        "1.5",
+        "-12.25",
+        "999999999999999",
+        "123456789012345678",
+        "0.1",
+        "0.3",
+        "99999999999.9999",
+        "0.000000000000001",
+        "1e5",
+        "9223372036854775807",
+    ] {
+        let Shape::Number(number) = classify(text) else {
+            panic!("{text} is a number");
+        };
+        let double: f64 = text.parse().unwrap();
+        if let Some(short) = number.double() {
+            assert_eq!(short.to_bits(), double.to_bits(), "{text}");
+        }
+        assert_eq!(
+            number.integer(),
+            text.parse().ok().filter(|_| text != "-0"),
+            "{text}"
+        );
+        if let Some(short) = number.unscaled(16) {
+            let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+            let long: i128 = format!("{whole}{fraction:0<16}").parse().unwrap();
+            assert_eq!(short, long, "{text}");
+        }
+    }
+    let Shape::Number(number) = classify("0.75") else {
+        panic!("a number");
+    };
+    assert_eq!(
+        (number.double(), number.unscaled(2), number.unscaled(1)),
+        (Some(0.75), Some(75), None)
+    );
 }

@@ -1,4 +1,4 @@
-//! `/ingest/file`: a file comes in as the body of a request.
+//! `/ingest/file`: a file comes in as the body of a request, or is named by it (`origin.rs`).
 //!
 //! The body is written to a nameless file of the spool folder first, so that a slow client holds nothing but a
 //! connection; the system takes that file back when the ingest ends, however it ends.
@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use boathouse_ingest::{
-    FileFormat, FileInput, FileOptions, IngestMode, IngestRequest, ingest_file,
+    FileFormat, FileInput, FileOptions, IngestMode, IngestRequest, OptionWords, ingest_file,
 };
 use boathouse_types::{BucketName, DatasetName};
 use bytes::Bytes;
@@ -24,7 +24,11 @@ use crate::{
     app::App,
     auth::Caller,
     extract::Query,
-    http::{AppState, ingest::start, tasks::accepted},
+    http::{
+        AppState,
+        ingest::{origin::find, start},
+        tasks::accepted,
+    },
     problem::Problem,
     tasks::TaskView,
 };
@@ -35,8 +39,31 @@ use crate::{
 pub(crate) struct FileQuery {
     /// Name of the dataset.
     dataset: DatasetName,
+    /// Where the file is, if it is not in the body: `bucket:{name}/{path}`, of which the last part may hold one
+    /// `*`, or `file:{absolute path}` below a folder of `ingest.folders`.
+    from: Option<String>,
     /// Told from the content when left out.
     format: Option<FileFormat>,
+    /// `none`, `gzip`, `zstd`, `bzip2` or `lz4`; told from the content when left out.
+    compression: Option<String>,
+    /// Encoding of a text without a byte order mark, for example `windows-1252`; UTF-8 when left out.
+    encoding: Option<String>,
+    /// Of CSV: one character, `tab`, `comma`, `semicolon`, `pipe` or `space`; found when left out.
+    delimiter: Option<String>,
+    /// Of CSV: one character or `none`; found when left out.
+    quote: Option<String>,
+    /// Of CSV: a character before quotes inside quotes; `none`: they are doubled; found when left out.
+    escape: Option<String>,
+    /// Of CSV: `yes` or `no`; found when left out.
+    header: Option<String>,
+    /// Of CSV: a character with which lines begin that are passed over.
+    comment: Option<String>,
+    /// Of CSV: lines before the table.
+    skip_lines: Option<u64>,
+    /// Of CSV: spellings of null, separated by commas; empty fields when left out.
+    null: Option<String>,
+    /// Types of columns of a text: `name:type,name:type` or JSON; found when left out.
+    schema: Option<String>,
     /// Whether the rows replace or follow those there are.
     #[serde(default)]
     mode: IngestMode,
@@ -46,10 +73,27 @@ pub(crate) struct FileQuery {
     label: Option<String>,
 }
 
-/// Ingest the body, raw or as the one file of a form.
+impl FileQuery {
+    fn words(&self) -> OptionWords {
+        OptionWords {
+            compression: self.compression.clone(),
+            encoding: self.encoding.clone(),
+            delimiter: self.delimiter.clone(),
+            quote: self.quote.clone(),
+            escape: self.escape.clone(),
+            header: self.header.clone(),
+            comment: self.comment.clone(),
+            skip_lines: self.skip_lines,
+            null: self.null.clone(),
+            schema: self.schema.clone(),
+        }
+    }
+}
+
+/// Ingest the body, raw or as the one file of a form, or a file that is somewhere else.
 #[utoipa::path(
     post, path = "/ingest/file", params(FileQuery), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 202, body = TaskView), (status = 413, body = Problem), (status = 422, body = Problem))
+    responses((status = 202, body = TaskView), (status = 403, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn file(
     State(app): AppState,
@@ -61,17 +105,25 @@ pub(crate) async fn file(
     if let Some(bucket) = &query.bucket {
         app.bucket_table.get(bucket)?;
     }
-    let (file, name) = spool(&app, request).await?;
+    let options = FileOptions::parse(&query.words())?;
+    let (input, name) = match &query.from {
+        Some(from) => (find(&app, &caller, from).await?, Some(from.clone())),
+        None => {
+            let (file, name) = spool(&app, request).await?;
+            (FileInput::File(Arc::new(file)), name)
+        }
+    };
     let context = app.ingest_context(&query.dataset);
     let request = IngestRequest {
         label: query.label.or(name).unwrap_or_else(|| "upload".to_owned()),
         dataset: query.dataset,
         bucket: query.bucket,
-        input: FileInput::File(Arc::new(file)),
+        input,
         format: query.format,
         mode: query.mode,
         system: "file",
-        options: FileOptions::default(),
+        digest: None,
+        options,
     };
     let dataset = request.dataset.clone();
     let task = start(&app, &dataset, |progress, cancel| async move {
