@@ -134,6 +134,35 @@ impl Dataset {
             .boxed())
     }
 
+    /// As [`Self::scan`], from a row on that begins a file, which the rows of an `append` version do.
+    ///
+    /// # Errors
+    /// As [`Self::scan`], and [`IngestError::RowOutOfRange`] when no file begins there.
+    pub fn scan_from(
+        &self,
+        first: u64,
+        columns: &[&str],
+    ) -> Result<BoxStream<'static, Result<RecordBatch, IngestError>>, IngestError> {
+        let columns = self.columns(columns)?;
+        let (mut start, mut files) = (0, self.0.files.iter());
+        while start < first
+            && let Some(file) = files.next()
+        {
+            start += file.rows;
+        }
+        if start != first {
+            return Err(IngestError::RowOutOfRange {
+                dataset: self.name().clone(),
+                row: first,
+                rows: self.0.version.rows,
+            });
+        }
+        let reads = files.cloned().map(FileRead::whole).collect();
+        Ok(Scan::new(self.clone(), columns, reads)
+            .into_stream()
+            .boxed())
+    }
+
     /// All values of a column of text, in row order; a null stays null.
     ///
     /// # Errors

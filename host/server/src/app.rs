@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use boathouse_ingest::{Datasets, IngestContext, PiiDetector};
+use boathouse_ingest::{Datasets, IngestContext, Jobs, PiiDetector, PiiRules};
 use boathouse_models::StaticEmbedder;
 use boathouse_plugins::{Compiling, PluginHost};
 use boathouse_storage::{Bucket, BucketRegistry, Mirror};
@@ -11,14 +11,18 @@ use boathouse_types::{BucketName, Clock, DatasetName};
 use tokio::sync::Semaphore;
 
 use crate::{
+    agent::Agent,
     auth::{Auth, AuthError},
     buckets::{BucketTable, BucketsError},
     config::{Config, Environment},
     gc::Collector,
     indexes::Indexes,
+    lineage::{LineageError, Outbox},
+    pii::PiiError,
     plugins::{PluginsError, Registry, RegistryParts},
     system::{SystemClock, this_program},
     tasks::{Background, Tasks},
+    watcher::Watcher,
 };
 
 /// The parts of a host.
@@ -37,14 +41,26 @@ pub struct App {
     pub auth: Auth,
     /// Tables.
     pub datasets: Datasets,
+    /// Runs that bring rows of databases again and again.
+    pub jobs: Jobs,
+    /// What references to secrets are resolved by.
+    pub(crate) environment: Environment,
     /// Indexes.
     pub indexes: Arc<Indexes>,
     /// Judgements.
     pub plugins: Arc<Registry>,
     /// Text to vectors.
     pub embedder: Arc<StaticEmbedder>,
+    /// What happens to personal data, where a dataset's own policy says nothing.
+    pub(crate) pii: PiiRules,
+    /// Where lineage is posted, and how far that is.
+    pub(crate) lineage: Arc<Outbox>,
+    /// Folders whose files become rows.
+    pub(crate) watcher: Watcher,
     /// Long work.
     pub tasks: Tasks,
+    /// Who keeps indexes up to date.
+    pub agent: Agent,
     /// Garbage collection.
     pub gc: Collector,
     /// Folder for uploads under way.
@@ -77,6 +93,12 @@ pub enum OpenError {
     /// Opening was cut off.
     #[error("opening was cut off")]
     Worker(#[source] tokio::task::JoinError),
+    /// Policies for personal data cannot be set up.
+    #[error(transparent)]
+    Pii(#[from] PiiError),
+    /// Lineage cannot be written or posted.
+    #[error(transparent)]
+    Lineage(#[from] LineageError),
     /// The folder for uploads cannot be made.
     #[error("cannot make folder {folder} for uploads under way")]
     Spool {
@@ -96,6 +118,8 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let spool = empty_spool(&config)?;
         let tasks = Tasks::new(Arc::clone(&clock));
+        let pii = config.ingest.pii.rules(environment)?;
+        let lineage = Outbox::open(&config, environment, &clock)?;
         let table = BucketTable::open(&config, environment, &clock, tasks.background()).await?;
         let (buckets, primary, rescue) = (table.registry(), table.primary(), table.rescue());
         let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
@@ -107,6 +131,8 @@ impl App {
             table.stands_in(),
         )
         .await?;
+        let agent = Agent::new(&primary, &clock);
+        let jobs = Jobs::new(primary.clone(), Arc::clone(&clock), config.ingest.jobs.lease());
         let plugins = plugins(&config, (primary, rescue), &clock, tasks.background()).await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);
@@ -117,7 +143,13 @@ impl App {
         let embedder = embedder.await.map_err(OpenError::Worker)??;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
+            jobs,
+            environment: environment.clone(),
+            pii,
+            lineage: Arc::new(lineage),
+            watcher: Watcher::new(&config.watch),
             tasks,
+            agent,
             gc: Collector::default(),
             indexes: Arc::new(indexes),
             auth,
@@ -143,8 +175,11 @@ impl App {
                 .map(|judge| Arc::new(judge) as Arc<dyn PiiDetector>)
                 .collect(),
             on_detector_failure: self.config.ingest.on_detector_failure,
+            pii: self.pii.clone(),
             clock: Arc::clone(&self.clock),
             spool_folder: Some(self.spool.clone()),
+            max_decompressed_bytes: self.config.ingest.max_decompressed_bytes(),
+            lineage: self.lineage.writer(),
         }
     }
 

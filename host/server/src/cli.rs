@@ -21,6 +21,7 @@ use crate::{
     problem,
 };
 
+mod agent;
 mod audit;
 mod bucket;
 mod connection;
@@ -29,7 +30,9 @@ mod gc;
 mod index;
 mod ingest;
 mod key;
+mod lineage;
 mod output;
+mod pii;
 mod plugin;
 mod restore;
 mod search;
@@ -72,14 +75,22 @@ enum Command {
     },
     /// Run the whole chain on a table that comes with the binary.
     Demo(crate::demo::Arguments),
-    /// Take a CSV, JSON or Parquet file in as a dataset.
-    Ingest(ingest::Arguments),
+    /// Take a file, or a table of a database, in as a dataset.
+    Ingest(ingest::Source),
     /// Datasets.
     #[command(subcommand)]
     Dataset(dataset::Command),
+    /// Personal data: policies and scans.
+    #[command(subcommand)]
+    Pii(pii::Command),
+    /// Show where rows came from, failed runs included.
+    Lineage(lineage::Arguments),
     /// Vector indexes.
     #[command(subcommand)]
     Index(index::Command),
+    /// What waits for the agent, which keeps indexes up to date.
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Search an index.
     Search(search::Arguments),
     /// Trials, tuning and promotion.
@@ -219,9 +230,12 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     let connection = Connection::open(&cli.target, config.clone(), environment).await?;
     let client = connection.client();
     let outcome = match cli.command {
-        Command::Ingest(arguments) => ingest::run(client, &output, arguments).await,
+        Command::Ingest(source) => ingest::from(client, &output, environment, source).await,
         Command::Dataset(command) => dataset::run(client, &output, command).await,
+        Command::Pii(command) => pii::run(client, &output, command).await,
+        Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,
         Command::Index(command) => index::run(client, &output, command).await,
+        Command::Agent(command) => agent::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Key(command) => key::run(client, &output, command).await,
@@ -252,7 +266,7 @@ fn start_logging(config: &Config) -> Result<(), CliError> {
         .map_err(|error| CliError::Usage(format!("telemetry.log: {error}")))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(crate::log::to_standard_error);
     let _already_set = match config.telemetry.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -22,13 +22,16 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    agent,
     app::{App, OpenError},
     auth::{OwnerFile, Peer},
     client::Client,
     config::{Config, Environment, TlsConfig},
     gc, http,
     indexes::chores,
+    lineage,
     tls::{TlsError, TlsListener},
+    watcher,
 };
 
 /// How long a host that stops waits for copies into `rescue`.
@@ -141,6 +144,9 @@ impl Host {
         let collecting = gc::on_schedule(Arc::clone(&app));
         app.tasks.background().spawn(collecting);
         chores::start(&app);
+        agent::start(&app);
+        lineage::start(&app);
+        watcher::start(&app);
         server.close();
         app.bucket_table.watch(&app);
         let copying = Copying::start(&app);

@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::App, auth, problem::Problem, request_id};
 
+mod agent;
 mod audit;
 mod buckets;
 mod datasets;
@@ -30,6 +31,7 @@ mod ingest;
 mod keys;
 mod lineage;
 mod metrics;
+pub(crate) mod pii;
 mod plugins;
 mod promotions;
 mod replay;
@@ -38,8 +40,10 @@ mod search;
 mod shadow;
 mod tasks;
 mod trials;
+mod watch;
 
 pub(crate) use buckets::BucketSpec;
+pub(crate) use ingest::start as start_ingest;
 
 /// The application as handlers get it.
 pub(crate) type AppState = axum::extract::State<Arc<App>>;
@@ -133,12 +137,22 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(buckets::list, buckets::create))
         .routes(routes!(buckets::remove))
         .routes(routes!(gc::collect))
+        .routes(routes!(ingest::table::postgres))
+        .routes(routes!(ingest::table::mysql))
+        .routes(routes!(ingest::table::jobs))
         .routes(routes!(datasets::list))
         .routes(routes!(datasets::show, datasets::delete))
         .routes(routes!(datasets::rows))
+        .routes(routes!(pii::policy, pii::set_policy))
+        .routes(routes!(pii::scan))
+        .routes(routes!(lineage::list))
         .routes(routes!(lineage::show))
+        .routes(routes!(watch::list))
         .routes(routes!(indexes::list, indexes::create))
         .routes(routes!(indexes::show, indexes::change, indexes::delete))
+        .routes(routes!(indexes::refresh))
+        .routes(routes!(agent::show))
+        .routes(routes!(agent::enqueue))
         .routes(routes!(search::search))
         .routes(routes!(evalsets::list, evalsets::create))
         .routes(routes!(trials::journal, trials::run))

@@ -2,7 +2,7 @@
 //!
 //! An index lives in its home bucket. Its manifest is committed last, so an index that is listed is
 //! whole: vectors, graph and all. What serves is swapped as one pointer; a search that has begun
-//! finishes on what it began with. An index may move to another bucket while it serves (`moves.rs`); which
+//! finishes on what it began with. Rows that are appended to its dataset become part of it (`append.rs`). An index may move to another bucket while it serves (`moves.rs`); which
 //! of several manifests decides is told in `standing.rs`.
 
 use std::{
@@ -15,8 +15,10 @@ use boathouse_types::{BucketName, DatasetName, IndexName};
 
 use crate::problem::Problem;
 
+pub(crate) mod append;
 pub(crate) mod chores;
 pub(crate) mod create;
+mod embed;
 mod live;
 mod meta;
 pub(crate) mod moves;
@@ -24,6 +26,7 @@ mod objects;
 mod open;
 mod search;
 mod standing;
+mod tail;
 #[cfg(test)]
 mod testing;
 
@@ -32,7 +35,9 @@ use objects::{erase, sweep};
 use standing::{Found, give_up};
 
 pub use live::{LiveIndex, Serving, Turn};
-pub use meta::{IndexChange, IndexMeta, IndexSpec, IndexView, ServingView};
+pub use meta::{
+    AppendPolicy, Behind, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment, ServingView,
+};
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
 
 /// Whether a bucket of that name is registered, also one that could not be opened.
@@ -148,6 +153,14 @@ impl Indexes {
         live.chain(building).collect()
     }
 
+    /// Whether there is an index of that name, served or not, or one is being built.
+    #[must_use]
+    pub fn knows(&self, name: &IndexName) -> bool {
+        locked(&self.live).contains_key(name)
+            || locked(&self.broken).contains_key(name)
+            || locked(&self.reserved).contains_key(name)
+    }
+
     /// Names of the indexes that a bucket is needed for: those that live there or cannot be opened there,
     /// those that are being built there or moved to it.
     #[must_use]
@@ -212,6 +225,7 @@ impl Indexes {
             return self.delete_broken(&name).await;
         };
         let _turn = index.take_turn()?;
+        let _writing = index.writing().await;
         let manifest = Found::confirm(index.bucket(), &name).await?;
         if let Some(manifest) = manifest.filter(|found| found.meta.is_same_index(&index.meta)) {
             check_at_rest(&manifest)?;
@@ -280,7 +294,10 @@ impl Indexes {
 
     /// Puts an index in service at another place, with what it has in memory. Its turn is the caller's.
     async fn rehome(&self, index: &LiveIndex, home: &Found) -> (Arc<LiveIndex>, Turn) {
-        let moved = Arc::new(index.at(home));
+        // Its tail may have grown since the caller looked.
+        let newest = self.current(&home.meta.name);
+        let newest = newest.filter(|newest| newest.shares_seat(index));
+        let moved = Arc::new(newest.as_deref().unwrap_or(index).at(home));
         let turn = moved.wait_for_turn().await;
         index.retire();
         locked(&self.live).insert(home.meta.name.clone(), Arc::clone(&moved));

@@ -2,7 +2,7 @@
 
 use boathouse_ingest::IngestReport;
 
-use crate::app::App;
+use crate::{agent, app::App};
 
 impl App {
     /// Called once after each ingest that made a version, by HTTP and watcher alike.
@@ -13,5 +13,6 @@ impl App {
             rows = report.added_rows,
             "rows have landed"
         );
+        agent::heard(self, &report.dataset).await;
     }
 }

@@ -6,6 +6,7 @@
 //! the rooms' work.
 
 pub mod adapters;
+pub mod agent;
 pub mod app;
 pub mod auth;
 pub mod buckets;
@@ -19,7 +20,10 @@ pub mod host;
 pub mod http;
 pub mod indexes;
 mod ingested;
+mod lineage;
+mod log;
 mod metrics;
+pub mod pii;
 pub mod plugins;
 pub mod problem;
 pub mod replay;
@@ -29,3 +33,4 @@ pub mod tasks;
 mod tls;
 pub mod tune;
 mod url;
+mod watcher;

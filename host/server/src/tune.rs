@@ -204,7 +204,8 @@ pub async fn evalsets(index: &LiveIndex) -> Result<Vec<EvalSetView>, Problem> {
     Ok(views)
 }
 
-/// The default set, made when there is none or when the vectors have changed.
+/// The default set, made when there is none, and made again with its own queries when there is a new base: trials
+/// measure the graph, so rows that are appended beside it change nothing.
 async fn evaluation(
     app: &App,
     index: &LiveIndex,
@@ -220,14 +221,15 @@ async fn evaluation(
     };
     let set = match stored {
         Some(set) if set.data_version == index.data.data_version => set,
-        _ => {
+        stored => {
             task.progress("finding exact neighbours", 0, None, "queries");
-            let spec = EvalSpec {
+            let drawn = || EvalSpec {
                 source: EvalSource::Drawn {
                     queries: app.config.vectors.eval_queries,
                 },
                 ..EvalSpec::default()
             };
+            let spec = stored.map_or_else(drawn, |set| set.spec());
             let set = EvalSet::make(name, &index.data, spec, &cancel).await?;
             sets.save(&set).await?;
             set
@@ -361,16 +363,27 @@ pub async fn autotune(
     Ok(report)
 }
 
-/// The best trial of the journal.
+/// The best trial of the journal, among those on the vectors that serve: figures on others do not compare.
 ///
 /// # Errors
-/// 404 for an empty journal; the scoring plugin's failure.
+/// 404 for an empty journal and for one without such trials; the scoring plugin's failure.
 pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best, Problem> {
     let journal = index.tuner.journal().read().await?;
+    let (all, mut trials) = (journal.trials.len(), journal.trials);
+    trials.retain(|trial| index.is_measured_by(trial));
+    if trials.is_empty() && all > 0 {
+        let name = &index.meta.name;
+        return Err(Problem::not_found(
+            "no_comparable_trials",
+            format!(
+                "all {all} trials of index `{name}` measured vectors that serve no more; run a trial or autotune"
+            ),
+        ));
+    }
     let scorer = judge(app, PluginKind::Scoring, index);
     Ok(best(
         &index.meta.name,
-        &journal.trials,
+        &trials,
         by,
         &index.meta.objective,
         &scorer,

@@ -184,6 +184,24 @@ impl EvalSet {
         .await
     }
 
+    /// How to make a set like this one for other vectors: with the same queries when they were given, else
+    /// with as many drawn ones, as the rows that these were drawn from may be gone.
+    #[must_use]
+    pub fn spec(&self) -> EvalSpec {
+        let queries = &self.queries;
+        let source = match queries.iter().all(|query| query.held_out.is_none()) {
+            true => EvalSource::Given(queries.iter().map(|query| query.vector.clone()).collect()),
+            false => EvalSource::Drawn {
+                queries: queries.len(),
+            },
+        };
+        EvalSpec {
+            k: self.k,
+            seed: self.seed,
+            source,
+        }
+    }
+
     /// Checks that vectors are of the index and shape that this set is for.
     pub(crate) fn check_shape(&self, data: &IndexData) -> Result<(), TuningError> {
         let vectors = &data.vectors;

@@ -80,6 +80,25 @@ async fn scans_keep_order_names_and_nulls() {
 }
 
 #[tokio::test]
+async fn a_scan_begins_where_an_appended_version_begins() {
+    let open = open(&world().await).await;
+    let rows = |first| {
+        let scan = open.scan_from(first, &["n"]);
+        async move {
+            let batches: Vec<_> = scan?.try_collect().await?;
+            Ok::<usize, IngestError>(batches.iter().map(RecordBatch::num_rows).sum())
+        }
+    };
+    assert_eq!(rows(0).await.unwrap(), 4);
+    assert_eq!(rows(2).await.unwrap(), 2);
+    assert_eq!(rows(4).await.unwrap(), 0);
+    for row in [1, 5] {
+        let refused = rows(row).await.unwrap_err();
+        assert!(matches!(refused, IngestError::RowOutOfRange { .. }));
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_named() {
     let open = open(&world().await).await;
     let error = open.scan(&["b"]).err().unwrap().to_string();
@@ -156,6 +175,7 @@ async fn a_dataset_has_one_home() {
         format: None,
         mode: IngestMode::Replace,
         system: "file",
+        digest: None,
         options: crate::FileOptions::default(),
     };
     let run =

@@ -49,7 +49,11 @@ pub(crate) async fn look(
         };
         let prefix = format!("indexes/{name}/manifest");
         let found = newest::<IndexMeta>(places, &prefix).await?;
-        if found.is_some_and(|meta| !meta.deleted && !paths.contains(&meta.vectors_path)) {
+        let is_whole = |meta: &IndexMeta| {
+            let mut vectors = meta.vector_objects();
+            vectors.all(|(path, _)| paths.contains(path))
+        };
+        if found.is_some_and(|meta| !meta.deleted && !is_whole(&meta)) {
             gone.indexes.insert(name);
         }
     }

@@ -33,6 +33,9 @@ pub(crate) enum Command {
         /// Bucket to keep it in.
         #[arg(long)]
         bucket: Option<String>,
+        /// What happens to rows that are appended to the dataset: `auto` or `manual`.
+        #[arg(long)]
+        appends: Option<String>,
     },
     /// List indexes.
     List,
@@ -48,6 +51,18 @@ pub(crate) enum Command {
         /// Bucket that it is to live in.
         #[arg(long, value_name = "BUCKET")]
         to: String,
+    },
+    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild.
+    Refresh {
+        /// Name of the index.
+        name: String,
+    },
+    /// Say what happens to rows that are appended to the dataset.
+    Appends {
+        /// Name of the index.
+        name: String,
+        /// `auto` or `manual`.
+        policy: String,
     },
     /// Delete an index, its journal and its evaluation sets.
     Delete {
@@ -69,10 +84,11 @@ pub(crate) async fn run(
             id,
             metric,
             bucket,
+            appends,
         } => {
             let mut body =
                 json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
-            for (key, value) in [("id_column", id), ("bucket", bucket)] {
+            for (key, value) in [("id_column", id), ("bucket", bucket), ("appends", appends)] {
                 if let Some(value) = value {
                     body[key] = value.into();
                 }
@@ -116,6 +132,19 @@ pub(crate) async fn run(
                 }
             });
         }
+        Command::Refresh { name } => {
+            let path = format!("/vectors/indexes/{name}/refresh");
+            let task = client.post(&path, &json!({})).await?;
+            let bar = output.bar();
+            let ended = client.wait(&task, |view| bar.follow(view)).await;
+            bar.done();
+            output.result(&ended?, summary);
+        }
+        Command::Appends { name, policy } => {
+            let path = format!("/vectors/indexes/{name}");
+            let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
+            output.result(&index, summary);
+        }
         Command::Delete { name } => {
             client.delete(&format!("/vectors/indexes/{name}")).await?;
             output.result(&Value::Null, |_| println!("deleted"));
@@ -133,7 +162,11 @@ fn summary(index: &Value) {
         ("dimension", "/dimension"),
         ("metric", "/metric"),
         ("vectors", "/vectors"),
+        ("beside the graph", "/tail_vectors"),
         ("rows without text", "/skipped_rows"),
+        ("dataset version", "/dataset_version"),
+        ("rows behind", "/behind/rows"),
+        ("appended rows", "/appends"),
         ("bucket", "/bucket"),
         ("m", "/serving/config/m"),
         ("ef_construction", "/serving/config/ef_construction"),

@@ -90,8 +90,8 @@ async fn versions_in_use(homes: &Homes) -> Result<Versions, Undecided> {
             if let Some(meta) = manifest_of(bucket, &name).await?
                 && !meta.deleted
             {
-                let versions = in_use.entry(meta.dataset).or_default();
-                versions.insert(meta.dataset_version);
+                let covered = meta.covered_version();
+                in_use.entry(meta.dataset).or_default().insert(covered);
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use boathouse_types::{DatasetName, IndexName};
+use boathouse_types::{DatasetName, IndexName, JobName};
 use serde::{Deserialize, Serialize};
 
 /// Where objects of the probe are, and those that tell a store's time.
@@ -166,7 +166,17 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         ["audit", "log", file] | ["plugins", "events", file] if is_log_file(file) => {
             log(path, true)
         }
-        ["plugins" | "storage", "manifest", file] | ["auth", "keys", file] if is_version(file) => {
+        ["pii", "policies", name, file] if is_version(file) => {
+            manifest(path, dataset(name).is_some())
+        }
+        ["ingest", "jobs", name, job, file] if is_version(file) => {
+            manifest(path, dataset(name).is_some() && JobName::new(job).is_ok())
+        }
+        ["plugins" | "storage", "manifest", file]
+        | ["auth", "keys", file]
+        | ["agent", "queue", file]
+            if is_version(file) =>
+        {
             manifest(path, true)
         }
         ["plugins", "blobs", file] if is_hex(file, 64, ".wasm") => {
@@ -239,7 +249,7 @@ mod tests {
 
     /// Paths, with `ID`, `VERSION` and `DIGEST` for what a host would write there.
     #[rustfmt::skip]
-    const PLACES: [(&str, &str, Class); 18] = [
+    const PLACES: [(&str, &str, Class); 21] = [
         ("datasets/d/data/ID.parquet", "dataset `d`", Class::Rows),
         ("datasets/d/manifest/VERSION.json", "manifest `datasets/d/manifest`", Class::Manifests),
         ("_lineage/d/ID.jsonl", "log `_lineage/d`", Class::Logs),
@@ -254,8 +264,11 @@ mod tests {
         ("plugins/blobs/DIGEST.wasm", "plugins", Class::Plugins),
         ("plugins/reports/DIGEST.json", "plugins", Class::Plugins),
         ("plugins/events/ID.jsonl", "log `plugins/events`", Class::Logs),
+        ("pii/policies/d/VERSION.json", "manifest `pii/policies/d`", Class::Manifests),
         ("auth/keys/VERSION.json", "manifest `auth/keys`", Class::Manifests),
         ("audit/log/ID.jsonl", "log `audit/log`", Class::Logs),
+        ("ingest/jobs/d/j/VERSION.json", "manifest `ingest/jobs/d/j`", Class::Manifests),
+        ("agent/queue/VERSION.json", "manifest `agent/queue`", Class::Manifests),
         ("storage/manifest/VERSION.json", "manifest `storage/manifest`", Class::Manifests),
         (".boathouse-probe/x/race-1", "probes", Class::Probes),
     ];
@@ -288,6 +301,7 @@ mod tests {
             "indexes/i/notes/x.json",
             "plugins/blobs/readme.wasm",
             "plugins/manifest/x.json",
+            "pii/policies/d/x.json",
             "_hnsw_trials/x.jsonl",
             "_evalsets/i/default.txt",
             "primary/datasets/d/data/0199aa00-0000-7000-8000-000000000001.parquet",

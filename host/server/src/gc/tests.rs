@@ -4,4 +4,5 @@
 mod classes;
 mod crash;
 mod history;
+mod tails;
 mod world;

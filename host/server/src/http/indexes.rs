@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use boathouse_types::IndexName;
 use serde::Serialize;
 
 use crate::{
     auth::Caller,
     extract::{Json, Path},
     http::{AppState, tasks::accepted},
-    indexes::{IndexChange, IndexSpec, IndexView, create as creation, moves},
+    indexes::{AppendPolicy, IndexChange, IndexSpec, IndexView, append, create as creation, moves},
     problem::Problem,
     tasks::TaskView,
 };
@@ -44,6 +49,7 @@ pub(crate) async fn create(
     caller.may_use_dataset(spec.dataset.as_str())?;
     caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
     let name = spec.name.clone();
+    let built = name.clone();
     let reservation = app.indexes.reserve(&name, &spec.dataset, &spec.home())?;
     let plan = creation::plan(&app, spec).await?;
     let worker = Arc::clone(&app);
@@ -51,6 +57,8 @@ pub(crate) async fn create(
         let index = creation::build(&worker, plan, &task).await?;
         let view = serde_json::to_value(index.view()).map_err(|error| Problem::internal(&error))?;
         reservation.fulfil(index);
+        // The dataset may have grown while it was built.
+        worker.agent.hurry(&built);
         Ok(view)
     });
     Ok(accepted(task))
@@ -65,18 +73,52 @@ pub(crate) async fn show(
     Ok(axum::Json(app.indexes.get(&name)?.view()))
 }
 
-/// Move an index to another bucket. Searches go on meanwhile; a move that is cancelled before the index
-/// lives there is undone, and one that a restart interrupts goes on.
+/// Move an index to another bucket, or change what happens to rows that are appended to its dataset. Searches go
+/// on during a move; one that is cancelled before the index lives there is undone, and one that a restart
+/// interrupts goes on.
 #[utoipa::path(
     patch, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), request_body = IndexChange,
-    responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
+    responses((status = 200, body = IndexView), (status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
 )]
 pub(crate) async fn change(
     State(app): AppState,
     Path(name): Path<String>,
     Json(change): Json<IndexChange>,
 ) -> Result<Response, Problem> {
-    let task = moves::start(&app, &name, change.bucket).await?;
+    match (change.bucket, change.appends) {
+        (Some(bucket), None) => moves::start(&app, &name, bucket).await.map(accepted),
+        (None, Some(appends)) => {
+            let view = append::set_policy(&app, &name, appends).await?;
+            if appends == AppendPolicy::Auto {
+                app.agent.nudge(&view.name);
+            }
+            Ok(axum::Json(view).into_response())
+        }
+        _ => Err(Problem::unprocessable(
+            "one_change",
+            "give either `bucket` or `appends`",
+        )),
+    }
+}
+
+/// Bring an index up to date with its dataset: what was appended becomes part of it, and it is rebuilt when rows
+/// were replaced or the embedder has changed.
+#[utoipa::path(
+    post, path = "/vectors/indexes/{idx}/refresh", params(("idx" = String, Path)),
+    responses((status = 202, body = TaskView), (status = 404, body = Problem))
+)]
+pub(crate) async fn refresh(
+    State(app): AppState,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let index = app.indexes.get(&name)?;
+    let worker = Arc::clone(&app);
+    let task = app.tasks.start(append::KIND, &name, |task| async move {
+        let name = &index.meta.name;
+        let refreshed = append::refresh(&worker, name, &task).await?;
+        append::merge::when_due(&worker, &worker.indexes.get(name.as_str())?);
+        Ok(refreshed)
+    });
     Ok(accepted(task))
 }
 
@@ -87,5 +129,6 @@ pub(crate) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     app.indexes.delete(&name).await?;
+    app.agent.forget(&IndexName::new(name)?).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,28 +8,17 @@
 //! wins. So nothing that another build may just have stored is taken away here: vectors have names of their
 //! own, graphs are told by what they were built from, and what is left over of either is garbage.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use arrow::{
-    array::{Array as _, AsArray as _, RecordBatch, StringArray},
-    compute::cast,
-    datatypes::DataType,
-};
 use boathouse_ingest::Dataset;
-use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
-use boathouse_types::{IndexName, Metric, VectorBackend};
-use boathouse_vector::{
-    VectorSet,
-    table::{self, VectorTable},
-};
-use bytes::Bytes;
-use futures::TryStreamExt as _;
-use sha2::{Digest as _, Sha256};
+use boathouse_types::{IndexName, VectorBackend};
+use boathouse_vector::{VectorSet, table::VectorTable};
 
 use super::{
     IndexMeta, IndexSpec, LiveIndex,
-    objects::{forget_copies, manifest, sweep_records},
+    embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text},
+    objects::{forget_copies, fresh_path, manifest, sweep_records},
     standing::{lives_in, next_generation},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
@@ -38,6 +27,8 @@ use crate::{app::App, problem::Problem, tasks::TaskContext};
 pub(crate) struct Plan {
     spec: IndexSpec,
     dataset: Dataset,
+    /// What the id column promises.
+    ids: Ids,
     bucket: Bucket,
 }
 
@@ -79,9 +70,17 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
     let bucket = app.bucket_table.get(&spec.home())?;
     let dataset = app.datasets.open(&spec.dataset, None).await?;
     check_columns(&spec, &dataset)?;
+    let ids = match spec.id_column {
+        Some(_) => {
+            let manifest = app.datasets.get(&spec.dataset).await?;
+            Ids::of(&manifest, dataset.version().version)
+        }
+        None => Ids::Numbers,
+    };
     Ok(Plan {
         spec,
         dataset,
+        ids,
         bucket,
     })
 }
@@ -131,7 +130,18 @@ fn check_columns(spec: &IndexSpec, dataset: &Dataset) -> Result<(), Problem> {
 /// # Errors
 /// What went wrong; nothing of the index is visible then.
 pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<LiveIndex, Problem> {
-    let Embedded { table, skipped } = embed(app, &plan, task).await?;
+    let source = Source {
+        dataset: &plan.dataset,
+        from: 0,
+        text: &plan.spec.text_column,
+        id: plan.spec.id_column.as_deref(),
+        ids: plan.ids.clone(),
+    };
+    let Embedded {
+        table,
+        skipped,
+        superseded,
+    } = embed(app, source, task).await?.not_empty(&plan.spec)?;
     task.progress("storing vectors", 0, Some(table.len() as u64), "vectors");
     let Encoded {
         table,
@@ -140,10 +150,7 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         digest,
     } = encode(table, plan.spec.metric).await?;
     let name = &plan.spec.name;
-    let path = format!(
-        "indexes/{name}/vectors/{}.parquet",
-        uuid::Uuid::now_v7().simple()
-    );
+    let path = fresh_path(name);
     app.indexes.quiet(name).await;
     let version = vacant(app, &plan).await?;
     // What an index of this name may have left when it was deleted must not become part of this one.
@@ -178,8 +185,12 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         data_version: digest.chars().take(16).collect(),
         vectors: table.len() as u64,
         skipped_rows: skipped,
+        superseded_rows: superseded,
         created_at: app.clock.now(),
         deleted: false,
+        appends: plan.spec.appends,
+        grown: None,
+        first_vectors_path: None,
     };
     let finished = finish(app, &plan, (meta, version), vectors, &table, task).await;
     if finished.is_err() {
@@ -207,13 +218,14 @@ async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
     Ok(found.map_or(0, |found| found.version))
 }
 
-/// Takes away the vectors that a failed build has stored, unless its commit happened after all or that is
-/// unknown.
-async fn forget(bucket: &Bucket, name: &IndexName, vectors_path: &str) {
+/// Takes away the vectors that a build or an append has stored which failed, unless its commit happened after
+/// all or that is unknown.
+pub(super) async fn forget(bucket: &Bucket, name: &IndexName, path: &str) {
     let found = manifest(&bucket.without_rescue(), name).load().await;
+    let names = |meta: &IndexMeta| meta.vector_objects().any(|(known, _)| known == path);
     let forgotten = match found {
-        Ok(Some(found)) if found.value.vectors_path == vectors_path => Ok(()),
-        Ok(_) => bucket.delete(vectors_path).await,
+        Ok(Some(found)) if names(&found.value) => Ok(()),
+        Ok(_) => bucket.delete(path).await,
         Err(error) => Err(error),
     };
     if let Err(error) = forgotten {
@@ -242,168 +254,4 @@ async fn finish(
     manifest.commit(version, &meta).await?;
     task.progress("serving", meta.vectors, Some(meta.vectors), "vectors");
     Ok(live)
-}
-
-/// Text turned into vectors.
-struct Embedded {
-    table: VectorTable,
-    skipped: u64,
-}
-
-/// Reads and embeds the dataset, batch by batch.
-async fn embed(app: &App, plan: &Plan, task: &TaskContext) -> Result<Embedded, Problem> {
-    let spec = &plan.spec;
-    let mut columns = vec![spec.text_column.as_str()];
-    columns.extend(
-        spec.id_column
-            .as_deref()
-            .filter(|id| *id != spec.text_column),
-    );
-    let id_column = columns.len() - 1;
-    let mut batches = plan.dataset.scan(&columns)?;
-    let mut work = Embedding::new(&app.embedder, spec.id_column.is_some());
-    while let Some(batch) = batches.try_next().await? {
-        if task.cancellation().is_cancelled() {
-            return Err(Problem::cancelled());
-        }
-        let embedder = Arc::clone(&app.embedder);
-        let worked = tokio::task::spawn_blocking(move || {
-            work.add(&embedder, &batch, id_column).map(|()| work)
-        });
-        work = worked.await.map_err(|error| Problem::internal(&error))??;
-        task.progress(
-            "embedding",
-            work.row,
-            Some(plan.dataset.version().rows),
-            "texts",
-        );
-    }
-    work.finish(&spec.text_column)
-}
-
-/// The state of embedding one dataset.
-struct Embedding {
-    table: VectorTable,
-    /// Ids seen so far, when they come from a column.
-    ids: Option<HashSet<String>>,
-    /// Rows read so far.
-    row: u64,
-    skipped: u64,
-}
-
-impl Embedding {
-    fn new(embedder: &StaticEmbedder, own_ids: bool) -> Self {
-        Self {
-            table: VectorTable::new(embedder.dimension()),
-            ids: own_ids.then(HashSet::new),
-            row: 0,
-            skipped: 0,
-        }
-    }
-
-    /// Embeds the rows of a batch that have text.
-    fn add(
-        &mut self,
-        embedder: &StaticEmbedder,
-        batch: &RecordBatch,
-        id_column: usize,
-    ) -> Result<(), Problem> {
-        let texts = as_text(batch, 0)?;
-        let ids = as_text(batch, id_column)?;
-        let given: Vec<&str> = texts.iter().map(Option::unwrap_or_default).collect();
-        for (at, vector) in embedder.embed_each(&given).into_iter().enumerate() {
-            let Some(vector) = vector else {
-                self.skipped += 1;
-                continue;
-            };
-            let row = self.row + at as u64;
-            let id = self.id(&ids, at, row)?;
-            self.table.push(id, row, &vector)?;
-        }
-        self.row += batch.num_rows() as u64;
-        Ok(())
-    }
-
-    fn id(&mut self, ids: &StringArray, at: usize, row: u64) -> Result<String, Problem> {
-        let Some(seen) = &mut self.ids else {
-            return Ok(row.to_string());
-        };
-        if ids.is_null(at) {
-            return Err(Problem::field(
-                "id_column",
-                "null_id",
-                format!("row {row} has no id; choose a column without nulls"),
-            ));
-        }
-        let id = ids.value(at).to_owned();
-        if !seen.insert(id.clone()) {
-            return Err(Problem::field(
-                "id_column",
-                "duplicate_id",
-                format!(
-                    "two rows have the same id, the second is row {row}; choose a column that identifies a row"
-                ),
-            ));
-        }
-        Ok(id)
-    }
-
-    fn finish(self, column: &str) -> Result<Embedded, Problem> {
-        if self.table.is_empty() {
-            return Err(Problem::field(
-                "text_column",
-                "empty_text_column",
-                format!(
-                    "column `{column}` holds no text to embed in any of {} rows; choose another",
-                    self.row
-                ),
-            ));
-        }
-        Ok(Embedded {
-            table: self.table,
-            skipped: self.skipped,
-        })
-    }
-}
-
-/// Whether Arrow's name of a type is one of text.
-fn is_text(data_type: &str) -> bool {
-    matches!(data_type, "Utf8" | "LargeUtf8" | "Utf8View")
-        || (data_type.starts_with("Dictionary(") && data_type.ends_with("Utf8)"))
-}
-
-/// A column as text, whatever its type.
-fn as_text(batch: &RecordBatch, column: usize) -> Result<StringArray, Problem> {
-    let text = cast(batch.column(column), &DataType::Utf8).map_err(|error| {
-        Problem::field(
-            "id_column",
-            "no_id",
-            format!("cannot identify rows ({error}); choose a number or text"),
-        )
-    })?;
-    Ok(text.as_string::<i32>().clone())
-}
-
-/// Vectors in the forms in which they are searched and stored.
-struct Encoded {
-    table: VectorTable,
-    vectors: Arc<VectorSet>,
-    bytes: Bytes,
-    /// SHA-256 of the bytes, in hex.
-    digest: String,
-}
-
-async fn encode(table: VectorTable, metric: Metric) -> Result<Encoded, Problem> {
-    let encoded = tokio::task::spawn_blocking(move || {
-        let vectors = Arc::new(table.to_set(metric)?);
-        let bytes = Bytes::from(table::write(&table)?);
-        let digest = format!("{:x}", Sha256::digest(&bytes));
-        Ok::<_, Problem>(Encoded {
-            table,
-            vectors,
-            bytes,
-            digest,
-        })
-    });
-    encoded.await.map_err(|error| Problem::internal(&error))?
 }

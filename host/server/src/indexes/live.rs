@@ -2,7 +2,12 @@
 //!
 //! Where it lives does not change while it serves: when it moves, another one with the same vectors and
 //! the same graph takes its place, and this one is retired. Who still holds it searches it as before; who
-//! wants to change it is told to look again.
+//! wants to change it is told to look again. So it is when its appended rows are merged into a new base.
+//!
+//! When rows are appended, another one with a longer tail takes its place too, in the same [`Seat`]: what serves
+//! and who may change it are shared, so trials and promotions notice nothing. The rights on an index, in the
+//! order in which they are taken: `growing` (bring rows in), `merging` (make a new base), the turn, `writing`
+//! (commit the manifest).
 
 use std::sync::{
     Arc,
@@ -12,12 +17,17 @@ use std::sync::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
-use boathouse_types::BucketName;
+use boathouse_types::{BucketName, Trial};
 use boathouse_vector::{HnswGraph, VectorSet, table};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::{IndexMeta, IndexView, ServingView, standing::Found};
+use super::{
+    Behind, IndexMeta, IndexView, ServingView,
+    meta::Counts,
+    standing::Found,
+    tail::{Match, Part, Tail},
+};
 use crate::problem::Problem;
 
 /// What answers searches at this moment.
@@ -31,28 +41,76 @@ pub struct Serving {
     origin: &'static str,
 }
 
+impl Serving {
+    /// The same graph, serving a configuration that differs in what is stored of it only.
+    pub(super) fn serving(self, served: Served) -> Self {
+        Self { served, ..self }
+    }
+}
+
 /// An index in service, with everything that tunes it.
 pub struct LiveIndex {
     /// What is stored of it.
     pub meta: IndexMeta,
-    /// Its vectors.
+    /// The vectors of its base, which the graph leads to and trials measure.
     pub data: IndexData,
-    /// Document id of each vector.
+    /// Document id of each vector of the base.
     pub doc_ids: Arc<[String]>,
-    /// Row of the dataset of each vector.
+    /// Row of the dataset of each vector of the base.
     pub rows: Arc<[u64]>,
+    /// What was appended since the base was made.
+    pub(super) tail: Tail,
     /// Its journal, graphs, promotions and evaluation sets.
     pub tuner: Tuner,
+    seat: Arc<Seat>,
+    bucket: Bucket,
+}
+
+/// What an index has as long as it serves one base from one bucket, however its tail grows.
+struct Seat {
     turn: Arc<Mutex<()>>,
+    writing: Arc<Mutex<()>>,
     /// Another one took its place, or it was deleted.
     retired: AtomicBool,
     moving_to: ArcSwapOption<BucketName>,
-    bucket: Bucket,
     serving: ArcSwap<Serving>,
+    upkeep: Arc<Upkeep>,
+}
+
+/// What goes along from seat to seat.
+#[derive(Default)]
+struct Upkeep {
+    growing: Arc<Mutex<()>>,
+    merging: Arc<Mutex<()>>,
+    behind: ArcSwapOption<Behind>,
 }
 
 /// The right to run trials on an index, to change what serves, to move or to delete it: one at a time.
 pub type Turn = OwnedMutexGuard<()>;
+
+/// The right to do one more thing to an index that only one may do at a time.
+pub(super) type Hold = OwnedMutexGuard<()>;
+
+/// A base: vectors, where they came from, and the graph over them.
+pub(super) struct Base {
+    pub(super) data: IndexData,
+    pub(super) doc_ids: Arc<[String]>,
+    pub(super) rows: Arc<[u64]>,
+    pub(super) serving: Arc<Serving>,
+}
+
+impl Seat {
+    fn new(serving: Arc<Serving>, upkeep: Arc<Upkeep>) -> Arc<Self> {
+        Arc::new(Self {
+            turn: Arc::default(),
+            writing: Arc::default(),
+            retired: AtomicBool::new(false),
+            moving_to: ArcSwapOption::empty(),
+            serving: ArcSwap::new(serving),
+            upkeep,
+        })
+    }
+}
 
 impl LiveIndex {
     /// Opens a stored index. The graph is read, and built anew only when it is missing or damaged.
@@ -70,10 +128,15 @@ impl LiveIndex {
         let (table, set) = loaded.await.map_err(|error| Problem::internal(&error))??;
         let (meta, uncancelled) = (found.meta.clone(), CancellationToken::new());
         let vectors = Arc::new(set);
-        Self::assemble(&found.bucket, meta, vectors, &table, options, &uncancelled).await
+        let base = Self::assemble(&found.bucket, meta, vectors, &table, options, &uncancelled);
+        let base = base.await?;
+        match base.meta.grown {
+            Some(_) => base.grown(found.meta.clone()).await,
+            None => Ok(base),
+        }
     }
 
-    /// Puts an index together from its parts and obtains the graph that is to serve.
+    /// Puts an index together from the parts of its base and obtains the graph that is to serve.
     ///
     /// # Errors
     /// When the bucket fails or the graph cannot be built.
@@ -101,10 +164,8 @@ impl LiveIndex {
         Ok(Self {
             doc_ids: table.doc_ids().into(),
             rows: table.rows().into(),
-            turn: Arc::default(),
-            retired: AtomicBool::new(false),
-            moving_to: ArcSwapOption::empty(),
-            serving: ArcSwap::from_pointee(serving),
+            tail: Tail::default(),
+            seat: Seat::new(Arc::new(serving), Arc::default()),
             bucket: bucket.clone(),
             meta,
             data,
@@ -121,12 +182,113 @@ impl LiveIndex {
             data: self.data.clone(),
             doc_ids: Arc::clone(&self.doc_ids),
             rows: Arc::clone(&self.rows),
+            tail: self.tail.clone(),
             tuner: Tuner::open(&home.bucket, &home.meta.name, options),
-            turn: Arc::default(),
-            retired: AtomicBool::new(false),
-            moving_to: ArcSwapOption::empty(),
+            seat: Seat::new(self.serving(), Arc::clone(&self.seat.upkeep)),
             bucket: home.bucket.clone(),
-            serving: ArcSwap::new(self.serving()),
+        }
+    }
+
+    /// The same base, in the same seat, with the tail that `meta` tells; parts that are not in memory are read.
+    ///
+    /// # Errors
+    /// When the bucket fails or holds damaged vectors.
+    pub(super) async fn grown(&self, meta: IndexMeta) -> Result<Self, Problem> {
+        let tail = self.tail_of(&meta, &self.doc_ids).await?;
+        Ok(Self {
+            data: self.data.clone(),
+            doc_ids: Arc::clone(&self.doc_ids),
+            rows: Arc::clone(&self.rows),
+            tuner: self.tuner.clone(),
+            seat: Arc::clone(&self.seat),
+            bucket: self.bucket.clone(),
+            tail,
+            meta,
+        })
+    }
+
+    /// The same index on another base, in a seat of its own.
+    ///
+    /// # Errors
+    /// As [`Self::grown`].
+    pub(super) async fn on(&self, base: Base, meta: IndexMeta) -> Result<Self, Problem> {
+        Ok(Self {
+            tail: self.tail_of(&meta, &base.doc_ids).await?,
+            data: base.data,
+            doc_ids: base.doc_ids,
+            rows: base.rows,
+            tuner: self.tuner.clone(),
+            seat: Seat::new(base.serving, Arc::clone(&self.seat.upkeep)),
+            bucket: self.bucket.clone(),
+            meta,
+        })
+    }
+
+    async fn tail_of(&self, meta: &IndexMeta, base_ids: &Arc<[String]>) -> Result<Tail, Problem> {
+        let mut parts = Vec::with_capacity(meta.segments().len());
+        for segment in meta.segments() {
+            let known = self.tail.parts().iter();
+            let known = known.clone().find(|part| part.path == segment.path);
+            parts.push(match known {
+                Some(part) => Arc::clone(part),
+                None => Arc::new(self.part(&segment.path).await?),
+            });
+        }
+        let (base_ids, unique) = (Arc::clone(base_ids), meta.id_column.is_none());
+        let made = tokio::task::spawn_blocking(move || Tail::behind(&base_ids, parts, unique));
+        made.await.map_err(|error| Problem::internal(&error))
+    }
+
+    async fn part(&self, path: &str) -> Result<Part, Problem> {
+        let bytes = self.bucket.get(path).await?;
+        let (path, metric) = (path.to_owned(), self.meta.metric);
+        let read = tokio::task::spawn_blocking(move || Part::read(&path, bytes, metric));
+        read.await.map_err(|error| Problem::internal(&error))?
+    }
+
+    /// Whether a trial measured the vectors that the graph leads to. Trials of older journals do not say which
+    /// they measured: there was one base then.
+    #[must_use]
+    pub fn is_measured_by(&self, trial: &Trial) -> bool {
+        match &trial.data_version {
+            Some(version) => *version == self.data.data_version,
+            None => self.meta.first_vectors_path.is_none(),
+        }
+    }
+
+    /// Whether this is what a manifest says, vectors and all.
+    pub(super) fn is_as(&self, meta: &IndexMeta) -> bool {
+        let parts = self.tail.parts().iter().map(|part| part.path.as_str());
+        self.meta == *meta
+            && self.data.data_version == meta.data_version
+            && parts.eq(meta.segments().iter().map(|segment| segment.path.as_str()))
+    }
+
+    /// Whether both serve one base from one bucket.
+    pub(super) fn shares_seat(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seat, &other.seat)
+    }
+
+    /// Vectors that are searched.
+    #[must_use]
+    pub fn vectors(&self) -> usize {
+        let counts = self.counts();
+        (counts.base + counts.tail) as usize
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            base: (self.data.len() - self.tail.hidden_in_base()) as u64,
+            tail: self.tail.vectors() as u64,
+        }
+    }
+
+    /// Document id and row of the dataset of something that was found.
+    pub(super) fn document(&self, found: &Match) -> (&str, u64) {
+        let row = found.row as usize;
+        match found.part.and_then(|part| self.tail.parts().get(part)) {
+            Some(part) => (&part.doc_ids[row], part.rows[row]),
+            None => (&self.doc_ids[row], self.rows[row]),
         }
     }
 
@@ -136,10 +298,12 @@ impl LiveIndex {
     /// 409 when somebody else has it, or when this is not the index any more.
     pub fn take_turn(&self) -> Result<Turn, Problem> {
         let name = &self.meta.name;
-        let turn = Arc::clone(&self.turn).try_lock_owned();
+        let turn = Arc::clone(&self.seat.turn).try_lock_owned();
         let why = match (turn, self.moving_to()) {
-            (Ok(turn), _) if !self.retired.load(Ordering::Acquire) => return Ok(turn),
-            (Ok(_), _) => format!("index `{name}` was moved or deleted just now; try again"),
+            (Ok(turn), _) if !self.is_retired() => return Ok(turn),
+            (Ok(_), _) => {
+                format!("index `{name}` was moved, merged or deleted just now; try again")
+            }
             (Err(_), Some(to)) => format!(
                 "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)"
             ),
@@ -152,7 +316,39 @@ impl LiveIndex {
 
     /// Waits for the turn.
     pub(super) async fn wait_for_turn(&self) -> Turn {
-        Arc::clone(&self.turn).lock_owned().await
+        Arc::clone(&self.seat.turn).lock_owned().await
+    }
+
+    /// Waits for the right to commit its manifest. Whoever wants the turn too takes that first.
+    pub(super) async fn writing(&self) -> Hold {
+        Arc::clone(&self.seat.writing).lock_owned().await
+    }
+
+    /// Waits for the right to bring appended rows in.
+    pub(super) async fn growing(&self) -> Hold {
+        Arc::clone(&self.seat.upkeep.growing).lock_owned().await
+    }
+
+    /// The right to make a new base; none while somebody has it.
+    pub(super) fn merging(&self) -> Option<Hold> {
+        let merging = Arc::clone(&self.seat.upkeep.merging);
+        merging.try_lock_owned().ok()
+    }
+
+    /// Waits for the right to make a new base.
+    pub(super) async fn wait_to_merge(&self) -> Hold {
+        Arc::clone(&self.seat.upkeep.merging).lock_owned().await
+    }
+
+    /// How far it was behind its dataset when somebody looked last.
+    #[must_use]
+    pub fn behind(&self) -> Option<Behind> {
+        self.seat.upkeep.behind.load().as_deref().copied()
+    }
+
+    /// Keeps in mind how far it is behind its dataset.
+    pub(crate) fn note_behind(&self, behind: Option<Behind>) {
+        self.seat.upkeep.behind.store(behind.map(Arc::new));
     }
 
     /// The bucket that it lives in.
@@ -164,22 +360,27 @@ impl LiveIndex {
     /// The bucket that it is being moved to.
     #[must_use]
     pub fn moving_to(&self) -> Option<BucketName> {
-        self.moving_to.load_full().map(Arc::unwrap_or_clone)
+        self.seat.moving_to.load_full().map(Arc::unwrap_or_clone)
     }
 
     pub(super) fn set_moving_to(&self, bucket: Option<&BucketName>) {
-        self.moving_to.store(bucket.cloned().map(Arc::new));
+        self.seat.moving_to.store(bucket.cloned().map(Arc::new));
     }
 
     /// Nobody gets its turn any more.
     pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
+        self.seat.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether another one took its place, or it was deleted.
+    pub(super) fn is_retired(&self) -> bool {
+        self.seat.retired.load(Ordering::Acquire)
     }
 
     /// What serves now.
     #[must_use]
     pub fn serving(&self) -> Arc<Serving> {
-        self.serving.load_full()
+        self.seat.serving.load_full()
     }
 
     /// Makes ready to serve a configuration: its graph is there when this returns.
@@ -193,7 +394,7 @@ impl LiveIndex {
     /// Serves from now on; searches under way finish on what they began with.
     pub fn serve(&self, serving: Serving, promotion: &Promotion) {
         debug_assert_eq!(serving.served.config, promotion.served.config);
-        self.serving.store(Arc::new(Serving {
+        self.seat.serving.store(Arc::new(Serving {
             served: promotion.served.clone(),
             ..serving
         }));
@@ -203,21 +404,29 @@ impl LiveIndex {
     #[must_use]
     pub fn view(&self) -> IndexView {
         let serving = self.serving();
+        let memory = self.data.vectors.memory_bytes()
+            + self.tail.memory_bytes()
+            + serving.graph.memory_bytes();
         self.meta.view(
+            self.counts(),
+            self.behind(),
             self.moving_to(),
             ServingView {
                 config: serving.served.config,
                 trial: serving.served.trial.clone(),
                 build_id: serving.build_id.clone(),
-                memory_bytes: (self.data.vectors.memory_bytes() + serving.graph.memory_bytes())
-                    as u64,
+                memory_bytes: memory as u64,
                 graph_origin: serving.origin,
             },
         )
     }
 }
 
-async fn obtain(
+/// What serves a configuration over some vectors: its graph is read or built.
+///
+/// # Errors
+/// When the bucket fails or the graph cannot be built.
+pub(super) async fn obtain(
     tuner: &Tuner,
     data: &IndexData,
     served: Served,

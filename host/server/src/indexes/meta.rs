@@ -1,4 +1,8 @@
 //! What is stored and shown of an index.
+//!
+//! The vectors that the graph leads to are the base: `vectors_path`, `data_version`, `vectors` and
+//! `dataset_version` are about them. Rows that were appended since are told by `grown`. A program that does not
+//! know of `grown` serves the base and loses nothing by that, as appended rows can be embedded again.
 
 use boathouse_tuning::Served;
 use boathouse_types::{
@@ -34,6 +38,20 @@ pub struct IndexSpec {
     /// What a good configuration is.
     #[serde(default)]
     pub objective: Objective,
+    /// Whether rows that are appended to the dataset become searchable by themselves.
+    #[serde(default)]
+    pub appends: AppendPolicy,
+}
+
+/// What happens to rows that are appended to the dataset of an index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AppendPolicy {
+    /// They become searchable as soon as they are embedded.
+    #[default]
+    Auto,
+    /// They wait for somebody to refresh the index.
+    Manual,
 }
 
 impl IndexSpec {
@@ -44,12 +62,38 @@ impl IndexSpec {
     }
 }
 
-/// A wish to move an index.
+/// A wish to change an index: one thing at a time.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IndexChange {
     /// The bucket that it is to live in.
-    pub bucket: BucketName,
+    pub bucket: Option<BucketName>,
+    /// What is to happen to rows that are appended to its dataset.
+    pub appends: Option<AppendPolicy>,
+}
+
+/// How far an index covers its dataset beyond its base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growth {
+    /// Version of the dataset that is covered.
+    pub dataset_version: u64,
+    /// Rows of that version.
+    pub rows: u64,
+    /// Rows behind those of the base that are not searched, as they have no text or no id.
+    pub skipped_rows: u64,
+    /// The vectors of the others, in order.
+    pub segments: Vec<Segment>,
+}
+
+/// Vectors of rows that were appended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Object that holds them.
+    pub path: String,
+    /// Digest of that object.
+    pub digest: String,
+    /// Number of vectors.
+    pub vectors: u64,
 }
 
 /// What is stored of an index.
@@ -59,7 +103,7 @@ pub struct IndexMeta {
     pub name: IndexName,
     /// Dataset.
     pub dataset: DatasetName,
-    /// Version of the dataset that was embedded.
+    /// Version of the dataset that the base was made of.
     pub dataset_version: u64,
     /// Text column.
     pub text_column: String,
@@ -98,19 +142,45 @@ pub struct IndexMeta {
     /// What a good configuration is.
     #[serde(default)]
     pub objective: Objective,
-    /// Object that holds the vectors.
+    /// Object that holds the vectors of the base.
     pub vectors_path: String,
-    /// Version of the vectors: the digest of that object.
+    /// Version of the base: the digest of that object.
     pub data_version: String,
-    /// Number of vectors.
+    /// Number of vectors of the base.
     pub vectors: u64,
     /// Rows of the dataset without text.
     pub skipped_rows: u64,
+    /// Rows of the dataset that are not in the base, as a later one has their id.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub superseded_rows: u64,
     /// When it was built.
     pub created_at: Timestamp,
     /// The index was deleted; its objects are left over at most.
     #[serde(default)]
     pub deleted: bool,
+    /// What happens to rows that are appended to the dataset.
+    #[serde(default)]
+    pub appends: AppendPolicy,
+    /// What was appended since the base was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<Growth>,
+    /// The `vectors_path` of the first base, once there is another: it tells the index from others that had
+    /// its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_vectors_path: Option<String>,
+}
+
+/// How far an index is behind its dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Behind {
+    /// The dataset's newest version.
+    pub newest: u64,
+    /// Versions that are not covered.
+    pub versions: u64,
+    /// Rows that were appended and are not covered; all rows when they were replaced.
+    pub rows: u64,
+    /// The rows that it covers were replaced: it serves those of before until it is refreshed.
+    pub replaced: bool,
 }
 
 /// An index as clients see it.
@@ -120,8 +190,14 @@ pub struct IndexView {
     pub name: IndexName,
     /// Dataset.
     pub dataset: DatasetName,
-    /// Version of the dataset that was embedded.
+    /// Version of the dataset that it covers.
     pub dataset_version: u64,
+    /// Rows of that version.
+    pub rows: u64,
+    /// How far it is behind the dataset; null when it is not.
+    pub behind: Option<Behind>,
+    /// What happens to rows that are appended.
+    pub appends: AppendPolicy,
     /// Text column.
     pub text_column: String,
     /// Column that identifies a row.
@@ -141,16 +217,29 @@ pub struct IndexView {
     pub vector_backend: VectorBackend,
     /// What a good configuration is.
     pub objective: Objective,
-    /// Version of the vectors.
+    /// Version of the vectors that the graph leads to, which trials measure.
     pub data_version: String,
-    /// Number of vectors.
+    /// Number of vectors that are searched.
     pub vectors: u64,
-    /// Rows of the dataset without text.
+    /// Those of them that were appended since the graph was built and are compared one by one.
+    pub tail_vectors: u64,
+    /// Rows without text, and appended ones without an id.
     pub skipped_rows: u64,
+    /// Rows that are not searched, as a later one has their id.
+    pub superseded_rows: u64,
     /// When it was built.
     pub created_at: Timestamp,
     /// What serves.
     pub serving: ServingView,
+}
+
+/// Numbers of vectors in memory, without those that a later one of the same id replaces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    /// Of the base.
+    pub(super) base: u64,
+    /// Of the tail.
+    pub(super) tail: u64,
 }
 
 /// What serves an index.
@@ -176,18 +265,61 @@ impl IndexMeta {
     /// Whether two manifests are of one and the same index and not of two that had the name in turn.
     #[must_use]
     pub fn is_same_index(&self, other: &Self) -> bool {
-        self.vectors_path == other.vectors_path
-            && self.data_version == other.data_version
-            && self.created_at == other.created_at
+        self.first_vectors() == other.first_vectors() && self.created_at == other.created_at
+    }
+
+    /// Where the vectors of the first base were.
+    #[must_use]
+    pub fn first_vectors(&self) -> &str {
+        let first = self.first_vectors_path.as_deref();
+        first.unwrap_or(&self.vectors_path)
+    }
+
+    /// Version of the dataset that is covered.
+    #[must_use]
+    pub fn covered_version(&self) -> u64 {
+        let grown = self.grown.as_ref();
+        grown.map_or(self.dataset_version, |grown| grown.dataset_version)
+    }
+
+    /// Rows of the version that is covered; those that are appended later have numbers from here on.
+    #[must_use]
+    pub fn covered_rows(&self) -> u64 {
+        let base = self.vectors + self.skipped_rows + self.superseded_rows;
+        self.grown.as_ref().map_or(base, |grown| grown.rows)
+    }
+
+    /// Vectors that were appended since the base was made.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        self.grown.as_ref().map_or(&[], |grown| &grown.segments)
+    }
+
+    /// The objects that hold its vectors, each with the beginning of its digest.
+    pub fn vector_objects(&self) -> impl Iterator<Item = (&str, &str)> {
+        let base = (self.vectors_path.as_str(), self.data_version.as_str());
+        let segments = self.segments().iter();
+        std::iter::once(base).chain(segments.map(|one| (one.path.as_str(), one.digest.as_str())))
     }
 
     /// The view for clients.
-    #[must_use]
-    pub fn view(&self, moving_to: Option<BucketName>, serving: ServingView) -> IndexView {
+    pub(super) fn view(
+        &self,
+        counts: Counts,
+        behind: Option<Behind>,
+        moving_to: Option<BucketName>,
+        serving: ServingView,
+    ) -> IndexView {
+        let grown = self.grown.as_ref();
+        let skipped_rows = self.skipped_rows + grown.map_or(0, |grown| grown.skipped_rows);
+        let (rows, vectors) = (self.covered_rows(), counts.base + counts.tail);
         IndexView {
             name: self.name.clone(),
             dataset: self.dataset.clone(),
-            dataset_version: self.dataset_version,
+            dataset_version: self.covered_version(),
+            rows,
+            behind,
+            appends: self.appends,
             text_column: self.text_column.clone(),
             id_column: self.id_column.clone(),
             embedder: self.embedder.clone(),
@@ -198,8 +330,10 @@ impl IndexMeta {
             vector_backend: self.vector_backend,
             objective: self.objective.clone(),
             data_version: self.data_version.clone(),
-            vectors: self.vectors,
-            skipped_rows: self.skipped_rows,
+            vectors,
+            tail_vectors: counts.tail,
+            skipped_rows,
+            superseded_rows: rows.saturating_sub(vectors + skipped_rows),
             created_at: self.created_at,
             serving,
         }

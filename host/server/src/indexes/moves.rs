@@ -1,7 +1,7 @@
 //! Moving an index to another bucket while it serves.
 //!
-//! A [`Journey`] holds the turn of its index, so nobody tunes, promotes or deletes meanwhile; searches go on
-//! and notice nothing. The steps and why a crash between any two of them is harmless are told in
+//! A [`Journey`] holds the turn of its index, so nobody tunes, promotes or deletes meanwhile, and the right to
+//! commit its manifest, so appended rows wait; searches go on and notice nothing. The steps and why a crash between any two of them is harmless are told in
 //! `moves/course.rs`. Here is who takes them: a task, begun by a request or by the start of the host.
 //!
 //! Cancelled, or stopped by a bucket that fails, a move is given up and undone as long as the new home is
@@ -67,6 +67,7 @@ pub(crate) async fn start(app: &Arc<App>, name: &str, to: BucketName) -> Result<
     })?;
     let worker = Arc::clone(app);
     Ok(app.tasks.start(KIND, name, |task| async move {
+        let _writing = journey.index.writing().await;
         let (meta, from) = (&journey.index.meta, journey.index.bucket());
         let (course, home) = Course::plan(meta, from, &target).await?;
         let declared = match home.replace(&course.index).await {
@@ -134,6 +135,7 @@ impl Journey {
         let (worker, name) = (Arc::clone(app), self.index.meta.name.to_string());
         tracing::info!(index = %name, to = %self.to, "a move that was interrupted goes on");
         app.tasks.start(KIND, &name, |task| async move {
+            let _writing = self.index.writing().await;
             let course = |to| Course {
                 index: self.index.meta.clone(),
                 from: self.index.bucket().clone(),

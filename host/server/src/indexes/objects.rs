@@ -30,6 +30,12 @@ fn manifest_folder(name: &IndexName) -> String {
     format!("indexes/{name}/manifest")
 }
 
+/// A path for vectors that no other object has.
+pub(super) fn fresh_path(name: &IndexName) -> String {
+    let id = uuid::Uuid::now_v7().simple();
+    format!("indexes/{name}/vectors/{id}.parquet")
+}
+
 /// Folders of what can be made anew: vectors from the dataset, graphs from the vectors.
 fn derived(name: &IndexName) -> [String; 2] {
     [

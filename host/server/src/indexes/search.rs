@@ -1,15 +1,20 @@
 //! Searching an index: a query in words or as a vector, hits with the columns of their rows.
+//!
+//! A search is answered by the index as it was when the search began: base, tail and version of the dataset.
 
 use std::sync::Arc;
 
 use boathouse_ingest::IngestError;
 use boathouse_models::StaticEmbedder;
 use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
-use boathouse_vector::{Neighbor, Scratch, SearchOutcome};
+use boathouse_vector::Scratch;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{LiveIndex, Serving};
+use super::{
+    LiveIndex, Serving,
+    tail::{Match, Wanted},
+};
 use crate::{app::App, problem::Problem};
 
 thread_local! {
@@ -47,7 +52,7 @@ pub struct SearchAnswer {
     pub config: IndexConfig,
     /// The engine that answered.
     pub backend: VectorBackend,
-    /// Version of the vectors.
+    /// Version of the vectors that were searched.
     pub index_version: String,
     /// Distance computations that it took.
     pub distances: u64,
@@ -88,7 +93,7 @@ pub async fn search(
         ..serving.served.config
     };
     let started = std::time::Instant::now();
-    let outcome = {
+    let (matches, distances) = {
         let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
         let found = tokio::task::spawn_blocking(move || {
             find(&index, &serving, &embedder, &request, config.ef_search)
@@ -97,17 +102,17 @@ pub async fn search(
     };
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     Ok(SearchAnswer {
-        hits: hits(app, index, &outcome.neighbors, columns).await?,
+        hits: hits(app, index, &matches, columns).await?,
         config,
         backend: index.meta.vector_backend,
-        index_version: index.meta.data_version.clone(),
-        distances: outcome.distances,
+        index_version: version(index),
+        distances,
         took_us,
     })
 }
 
 fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Problem> {
-    let most = index.data.len().min(app.config.vectors.max_k);
+    let most = index.vectors().min(app.config.vectors.max_k);
     if request.k == 0 || request.k > most {
         return Err(Problem::field(
             "k",
@@ -116,7 +121,7 @@ fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Pr
                 "is {} and must be 1 to {most}, index `{}` has {} vectors",
                 request.k,
                 index.meta.name,
-                index.data.len()
+                index.vectors()
             ),
         ));
     }
@@ -142,17 +147,28 @@ fn find(
     embedder: &StaticEmbedder,
     request: &SearchRequest,
     ef: u32,
-) -> Result<SearchOutcome, Problem> {
+) -> Result<(Vec<Match>, u64), Problem> {
     let vector = match (&request.vector, &request.text) {
         (Some(vector), _) => vector.clone(),
         (None, text) => embed_query(embedder, text.as_deref().unwrap_or_default())?,
     };
     let query = index.data.vectors.prepare_query(&vector)?;
-    SCRATCH.with_borrow_mut(|scratch| {
-        Ok(serving
-            .graph
-            .search(&index.data.vectors, &query, request.k, ef as usize, scratch))
-    })
+    let wanted = Wanted {
+        query: &query,
+        k: request.k,
+        ef: ef as usize,
+    };
+    let (base, graph) = (&index.data.vectors, &serving.graph);
+    Ok(SCRATCH.with_borrow_mut(|scratch| index.tail.nearest(base, graph, &wanted, scratch)))
+}
+
+/// The version of the vectors that are searched: that of the base, and of the dataset where rows were appended.
+fn version(index: &LiveIndex) -> String {
+    let meta = &index.meta;
+    match &meta.grown {
+        Some(grown) => format!("{}+{}", meta.data_version, grown.dataset_version),
+        None => meta.data_version.clone(),
+    }
 }
 
 /// The vector of a text.
@@ -176,28 +192,27 @@ fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Proble
 async fn hits(
     app: &App,
     index: &LiveIndex,
-    neighbors: &[Neighbor],
+    matches: &[Match],
     columns: Option<Vec<String>>,
 ) -> Result<Vec<Hit>, Problem> {
-    let rows: Vec<u64> = neighbors
-        .iter()
-        .map(|neighbor| index.rows[neighbor.row as usize])
-        .collect();
+    let documents: Vec<(&str, u64)> = matches.iter().map(|found| index.document(found)).collect();
+    let rows: Vec<u64> = documents.iter().map(|(_, row)| *row).collect();
     let values = values(app, index, &rows, columns.as_deref()).await?;
-    let hit = |(neighbor, columns): (&Neighbor, Value)| Hit {
-        id: index.doc_ids[neighbor.row as usize].clone(),
+    let hit = |((found, (id, row)), columns): ((&Match, (&str, u64)), Value)| Hit {
+        id: id.to_owned(),
         score: match index.meta.metric {
-            Metric::Cosine | Metric::Dot => 1.0 - neighbor.distance,
-            Metric::L2 => 1.0 / (1.0 + neighbor.distance),
+            Metric::Cosine | Metric::Dot => 1.0 - found.distance,
+            Metric::L2 => 1.0 / (1.0 + found.distance),
         },
-        distance: neighbor.distance,
-        row: index.rows[neighbor.row as usize],
+        distance: found.distance,
+        row,
         columns: match columns {
             Value::Object(columns) => columns,
             _ => Map::new(),
         },
     };
-    Ok(neighbors.iter().zip(values).map(hit).collect())
+    let found = matches.iter().zip(documents);
+    Ok(found.zip(values).map(hit).collect())
 }
 
 /// The columns of rows. When none are wanted the dataset is not asked, so a bucket that fails is no obstacle.
@@ -216,7 +231,7 @@ async fn values(
         .flatten()
         .map(String::as_str)
         .collect();
-    let (name, version) = (&index.meta.dataset, Some(index.meta.dataset_version));
+    let (name, version) = (&index.meta.dataset, Some(index.meta.covered_version()));
     let dataset = app.datasets.open(name, version).await;
     let dataset = dataset.map_err(|error| unread(app, name, None, error))?;
     let values = dataset.take(rows, &columns).await;

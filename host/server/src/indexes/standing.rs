@@ -298,12 +298,13 @@ async fn check_heir(heir: &Bucket, name: &IndexName) -> Result<(), StorageError>
         let (bucket, path) = (heir.name().clone(), format!("indexes/{name}/manifest"));
         return Err(StorageError::NotFound { bucket, path });
     };
-    let path = found.meta.vectors_path;
-    if heir.without_rescue().exists(&path).await? {
-        return Ok(());
+    for (path, _) in found.meta.vector_objects() {
+        if !heir.without_rescue().exists(path).await? {
+            let (bucket, path) = (heir.name().clone(), path.to_owned());
+            return Err(StorageError::NotFound { bucket, path });
+        }
     }
-    let bucket = heir.name().clone();
-    Err(StorageError::NotFound { bucket, path })
+    Ok(())
 }
 
 /// Takes the copies of a move that was given up away from its target.

@@ -18,10 +18,14 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{IndexMeta, Indexes, LiveIndex, objects, objects::manifest};
+use super::{
+    Growth, IndexMeta, Indexes, LiveIndex, Segment, objects, objects::manifest, tail::Wanted,
+};
 
-/// Vectors of the index.
-const ROWS: u16 = 60;
+/// Vectors of the base of the index.
+pub(super) const ROWS: u16 = 60;
+/// Vectors of its tail.
+pub(super) const TAIL: u16 = 4;
 /// Components of each.
 const DIMENSION: u16 = 8;
 
@@ -50,9 +54,10 @@ pub(super) fn faulty(bucket: &Bucket, plan: Plan) -> (Bucket, FaultyStore) {
     (bucket.with_store(Arc::new(store.clone())), store)
 }
 
-fn vectors() -> VectorTable {
+/// Vectors of some rows of the dataset.
+pub(super) fn vectors(rows: std::ops::Range<u16>) -> VectorTable {
     let mut table = VectorTable::new(Dimension::new(DIMENSION.into()).unwrap());
-    for row in 0..ROWS {
+    for row in rows {
         let component = |at: u16| f32::from((row * 31 + at * 17) % 23) - 11.0;
         let vector: Vec<f32> = (0..DIMENSION).map(component).collect();
         table
@@ -74,16 +79,34 @@ pub(super) fn meta(bucket: &Bucket, vectors: &str) -> IndexMeta {
     serde_json::from_value(meta).unwrap()
 }
 
-/// Builds the index in a bucket, with two trials, a promotion and an evaluation set.
-pub(super) async fn build(bucket: &Bucket, vectors_name: &str) {
-    let table = vectors();
-    let bytes = Bytes::from(table::write(&table).unwrap());
+/// Stores vectors and gives the beginning of their digest.
+async fn put_vectors(bucket: &Bucket, path: &str, table: &VectorTable) -> String {
+    let bytes = Bytes::from(table::write(table).unwrap());
     let digest = format!("{:x}", Sha256::digest(&bytes));
-    let meta = IndexMeta {
-        data_version: digest[..16].to_owned(),
-        ..meta(bucket, vectors_name)
+    bucket.put(path, bytes).await.unwrap();
+    digest[..16].to_owned()
+}
+
+/// Builds the index in a bucket, with a tail, two trials, a promotion and an evaluation set.
+pub(super) async fn build(bucket: &Bucket, vectors_name: &str) {
+    let table = vectors(0..ROWS);
+    let meta = meta(bucket, vectors_name);
+    let path = format!("indexes/papers/vectors/{vectors_name}-tail.parquet");
+    let segment = Segment {
+        digest: put_vectors(bucket, &path, &vectors(ROWS..ROWS + TAIL)).await,
+        vectors: TAIL.into(),
+        path,
     };
-    bucket.put(&meta.vectors_path, bytes).await.unwrap();
+    let meta = IndexMeta {
+        data_version: put_vectors(bucket, &meta.vectors_path, &table).await,
+        grown: Some(Growth {
+            dataset_version: 2,
+            rows: (ROWS + TAIL).into(),
+            skipped_rows: 0,
+            segments: vec![segment],
+        }),
+        ..meta
+    };
     let set = Arc::new(table.to_set(meta.metric).unwrap());
     let stop = CancellationToken::new();
     let index = LiveIndex::assemble(bucket, meta.clone(), set, &table, options(), &stop);
@@ -200,12 +223,14 @@ pub(super) async fn impression(index: &LiveIndex) -> Impression {
 pub(super) fn hits(index: &LiveIndex) -> Vec<String> {
     let vectors = &index.data.vectors;
     let query = vectors.prepare_query(vectors.row(7)).unwrap();
-    let serving = index.serving();
-    let found = serving
-        .graph
-        .search(vectors, &query, 5, 40, &mut Scratch::default());
-    let rows = found.neighbors.iter().map(|hit| hit.row as usize);
-    rows.map(|row| index.doc_ids[row].clone()).collect()
+    let wanted = Wanted {
+        query: &query,
+        k: index.vectors().min(8),
+        ef: 40,
+    };
+    let (serving, mut scratch) = (index.serving(), Scratch::default());
+    let (found, _) = index.tail.nearest(vectors, &serving.graph, &wanted, &mut scratch);
+    found.iter().map(|found| index.document(found).0.to_owned()).collect()
 }
 
 /// Paths of what a bucket holds of the index besides its manifest.

@@ -54,6 +54,24 @@ async fn the_seed_decides_everything() {
 }
 
 #[tokio::test]
+async fn a_set_is_made_again_for_other_vectors_with_its_own_queries() {
+    let (few, many) = (clustered(60), clustered(90));
+    let drawn = make(&few, drawn_spec(40, 5)).await.unwrap();
+    let again = make(&many, drawn.spec()).await.unwrap();
+    assert_eq!(again, make(&many, drawn_spec(40, 5)).await.unwrap());
+    let source = EvalSource::Given(vec![vec![0.5; 16], vec![-1.0; 16]]);
+    let given = EvalSpec {
+        source,
+        ..drawn_spec(2, 3)
+    };
+    let set = make(&few, given.clone()).await.unwrap();
+    assert_eq!(set.spec(), given);
+    let again = make(&many, set.spec()).await.unwrap();
+    assert_eq!(again.vectors, 90);
+    assert_eq!(again.queries[1].vector, set.queries[1].vector);
+}
+
+#[tokio::test]
 async fn a_small_index_gives_fewer_queries_and_shorter_answers() {
     let set = make(&clustered(4), EvalSpec::default()).await.unwrap();
     assert_eq!(set.queries.len(), 4);

@@ -56,8 +56,9 @@ impl Judge<'_> {
             let ids = self.graphs_in_use(meta).await?;
             named.extend(ids.iter().map(|id| graphs(id)));
         }
+        let vectors: BTreeSet<&str> = meta.vector_objects().map(|(path, _)| path).collect();
         garbage.extend(retained(old, |found| match found.class {
-            Class::Vectors => found.object.path == meta.vectors_path,
+            Class::Vectors => vectors.contains(found.object.path.as_str()),
             Class::Graphs => named.contains(&found.object.path),
             Class::Logs => !self.is_of_earlier_index(found, meta),
             _ => true,
@@ -87,7 +88,11 @@ impl Judge<'_> {
                 .flatten()
             {
                 ids.insert(id_of(&served.config));
-                ids.extend(served.build_id);
+                // Over vectors of before nothing can be served any more.
+                let is_of_other = |version: &String| *version != meta.data_version;
+                if !served.data_version.as_ref().is_some_and(is_of_other) {
+                    ids.extend(served.build_id);
+                }
             }
         }
         let journal = Journal::new(bucket, &meta.name, Arc::clone(clock));
@@ -121,11 +126,14 @@ impl Judge<'_> {
         let mut has_heir = false;
         for (bucket, heir) in heirs {
             has_heir = true;
-            if !heir.deleted && !bucket.exists(&heir.vectors_path).await? {
-                return Err(Undecided::new(format!(
-                    "it was moved to bucket `{}`, which does not have its vectors",
-                    bucket.name()
-                )));
+            let needed = heir.vector_objects().filter(|_| !heir.deleted);
+            for (path, _) in needed {
+                if !bucket.exists(path).await? {
+                    return Err(Undecided::new(format!(
+                        "it was moved to bucket `{}`, which does not have its vectors",
+                        bucket.name()
+                    )));
+                }
             }
         }
         match &meta.moved_to {

@@ -13,7 +13,7 @@ use super::world::*;
 async fn littered() -> World {
     let world = World::new();
     let bucket = world.primary();
-    let live = meta("live", bucket, "d", 1);
+    let live = grown(meta("live", bucket, "d", 1), 2, 2);
     put_index(bucket, &live).await;
     put_graph(bucket, &live, &config(60)).await;
     put(bucket, &fresh("indexes/live/vectors")).await;

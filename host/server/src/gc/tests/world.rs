@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use boathouse_ingest::{
     DatasetManifest, Datasets, FileInput, FileOptions, IngestContext, IngestMode, IngestProgress,
-    IngestRequest, Lineage, OnDetectorFailure, Retention, ingest_file,
+    IngestRequest, Lineage, LineageWriter, OnDetectorFailure, Retention, ingest_file,
 };
 use boathouse_storage::{AppendLog, Bucket, BucketRegistry, Manifest};
 use boathouse_tuning::{Journal, Promotions, build_id};
@@ -17,7 +17,10 @@ use super::super::{
     Busy, GcReport, Run,
     judge::{listed_plugins, manifest_of},
 };
-use crate::{indexes::IndexMeta, system::SystemClock};
+use crate::{
+    indexes::{Growth, IndexMeta, Segment},
+    system::SystemClock,
+};
 
 /// Keeps everything; for runs that let nothing expire.
 pub(super) const KEEP_ALL: Retention = Retention {
@@ -104,9 +107,12 @@ impl World {
         let context = IngestContext {
             datasets: self.datasets.clone(),
             detectors: Vec::new(),
-            on_detector_failure: OnDetectorFailure::Refuse,
+            on_detector_failure: Some(OnDetectorFailure::Refuse),
+            pii: boathouse_ingest::PiiRules::default(),
             clock: Arc::clone(&self.clock),
             spool_folder: None,
+            max_decompressed_bytes: u64::MAX,
+            lineage: LineageWriter::default(),
         };
         let request = IngestRequest {
             dataset: dataset_name(name),
@@ -116,6 +122,7 @@ impl World {
             format: None,
             mode,
             system: "file",
+            digest: None,
             options: FileOptions::default(),
         };
         let progress = Arc::new(IngestProgress::default());
@@ -194,6 +201,26 @@ pub(super) fn meta(name: &str, bucket: &Bucket, dataset: &str, version: u64) -> 
     .expect("a document")
 }
 
+/// The same index with so many segments of rows that were appended.
+pub(super) fn grown(meta: IndexMeta, version: u64, segments: usize) -> IndexMeta {
+    let segment = |_| Segment {
+        path: fresh(&format!("indexes/{}/vectors", meta.name)),
+        digest: "00".to_owned(),
+        vectors: 1,
+    };
+    let segments: Vec<Segment> = (0..segments).map(segment).collect();
+    let growth = Growth {
+        dataset_version: version,
+        rows: 1 + segments.len() as u64,
+        skipped_rows: 0,
+        segments,
+    };
+    IndexMeta {
+        grown: Some(growth),
+        ..meta
+    }
+}
+
 pub(super) fn config(ef_construction: u32) -> IndexConfig {
     IndexConfig {
         ef_construction,
@@ -213,7 +240,9 @@ pub(super) async fn commit(bucket: &Bucket, meta: &IndexMeta) {
 
 /// Stores an index whole: vectors, graph, evaluation set, manifest.
 pub(super) async fn put_index(bucket: &Bucket, meta: &IndexMeta) {
-    put(bucket, &meta.vectors_path).await;
+    for (path, _) in meta.vector_objects() {
+        put(bucket, path).await;
+    }
     put_graph(bucket, meta, &meta.config).await;
     put(bucket, &format!("_evalsets/{}/default.json", meta.name)).await;
     commit(bucket, meta).await;
@@ -294,10 +323,9 @@ async fn readable_in(place: &str, bucket: &Bucket, all: &mut Readable) {
         let Some(meta) = found.filter(|meta| !meta.deleted) else {
             continue;
         };
-        let mut paths = vec![
-            meta.vectors_path.clone(),
-            format!("_evalsets/{name}/default.json"),
-        ];
+        let vectors = meta.vector_objects().map(|(path, _)| path.to_owned());
+        let mut paths: Vec<String> = vectors.collect();
+        paths.push(format!("_evalsets/{name}/default.json"));
         let journal = Journal::new(bucket, &name, Arc::clone(&clock));
         let journal = journal.read().await.expect("read");
         let promotions = Promotions::new(bucket, &name, Arc::clone(&clock));

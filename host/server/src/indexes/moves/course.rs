@@ -211,7 +211,9 @@ impl Course {
             digest => digest?,
         };
         let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if *path == self.index.vectors_path && !digits.starts_with(&self.index.data_version) {
+        let mut vectors = self.index.vector_objects();
+        let known = vectors.find(|(object, _)| object == path);
+        if known.is_some_and(|(_, expected)| !digits.starts_with(expected)) {
             let (path, reason) = (
                 path.clone(),
                 "its digest is not that of the index".to_owned(),

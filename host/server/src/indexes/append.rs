@@ -1,0 +1,439 @@
+//! Rows that were appended to a dataset become part of its indexes, without a rebuild.
+//!
+//! The rows behind those that an index covers are embedded and stored as one more object of vectors; then one
+//! commit of the manifest names that object and the version of the dataset which is covered now, both at once.
+//! Whatever ends this early leaves the manifest as it was, and an object that nobody names: so a row is neither
+//! lost nor there twice, however often this is done again. In service they are a tail beside the graph
+//! (`tail.rs`), which is merged into a new base once it is long (`append/merge.rs`).
+//!
+//! Where rows have ids of their own, a row replaces the earlier ones of its id. A dataset whose rows were replaced
+//! as a whole is not followed: the index keeps what it has until somebody refreshes it, which makes a new base.
+//!
+//! Who decides when this is done is the agent (`agent.rs`) or a client; one at a time for each index.
+
+use std::sync::Arc;
+
+use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
+use boathouse_storage::StorageError;
+use boathouse_types::IndexName;
+use boathouse_vector::table::{self, VectorTable};
+use serde_json::{Value, json};
+
+use super::{
+    AppendPolicy, Behind, Growth, IndexMeta, IndexView, Indexes, LiveIndex, Segment,
+    create::forget,
+    embed::{Embedded, Ids, Source, embed, encode},
+    locked,
+    objects::fresh_path,
+    standing::Found,
+    tail,
+};
+use crate::{app::App, problem::Problem, tasks::TaskContext};
+
+pub(crate) mod merge;
+
+/// Kind of the task of an append.
+pub(crate) const KIND: &str = "append";
+/// How often a dataset may have grown again when its rows are in, before that is left to another time.
+const ROUNDS: usize = 16;
+/// Parts of a tail; an append beyond puts them together.
+const MAX_PARTS: usize = 8;
+
+impl Behind {
+    /// How far an index is behind its dataset; none when it is not.
+    #[must_use]
+    pub fn of(dataset: &DatasetManifest, meta: &IndexMeta) -> Option<Self> {
+        let newest = dataset.latest()?;
+        let (covered, rows) = (meta.covered_version(), meta.covered_rows());
+        if newest.version <= covered {
+            return None;
+        }
+        let later = || dataset.versions.iter().filter(|one| one.version > covered);
+        let mut known = dataset.versions.iter();
+        // A dataset of this name that was made anew does not have the version.
+        let replaced = !known.any(|one| one.version == covered && one.rows == rows)
+            || later().any(|one| one.mode == IngestMode::Replace);
+        Some(Self {
+            newest: newest.version,
+            versions: later().count() as u64,
+            rows: if replaced {
+                newest.rows
+            } else {
+                newest.rows.saturating_sub(rows)
+            },
+            replaced,
+        })
+    }
+}
+
+/// Looks how far an index is behind its dataset, and keeps it in mind.
+///
+/// # Errors
+/// When the dataset cannot be read.
+pub(crate) async fn look(app: &App, index: &LiveIndex) -> Result<Option<Behind>, Problem> {
+    let dataset = app.datasets.get(&index.meta.dataset).await?;
+    let behind = Behind::of(&dataset, &index.meta);
+    index.note_behind(behind);
+    Ok(behind)
+}
+
+/// Brings everything into an index that was appended to its dataset.
+///
+/// # Errors
+/// 409 `dataset_replaced` and `embedder_changed` when there is nothing but a rebuild; 409 when the index is being
+/// moved or was changed by somebody else; 404 when it is gone; a bucket's failure. What is not in then can be
+/// brought in later.
+pub(crate) async fn carry(
+    app: &App,
+    name: &IndexName,
+    task: &TaskContext,
+) -> Result<Value, Problem> {
+    let index = app.indexes.get(name.as_str())?;
+    let growing = task.cancellation();
+    let growing = growing.run_until_cancelled(index.growing()).await;
+    let _growing = growing.ok_or_else(Problem::cancelled)?;
+    catch_up(app, name, task).await
+}
+
+/// Brings an index up to date with its dataset, by a rebuild where that is needed.
+///
+/// # Errors
+/// As [`carry`], and as for a new index.
+pub(crate) async fn refresh(
+    app: &App,
+    name: &IndexName,
+    task: &TaskContext,
+) -> Result<Value, Problem> {
+    let index = app.indexes.get(name.as_str())?;
+    let growing = task.cancellation();
+    let growing = growing.run_until_cancelled(index.growing()).await;
+    let _growing = growing.ok_or_else(Problem::cancelled)?;
+    let index = app.indexes.in_step(name).await?;
+    let replaced = look(app, &index)
+        .await?
+        .is_some_and(|behind| behind.replaced);
+    if replaced || check_embedder(app, &index).is_err() {
+        return merge::rebuild(app, &index, task).await;
+    }
+    catch_up(app, name, task).await
+}
+
+/// Changes what happens to rows that are appended to the dataset of an index.
+///
+/// # Errors
+/// 404, 409 when it is being moved or was changed by somebody else, or the bucket fails.
+pub(crate) async fn set_policy(
+    app: &App,
+    name: &str,
+    appends: AppendPolicy,
+) -> Result<IndexView, Problem> {
+    let index = app.indexes.get(name)?;
+    check_at_rest(&index)?;
+    let change = |meta: &IndexMeta| {
+        Some(IndexMeta {
+            appends,
+            ..meta.clone()
+        })
+    };
+    Ok(app.indexes.commit(&index, change).await?.view())
+}
+
+async fn catch_up(app: &App, name: &IndexName, task: &TaskContext) -> Result<Value, Problem> {
+    let mut appended = 0;
+    for _ in 0..ROUNDS {
+        let index = app.indexes.in_step(name).await?;
+        let Some(behind) = look(app, &index).await? else {
+            return answer(&index, appended);
+        };
+        if behind.replaced {
+            return Err(replaced(&index));
+        }
+        check_embedder(app, &index)?;
+        let (dataset, version) = (&index.meta.dataset, Some(behind.newest));
+        let dataset = app.datasets.open(dataset, version).await?;
+        appended += extend(app, &index, &dataset, task).await?;
+    }
+    Err(Problem::conflict(
+        "changed_meanwhile",
+        format!(
+            "the dataset of index `{name}` grows faster than its rows can be embedded; try again"
+        ),
+    ))
+}
+
+/// What a task that changed an index says of it.
+fn answer(index: &LiveIndex, appended: u64) -> Result<Value, Problem> {
+    let view = serde_json::to_value(index.view());
+    let mut view = view.map_err(|error| Problem::internal(&error))?;
+    view["appended"] = json!(appended);
+    Ok(view)
+}
+
+fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
+    match index.moving_to() {
+        None => Ok(()),
+        Some(to) => Err(Problem::conflict(
+            "index_busy",
+            format!(
+                "index `{}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)",
+                index.meta.name
+            ),
+        )),
+    }
+}
+
+/// Vectors of two models do not compare.
+fn check_embedder(app: &App, index: &LiveIndex) -> Result<(), Problem> {
+    let (meta, embedder) = (&index.meta, &app.embedder);
+    let (name, digest) = (embedder.name(), embedder.model_digest());
+    if meta.embedder == name && meta.embedder_digest == digest {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "embedder_changed",
+        format!(
+            "index `{0}` was made with another model than this host has as `{name}`, so nothing can be appended; `POST /vectors/indexes/{0}/refresh` rebuilds it",
+            meta.name
+        ),
+    ))
+}
+
+fn replaced(index: &LiveIndex) -> Problem {
+    let (name, dataset) = (&index.meta.name, &index.meta.dataset);
+    Problem::conflict(
+        "dataset_replaced",
+        format!(
+            "the rows of dataset `{dataset}` that index `{name}` covers were replaced; `POST /vectors/indexes/{name}/refresh` rebuilds it"
+        ),
+    )
+}
+
+/// Embeds the rows of a version behind those that are covered, and brings them in; returns how many vectors that
+/// were.
+async fn extend(
+    app: &App,
+    index: &LiveIndex,
+    dataset: &Dataset,
+    task: &TaskContext,
+) -> Result<u64, Problem> {
+    let meta = &index.meta;
+    let source = Source {
+        dataset,
+        from: meta.covered_rows(),
+        text: &meta.text_column,
+        id: meta.id_column.as_deref(),
+        ids: match meta.id_column {
+            Some(_) => Ids::Latest,
+            None => Ids::Numbers,
+        },
+    };
+    let Embedded { table, skipped, .. } = embed(app, source, task).await?;
+    let count = table.len() as u64;
+    task.progress("storing vectors", 0, Some(count), "vectors");
+    let added = Added {
+        table,
+        dataset_version: dataset.version().version,
+        rows: dataset.version().rows,
+        skipped,
+    };
+    land(&app.indexes, index, added).await.map(|_| count)
+}
+
+/// Rows behind those that an index covers, embedded.
+struct Added {
+    table: VectorTable,
+    /// Version of the dataset that is covered with them.
+    dataset_version: u64,
+    /// Rows of that version.
+    rows: u64,
+    /// Those of the added rows that are left out.
+    skipped: u64,
+}
+
+/// Stores and commits what was added, which is in service when this returns.
+async fn land(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    added: Added,
+) -> Result<Arc<LiveIndex>, Problem> {
+    let meta = &index.meta;
+    // Held while parts are put together, which a merge under way still needs.
+    let alone = (meta.segments().len() >= MAX_PARTS)
+        .then(|| index.merging())
+        .flatten();
+    let mut growth = Growth {
+        dataset_version: added.dataset_version,
+        rows: added.rows,
+        skipped_rows: added.skipped + meta.grown.as_ref().map_or(0, |grown| grown.skipped_rows),
+        segments: meta.segments().to_vec(),
+    };
+    let stored = match (added.table.is_empty(), &alone) {
+        (true, _) => None,
+        (false, Some(_)) => {
+            growth.segments.clear();
+            Some(store(index, put_together(index, added.table).await?).await?)
+        }
+        (false, None) => Some(store(index, added.table).await?),
+    };
+    growth.segments.extend(stored.clone());
+    let covered = meta.covered_version();
+    let committed = indexes.commit(index, |now| {
+        let same = now.covered_version() == covered && now.segments() == meta.segments();
+        same.then(|| IndexMeta {
+            grown: Some(growth),
+            ..now.clone()
+        })
+    });
+    let committed = committed.await;
+    if let (Err(_), Some(stored)) = (&committed, stored) {
+        forget(index.bucket(), &meta.name, &stored.path).await;
+    }
+    committed
+}
+
+/// Stores vectors that no manifest names yet.
+async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem> {
+    let encoded = encode(table, index.meta.metric).await?;
+    let path = fresh_path(&index.meta.name);
+    index.bucket().put(&path, encoded.bytes).await?;
+    Ok(Segment {
+        path,
+        digest: encoded.digest.chars().take(16).collect(),
+        vectors: encoded.table.len() as u64,
+    })
+}
+
+/// The rows of a tail that are searched, and these behind them.
+async fn put_together(index: &LiveIndex, added: VectorTable) -> Result<VectorTable, Problem> {
+    let mut tables = Vec::new();
+    for part in index.tail.parts() {
+        tables.push(index.bucket().get(&part.path).await?);
+    }
+    let tail = index.tail.clone();
+    let joined = tokio::task::spawn_blocking(move || {
+        let mut all = VectorTable::new(added.dimension());
+        for (part, bytes) in tables.into_iter().enumerate() {
+            tail::append(&mut all, &table::read(bytes)?, |row| {
+                !tail.hides_in(part, row)
+            })?;
+        }
+        tail::append(&mut all, &added, |_| true)?;
+        Ok::<_, Problem>(all)
+    });
+    joined.await.map_err(|error| Problem::internal(&error))?
+}
+
+impl Indexes {
+    /// The index in service, as its bucket has it: what another host or a commit without an answer changed of it
+    /// is in service when this returns.
+    ///
+    /// # Errors
+    /// 404, 409 when it is being moved or is not what it was, or the bucket fails.
+    pub(super) async fn in_step(&self, name: &IndexName) -> Result<Arc<LiveIndex>, Problem> {
+        let seated = self.get(name.as_str())?;
+        check_at_rest(&seated)?;
+        let _writing = seated.writing().await;
+        let index = self.get(name.as_str())?;
+        if !index.shares_seat(&seated) {
+            return Err(changed(&index));
+        }
+        let found = self.home_of(&index).await?;
+        match index.is_as(&found.meta) {
+            true => Ok(index),
+            false => self.adopt(&index, &found).await,
+        }
+    }
+
+    /// Commits a change of an index's manifest, which `change` may decline for what it has become, and puts it in
+    /// service.
+    ///
+    /// # Errors
+    /// 409 when the index is not what it was, or the bucket fails; then it may have been committed nevertheless,
+    /// and [`Self::in_step`] finds out.
+    pub(super) async fn commit(
+        &self,
+        index: &LiveIndex,
+        change: impl FnOnce(&IndexMeta) -> Option<IndexMeta>,
+    ) -> Result<Arc<LiveIndex>, Problem> {
+        let _writing = index.writing().await;
+        let found = self.write(index, change).await?;
+        self.adopt(index, &found).await
+    }
+
+    /// As [`Self::commit`], without putting it in service; the right to write is the caller's.
+    pub(super) async fn write(
+        &self,
+        index: &LiveIndex,
+        change: impl FnOnce(&IndexMeta) -> Option<IndexMeta>,
+    ) -> Result<Found, Problem> {
+        let found = self.home_of(index).await?;
+        let next = change(&found.meta).ok_or_else(|| changed(index))?;
+        match found.replace(&next).await {
+            Ok(()) => Ok(Found::new(index.bucket(), found.version + 1, next)),
+            Err(StorageError::Conflict { .. }) => Err(changed(index)),
+            // It may have happened, the answer alone being lost.
+            Err(error) => match Found::confirm(index.bucket(), &index.meta.name).await {
+                Ok(Some(now)) if now.meta == next => Ok(now),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// The manifest of an index in service by its home's own word.
+    async fn home_of(&self, index: &LiveIndex) -> Result<Found, Problem> {
+        let found = Found::confirm(index.bucket(), &index.meta.name).await?;
+        let is_ours = |found: &Found| {
+            let meta = &found.meta;
+            !meta.deleted && meta.moving_to.is_none() && meta.is_same_index(&index.meta)
+        };
+        let found = found.filter(|found| is_ours(found) && !index.is_retired());
+        found.ok_or_else(|| changed(index))
+    }
+
+    /// Puts in service what a manifest says of an index. The right to write is the caller's.
+    async fn adopt(&self, index: &LiveIndex, found: &Found) -> Result<Arc<LiveIndex>, Problem> {
+        if index.data.data_version == found.meta.data_version {
+            let next = index.grown(found.meta.clone()).await?;
+            return self.succeed(index, next);
+        }
+        // Another host has made a new base.
+        let _turn = index.take_turn()?;
+        let options = index.tuner.options().clone();
+        let next = LiveIndex::open(found, options).await?;
+        self.succeed(index, next)
+    }
+
+    /// Puts an index in the place of another one.
+    ///
+    /// # Errors
+    /// 409 when that is not in service any more.
+    pub(super) fn succeed(
+        &self,
+        index: &LiveIndex,
+        next: LiveIndex,
+    ) -> Result<Arc<LiveIndex>, Problem> {
+        let mut live = locked(&self.live);
+        if index.is_retired() {
+            return Err(changed(index));
+        }
+        if !next.shares_seat(index) {
+            index.retire();
+        }
+        let next = Arc::new(next);
+        live.insert(next.meta.name.clone(), Arc::clone(&next));
+        Ok(next)
+    }
+}
+
+fn changed(index: &LiveIndex) -> Problem {
+    Problem::conflict(
+        "changed_meanwhile",
+        format!(
+            "index `{}` was moved, merged, deleted or changed by another host just now; try again",
+            index.meta.name
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! A new base for an index: its long tail merged in, or everything embedded anew.
+//!
+//! Vectors and graph are made while the old base serves and the tail grows; only the swap needs the index's turn,
+//! so it waits for trials and promotions under way. One commit names the new base. Rows that were appended
+//! meanwhile stay behind as the tail of the new base; when something else has become of the index meanwhile,
+//! what was made is thrown away.
+//!
+//! The old vectors and graphs are garbage then, which is collected as any other. Trials of before keep their
+//! lines: they say which vectors they measured, and are not compared with those on the new base.
+
+use std::sync::Arc;
+
+use boathouse_ingest::Dataset;
+use boathouse_tuning::IndexData;
+use boathouse_vector::table::{self, VectorTable};
+use serde_json::Value;
+
+use super::{
+    super::{
+        Growth, IndexMeta, Indexes, LiveIndex,
+        create::forget,
+        embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text, no_text},
+        live::{Base, Serving, obtain},
+        objects::fresh_path,
+        tail,
+    },
+    answer,
+};
+use crate::{app::App, problem::Problem, tasks::TaskContext};
+
+/// Kind of the task of a merge.
+const KIND: &str = "merge";
+/// Rows that a tail may have whatever the size of the base, and most that it may have: to compare a query with
+/// so many takes some milliseconds.
+const TAIL_ROWS: (usize, usize) = (1_000, 20_000);
+
+/// What a new base holds.
+struct NewBase {
+    table: VectorTable,
+    dataset_version: u64,
+    /// Rows of the dataset at that version.
+    rows: u64,
+    /// Those of them that are not searched, as they have no text or no id.
+    skipped: u64,
+    /// The tail that it contains; none for one that was made of the whole dataset.
+    merged: Option<Growth>,
+    embedder_digest: String,
+}
+
+impl LiveIndex {
+    /// Whether its tail is long enough to be merged: a tenth of the base, within bounds.
+    fn has_long_tail(&self) -> bool {
+        let (least, most) = TAIL_ROWS;
+        let extra = self.tail.rows() + self.tail.hidden_in_base();
+        extra > (self.data.len() / 10).clamp(least, most)
+    }
+}
+
+/// Starts to merge the tail of an index as a task, if it is long and nobody does so already.
+pub(crate) fn when_due(app: &Arc<App>, index: &Arc<LiveIndex>) {
+    if !index.has_long_tail() {
+        return;
+    }
+    let Some(merging) = index.merging() else {
+        return;
+    };
+    let (worker, name) = (Arc::clone(app), index.meta.name.clone());
+    app.tasks
+        .start(KIND, index.meta.name.as_str(), |task| async move {
+            let _merging = merging;
+            let index = worker.indexes.in_step(&name).await?;
+            let merged = merge(&worker.indexes, &index, &task).await;
+            if let Err(problem) = &merged {
+                tracing::warn!(index = %name, %problem, "a long tail is not merged for now");
+            }
+            merged
+        });
+}
+
+/// Makes a base of what an index has.
+pub(super) async fn merge(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    task: &TaskContext,
+) -> Result<Value, Problem> {
+    let meta = &index.meta;
+    let Some(grown) = &meta.grown else {
+        return answer(index, 0);
+    };
+    task.progress("reading vectors", 0, None, "vectors");
+    let base = NewBase {
+        table: searched(index).await?,
+        dataset_version: grown.dataset_version,
+        rows: grown.rows,
+        skipped: meta.skipped_rows + grown.skipped_rows,
+        merged: Some(grown.clone()),
+        embedder_digest: meta.embedder_digest.clone(),
+    };
+    renew(indexes, index, base, task).await
+}
+
+/// Embeds the whole dataset of an index anew.
+///
+/// # Errors
+/// As for a new index; 409 when something else has become of it meanwhile.
+pub(super) async fn rebuild(
+    app: &App,
+    index: &LiveIndex,
+    task: &TaskContext,
+) -> Result<Value, Problem> {
+    let merging = task.cancellation();
+    let merging = merging.run_until_cancelled(index.wait_to_merge()).await;
+    let _merging = merging.ok_or_else(Problem::cancelled)?;
+    let meta = &index.meta;
+    let manifest = app.datasets.get(&meta.dataset).await?;
+    let dataset = app.datasets.open(&meta.dataset, None).await?;
+    check_text(&dataset, &meta.text_column)?;
+    let version = dataset.version();
+    let source = Source {
+        dataset: &dataset,
+        from: 0,
+        text: &meta.text_column,
+        id: meta.id_column.as_deref(),
+        ids: match meta.id_column {
+            Some(_) => Ids::of(&manifest, version.version),
+            None => Ids::Numbers,
+        },
+    };
+    let Embedded { table, skipped, .. } = embed(app, source, task).await?;
+    if table.is_empty() {
+        return Err(no_text(&meta.text_column, version.rows));
+    }
+    let base = NewBase {
+        table,
+        dataset_version: version.version,
+        rows: version.rows,
+        skipped,
+        merged: None,
+        embedder_digest: app.embedder.model_digest().to_owned(),
+    };
+    renew(&app.indexes, index, base, task).await
+}
+
+fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
+    let columns = &dataset.version().columns;
+    match columns.iter().find(|known| known.name == column) {
+        Some(found) if !is_text(&found.data_type) => Err(Problem::field(
+            "text_column",
+            "not_text",
+            format!("column `{column}` is {} now, not text", found.data_type),
+        )),
+        // One that is missing is told by who reads it.
+        _ => Ok(()),
+    }
+}
+
+/// All rows of an index that are searched, as the embedder gave them.
+async fn searched(index: &LiveIndex) -> Result<VectorTable, Problem> {
+    let base = index.bucket().get(&index.meta.vectors_path).await?;
+    let mut parts = Vec::new();
+    for part in index.tail.parts() {
+        parts.push(index.bucket().get(&part.path).await?);
+    }
+    let tail = index.tail.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let base = table::read(base)?;
+        let mut all = VectorTable::new(base.dimension());
+        tail::append(&mut all, &base, |row| !tail.hides(row))?;
+        for (at, part) in parts.into_iter().enumerate() {
+            tail::append(&mut all, &table::read(part)?, |row| !tail.hides_in(at, row))?;
+        }
+        Ok::<_, Problem>(all)
+    });
+    read.await.map_err(|error| Problem::internal(&error))?
+}
+
+/// Stores a new base and lets the index serve from it.
+async fn renew(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    mut new: NewBase,
+    task: &TaskContext,
+) -> Result<Value, Problem> {
+    let count = new.table.len() as u64;
+    task.progress("storing vectors", 0, Some(count), "vectors");
+    let empty = VectorTable::new(new.table.dimension());
+    let table = std::mem::replace(&mut new.table, empty);
+    let mut encoded = encode(table, index.meta.metric).await?;
+    let path = fresh_path(&index.meta.name);
+    let bytes = std::mem::take(&mut encoded.bytes);
+    index.bucket().put(&path, bytes).await?;
+    let renewed = take_over(indexes, index, &new, (&path, encoded), task).await;
+    if renewed.is_err() {
+        forget(index.bucket(), &index.meta.name, &path).await;
+    }
+    answer(&*renewed?, 0)
+}
+
+async fn take_over(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    new: &NewBase,
+    (path, encoded): (&str, Encoded),
+    task: &TaskContext,
+) -> Result<Arc<LiveIndex>, Problem> {
+    let (count, cancel) = (encoded.table.len() as u64, task.cancellation());
+    let data = IndexData {
+        data_version: encoded.digest.chars().take(16).collect(),
+        vectors: Arc::clone(&encoded.vectors),
+        ..index.data.clone()
+    };
+    task.progress("building the graph", 0, Some(count), "vectors");
+    let served = index.serving().served.clone();
+    let made = obtain(&index.tuner, &data, served, &cancel).await?;
+    task.progress(
+        "waiting for the index's turn",
+        count,
+        Some(count),
+        "vectors",
+    );
+    let turn = cancel.run_until_cancelled(index.wait_for_turn()).await;
+    let _turn = turn.ok_or_else(Problem::cancelled)?;
+    let serving = promoted_meanwhile(index, &data, made).await?;
+    let _writing = index.writing().await;
+    let next = |now: &IndexMeta| new.named(index, now, path, &data, &encoded.table);
+    let found = indexes.write(index, next).await?;
+    let base = Base {
+        doc_ids: encoded.table.doc_ids().into(),
+        rows: encoded.table.rows().into(),
+        serving: Arc::new(serving),
+        data,
+    };
+    // The one in service may have parts in memory that were appended meanwhile.
+    let newest = indexes.get(index.meta.name.as_str())?;
+    let next = newest.on(base, found.meta).await?;
+    indexes.succeed(index, next)
+}
+
+/// What is to serve, for a configuration that may have been promoted since the graph was begun.
+async fn promoted_meanwhile(
+    index: &LiveIndex,
+    data: &IndexData,
+    made: Serving,
+) -> Result<Serving, Problem> {
+    let served = index.serving().served.clone();
+    if served.config == made.served.config {
+        return Ok(made.serving(served));
+    }
+    let uncancelled = tokio_util::sync::CancellationToken::new();
+    obtain(&index.tuner, data, served, &uncancelled).await
+}
+
+impl NewBase {
+    /// The manifest that names this base instead of the old one; none when it does not follow from what the index
+    /// is now.
+    fn named(
+        &self,
+        index: &LiveIndex,
+        now: &IndexMeta,
+        path: &str,
+        data: &IndexData,
+        table: &VectorTable,
+    ) -> Option<IndexMeta> {
+        if now.data_version != index.meta.data_version {
+            return None;
+        }
+        let vectors = table.len() as u64;
+        Some(IndexMeta {
+            dataset_version: self.dataset_version,
+            embedder_digest: self.embedder_digest.clone(),
+            dimension: table.dimension(),
+            vectors_path: path.to_owned(),
+            data_version: data.data_version.clone(),
+            vectors,
+            skipped_rows: self.skipped,
+            superseded_rows: self.rows.saturating_sub(vectors + self.skipped),
+            grown: match &self.merged {
+                Some(merged) => behind(merged, now.grown.as_ref()?)?,
+                None => None,
+            },
+            first_vectors_path: Some(now.first_vectors().to_owned()),
+            ..now.clone()
+        })
+    }
+}
+
+/// What is left of a tail once a part of it is in the base; none when that is not how the tail begins.
+fn behind(merged: &Growth, now: &Growth) -> Option<Option<Growth>> {
+    let segments = now.segments.strip_prefix(merged.segments.as_slice())?;
+    let left = Growth {
+        segments: segments.to_vec(),
+        skipped_rows: now.skipped_rows.checked_sub(merged.skipped_rows)?,
+        ..now.clone()
+    };
+    Some((now.dataset_version != merged.dataset_version).then_some(left))
+}

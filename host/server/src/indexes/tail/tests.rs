@@ -1,0 +1,132 @@
+//! What a tail promises: the nearest rows of base and parts together, and of each id the last.
+
+use boathouse_types::Dimension;
+use boathouse_vector::BuildOptions;
+
+use super::*;
+
+const DIMENSION: u32 = 4;
+
+/// A vector that is told by its number.
+fn vector(number: usize) -> Vec<f32> {
+    (0..4)
+        .map(|at| ((number * 37 + at * 11) % 29) as f32 - 13.5)
+        .collect()
+}
+
+/// Rows with ids, whose vectors are told by numbers.
+fn table_of(rows: &[(&str, usize)]) -> VectorTable {
+    let mut table = VectorTable::new(Dimension::new(DIMENSION).unwrap());
+    for (at, (id, number)) in rows.iter().enumerate() {
+        table.push(*id, at as u64, &vector(*number)).unwrap();
+    }
+    table
+}
+
+fn part(path: &str, rows: &[(&str, usize)]) -> Arc<Part> {
+    let bytes = Bytes::from(table::write(&table_of(rows)).unwrap());
+    Arc::new(Part::read(path, bytes, Metric::L2).unwrap())
+}
+
+fn ids(rows: &[(&str, usize)]) -> Vec<String> {
+    rows.iter().map(|(id, _)| (*id).to_owned()).collect()
+}
+
+#[test]
+fn of_the_rows_with_one_id_the_last_is_searched() {
+    let base = ids(&[("a", 0), ("b", 1), ("c", 2)]);
+    let parts = || {
+        vec![
+            part("1", &[("b", 3), ("d", 4), ("d", 5)]),
+            part("2", &[("d", 6), ("a", 7)]),
+        ]
+    };
+    let tail = Tail::behind(&base, parts(), false);
+    let hidden: Vec<bool> = (0..3).map(|row| tail.hides(row)).collect();
+    assert_eq!(hidden, [true, true, false]);
+    let hidden = [
+        [0, 1, 2].map(|row| tail.hides_in(0, row)),
+        [0, 1, 2].map(|row| tail.hides_in(1, row)),
+    ];
+    assert_eq!(hidden, [[false, true, true], [false; 3]]);
+    assert_eq!(
+        (tail.hidden_in_base(), tail.rows(), tail.vectors()),
+        (2, 5, 3)
+    );
+
+    let unique = Tail::behind(&base, parts(), true);
+    assert_eq!((unique.hidden_in_base(), unique.vectors()), (0, 5));
+    let empty = Tail::behind(&base, Vec::new(), false);
+    assert_eq!(
+        (empty.rows(), empty.vectors(), empty.memory_bytes()),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn the_nearest_are_those_of_a_search_that_compares_everything() {
+    let names: Vec<String> = (0..200).map(|row| format!("d{row}")).collect();
+    let rows: Vec<(&str, usize)> = names.iter().map(String::as_str).zip(0..).collect();
+    let (base, tail) = (&rows[..150], &rows[150..]);
+    // Some ids come again with other vectors.
+    let again: Vec<(&str, usize)> = (0..20).map(|row| (rows[row * 8].0, 500 + row)).collect();
+    let parts = vec![part("1", tail), part("2", &again)];
+    let live = Tail::behind(&ids(base), parts, false);
+    let expected: Vec<(&str, usize)> = rows
+        .iter()
+        .filter(|(id, _)| again.iter().all(|(other, _)| other != id))
+        .chain(&again)
+        .copied()
+        .collect();
+    assert_eq!(150 - live.hidden_in_base() + live.vectors(), expected.len());
+
+    let set = table_of(base).to_set(Metric::L2).unwrap();
+    let config = boathouse_types::IndexConfig {
+        m: 8,
+        ef_construction: 40,
+        seed: 1,
+        ..boathouse_types::IndexConfig::default()
+    };
+    let options = BuildOptions::new(&config, 1);
+    let graph = HnswGraph::build(&set, &options, &|_| std::ops::ControlFlow::Continue(())).unwrap();
+    let all = table_of(&expected).to_set(Metric::L2).unwrap();
+    let mut scratch = Scratch::default();
+    for number in 0..60 {
+        let query = set.prepare_query(&vector(number * 7 + 3)).unwrap();
+        for k in [1, 10, expected.len()] {
+            let wanted = Wanted {
+                query: &query,
+                k,
+                ef: 400,
+            };
+            let (found, distances) = live.nearest(&set, &graph, &wanted, &mut scratch);
+            let exact = exact_top_k(&all, &query, k, |_| true);
+            let distance_of = |found: &[f32]| found.iter().map(|d| d.to_bits()).collect::<Vec<_>>();
+            let found_at: Vec<f32> = found.iter().map(|found| found.distance).collect();
+            let exact_at: Vec<f32> = exact.iter().map(|found| found.distance).collect();
+            assert_eq!(
+                distance_of(&found_at),
+                distance_of(&exact_at),
+                "{number} {k}"
+            );
+            assert!(distances >= live.vectors() as u64);
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_gone_are_left_out_and_others_keep_their_numbers() {
+    let table = table_of(&[("a", 0), ("b", 1), ("c", 2)]);
+    let mut gone = RowMask::default();
+    assert!(gone.add(1) && !gone.add(1));
+    assert_eq!(
+        (gone.len(), gone.has(1), gone.has(0), gone.has(900)),
+        (1, true, false, false)
+    );
+    let left = without(table.clone(), &gone).unwrap();
+    assert_eq!(
+        (left.doc_ids(), left.rows()),
+        (&["a".to_owned(), "c".to_owned()][..], &[0, 2][..])
+    );
+    assert_eq!(without(table.clone(), &RowMask::default()).unwrap(), table);
+}
