@@ -8,18 +8,22 @@
 //! same new name in two different buckets at once are not told apart here; primary then wins.
 
 mod expiry;
+mod policy;
+mod scans;
 
 use std::{fs::File, sync::Arc};
 
 use boathouse_storage::{Bucket, BucketRegistry, Manifest, StorageError, Versioned};
 use boathouse_types::{BucketName, Clock, DatasetName, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Dataset, DatasetFile, DatasetManifest, DatasetVersion, IngestError, IngestMode,
+    Dataset, DatasetFile, DatasetManifest, DatasetVersion, IngestError, IngestMode, pii,
     read::FooterCache, upload,
 };
 
 pub use expiry::Retention;
+pub use scans::{PiiScan, ScanReport};
 
 /// How often a commit is tried when others commit too.
 const ATTEMPTS: usize = 16;
@@ -323,6 +327,15 @@ fn grown(
     version.version = manifest.next_version;
     version.rows = version.files.iter().map(|file| file.rows).sum();
     version.bytes = version.files.iter().map(|file| file.bytes).sum();
+    if version.mode == IngestMode::Append
+        && version
+            .job
+            .as_ref()
+            .is_some_and(|job| !job.continues(&manifest))
+    {
+        // Another run of the job brought these rows.
+        return Err(IngestError::Conflict(manifest.name));
+    }
     if let (IngestMode::Append, Some(latest)) = (version.mode, manifest.latest()) {
         let same = latest.columns.len() == version.columns.len()
             && latest
@@ -330,8 +343,8 @@ fn grown(
                 .iter()
                 .zip(&version.columns)
                 .all(|(a, b)| a.matches(b));
-        if !same {
-            // The schema was compared before; only another writer can have changed it since.
+        if !same || !pii::continues(&latest.treatments, &version.treatments) {
+            // Both were compared before; only another writer can have changed them since.
             return Err(IngestError::Conflict(manifest.name));
         }
         for (column, known) in version.columns.iter_mut().zip(&latest.columns) {
@@ -373,7 +386,7 @@ async fn settle(
 }
 
 /// Old manifests are of no use; that one stays is no reason to fail.
-async fn prune(manifest: &Manifest<DatasetManifest>) {
+async fn prune<T: Serialize + DeserializeOwned>(manifest: &Manifest<T>) {
     if let Err(error) = manifest.prune(boathouse_storage::MIN_KEPT).await {
         tracing::warn!(%error, "old manifests of a dataset stay");
     }

@@ -9,10 +9,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use boathouse_types::{BucketName, DatasetName, Timestamp};
+use boathouse_types::{BucketName, DatasetName, JobName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Detection;
+use crate::{Detection, JobMark, PiiScan, Treatment};
 
 /// Field metadata under which a column's type at its source is kept.
 pub(crate) const SOURCE_TYPE: &str = "boathouse.source_type";
@@ -61,10 +61,19 @@ pub struct DatasetVersion {
     pub columns: Vec<ColumnInfo>,
     /// Personal data found in the rows that it added.
     pub detection: Detection,
+    /// What was done to columns of these rows that hold personal data, and what a person said about them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub treatments: Vec<Treatment>,
+    /// What detectors found when they were asked again about the rows as of this version, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scans: Vec<PiiScan>,
     /// Where its rows came from.
     pub source: SourceInfo,
     /// When it was committed.
     pub created_at: Timestamp,
+    /// Where the job got to whose run made it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobMark>,
     /// When it expired, if it did: it cannot be read, and is here for the rows that later versions show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_at: Option<Timestamp>,
@@ -96,12 +105,37 @@ pub struct ColumnInfo {
 }
 
 /// Where rows came from. Holds no credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SourceInfo {
     /// `file`, `postgres`, `mysql` or `watcher`.
     pub system: String,
     /// The file, table or query, for a person.
     pub label: String,
+    /// The authority that names the source by the conventions of OpenLineage, for example
+    /// `postgres://host:5432`; none: told from `system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The source's name there, for example `shop.public.orders`; none: `label`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// SHA-256 of the file in lower-case hexadecimal digits, of a source whose files count once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The run in the lineage that brought the rows; set by the run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl SourceInfo {
+    /// A source of a system, with a name for a person.
+    #[must_use]
+    pub fn new(system: impl Into<String>, label: impl Into<String>) -> Self {
+        Self {
+            system: system.into(),
+            label: label.into(),
+            ..Self::default()
+        }
+    }
 }
 
 impl DatasetManifest {
@@ -133,6 +167,39 @@ impl DatasetManifest {
     #[must_use]
     pub fn version(&self, version: u64) -> Option<&DatasetVersion> {
         self.readable().find(|known| known.version == version)
+    }
+
+    /// Where a job got to, and in which version; none since all rows were last replaced.
+    #[must_use]
+    pub fn job(&self, name: &JobName) -> Option<(u64, &JobMark)> {
+        let mut marks = self.jobs();
+        marks.find(|(_, mark)| mark.job == *name)
+    }
+
+    /// The marks of all jobs since the rows were last replaced, newest first, with their versions.
+    pub fn jobs(&self) -> impl Iterator<Item = (u64, &JobMark)> {
+        let start = self
+            .versions
+            .iter()
+            .rposition(|known| known.mode == IngestMode::Replace)
+            .unwrap_or(0);
+        let versions = self.versions[start..].iter().rev();
+        versions.filter_map(|known| Some((known.version, known.job.as_ref()?)))
+    }
+
+    /// Whether the newest rows include those of a file with this SHA-256 digest, of a source whose files count
+    /// once.
+    #[must_use]
+    pub fn shows_file(&self, digest: &str) -> bool {
+        for version in self.versions.iter().rev() {
+            if version.source.digest.as_deref() == Some(digest) {
+                return true;
+            }
+            if version.mode == IngestMode::Replace {
+                break;
+            }
+        }
+        false
     }
 
     /// The files that hold the rows as of a version, in row order.
@@ -219,11 +286,11 @@ mod tests {
             bytes: 1,
             columns: Vec::new(),
             detection: Detection::default(),
-            source: SourceInfo {
-                system: "file".to_owned(),
-                label: String::new(),
-            },
+            treatments: Vec::new(),
+            scans: Vec::new(),
+            source: SourceInfo::new("file", ""),
             created_at: Timestamp::from_millis(0),
+            job: None,
             expired_at: None,
         }
     }

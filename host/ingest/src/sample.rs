@@ -188,16 +188,99 @@ impl Column {
     }
 }
 
-/// Adds what another part of the same column has, as far as a detector may see it.
-pub(crate) fn add(column: &mut ColumnSample, more: &ColumnSample) {
-    column.rows += more.rows;
-    column.nulls += more.nulls;
-    for (value, count) in &more.values {
-        let is_full = column.values.len() >= FIRST as usize + LATER;
-        match column.values.iter_mut().find(|(known, _)| known == value) {
-            Some((_, known)) => *known += count,
-            None if !is_full => column.values.push((value.clone(), *count)),
-            None => {}
+/// One sample of tables that have the same columns, as if it had been drawn from all their rows.
+///
+/// A sampled value stands for the rows of its table that were not drawn. Of all values, those stay that a
+/// systematic draw takes with chances by these rows (Madow, "On the theory of systematic sampling II", Annals
+/// of Mathematical Statistics 1949), so that a small table has a small say.
+pub(crate) fn merged(samples: &[&TableSample], seed: u64) -> TableSample {
+    let Some((first, rest)) = samples.split_first() else {
+        return TableSample::default();
+    };
+    let mut all = (*first).clone();
+    if rest.is_empty() {
+        return all;
+    }
+    for (at, column) in all.columns.iter_mut().enumerate() {
+        let same: Vec<_> = samples
+            .iter()
+            .filter_map(|sample| sample.columns.get(at))
+            .collect();
+        *column = merged_column(&same, seed ^ at as u64);
+    }
+    all
+}
+
+fn merged_column(samples: &[&ColumnSample], seed: u64) -> ColumnSample {
+    let mut column = ColumnSample::default();
+    let mut weights: Vec<f64> = Vec::new();
+    let mut positions = HashMap::new();
+    for sample in samples {
+        column.name.clone_from(&sample.name);
+        column.declared_type.clone_from(&sample.declared_type);
+        column.rows += sample.rows;
+        column.nulls += sample.nulls;
+        let drawn: u64 = sample
+            .values
+            .iter()
+            .map(|(_, count)| u64::from(*count))
+            .sum();
+        let stands_for = (sample.rows - sample.nulls) as f64 / drawn.max(1) as f64;
+        for (value, count) in &sample.values {
+            let at = *positions.entry(value).or_insert_with(|| {
+                column.values.push((value.clone(), 0));
+                weights.push(0.0);
+                weights.len() - 1
+            });
+            column.values[at].1 += count;
+            weights[at] += stands_for * f64::from(*count);
+        }
+    }
+    thin_out(&mut column.values, &weights, seed);
+    column
+}
+
+/// Keeps as many values as a detector may see, drawn by weight, in their order.
+fn thin_out(values: &mut Vec<(String, u32)>, weights: &[f64], seed: u64) {
+    let most = FIRST as usize + LATER;
+    if values.len() <= most {
+        return;
+    }
+    let (mut stays, step) = certain(weights, most);
+    // One value for each step along the weights of those that are not certain, from a random start.
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    let mut next = step * chance.random::<f64>();
+    let mut passed = 0.0;
+    for (stays, weight) in stays.iter_mut().zip(weights).filter(|(stays, _)| !**stays) {
+        passed += weight;
+        if passed > next {
+            *stays = true;
+            next += step;
+        }
+    }
+    let mut stays = stays.into_iter();
+    values.retain(|_| stays.next().unwrap_or(false));
+    values.truncate(most);
+}
+
+/// Marks values whose weight is so great that they are drawn in any case, and gives the weight for which one
+/// of the others is drawn.
+fn certain(weights: &[f64], most: usize) -> (Vec<bool>, f64) {
+    let mut stays = vec![false; weights.len()];
+    let mut total: f64 = weights.iter().sum();
+    let mut left = most;
+    loop {
+        let step = total / left as f64;
+        let mut found = false;
+        for (stays, weight) in stays.iter_mut().zip(weights) {
+            if !*stays && *weight >= step && left > 1 {
+                (*stays, found) = (true, true);
+                total -= weight;
+                left -= 1;
+            }
+        }
+        if !found {
+            return (stays, step);
         }
     }
 }
@@ -274,6 +357,43 @@ mod tests {
             let column = sample(&[numbers(0..length / 2), numbers(length / 2..length)]);
             assert_eq!(column.values.len() as i64, length.min(1_000), "of {length}");
         }
+    }
+
+    fn table(column: ColumnSample) -> TableSample {
+        TableSample {
+            name: "t".to_owned(),
+            columns: vec![column],
+        }
+    }
+
+    #[test]
+    fn parts_of_a_table_have_a_say_by_their_rows() {
+        let parts = [
+            table(sample(&[numbers(0..90_000)])),
+            table(sample(&[numbers(90_000..100_000)])),
+            table(sample(&[numbers(0..10)])),
+        ];
+        let parts: Vec<_> = parts.iter().collect();
+        let all = merged(&parts, 7).columns.remove(0);
+        assert_eq!((all.rows, all.nulls, all.values.len()), (100_010, 0, 1_000));
+        let values = all.values.iter().map(|(value, _)| value.parse::<i64>());
+        let of_second = values.filter(|v| *v.as_ref().unwrap() >= 90_000).count();
+        // A tenth of the rows; the draw is off by one value at most.
+        assert!((99..=101).contains(&of_second), "{of_second}");
+        assert_eq!(merged(&parts, 7).columns[0].values, all.values, "seeded");
+    }
+
+    #[test]
+    fn equal_values_of_parts_are_one_value() {
+        let parts = [0..600, 300..900, 900..901].map(|range| table(sample(&[numbers(range)])));
+        let parts: Vec<_> = parts.iter().collect();
+        let all = merged(&parts, 7).columns.remove(0);
+        assert_eq!(all.values.len(), 901);
+        let twice = all.values.iter().filter(|(_, count)| *count == 2).count();
+        assert_eq!((twice, all.rows), (300, 1_201));
+        let alone = merged(&parts[..1], 7);
+        assert_eq!(alone.columns[0].values, parts[0].columns[0].values);
+        assert!(merged(&[], 7).columns.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The file has no name, so the system takes it back however the process ends. Nothing reaches a bucket
 //! from here. Row groups end at a million rows or about 128 MiB, whichever is first; together with the
-//! batch in hand that bounds the memory.
+//! batch in hand that bounds the memory. Spools that are written side by side share those 128 MiB.
 
 use std::{fs::File, path::Path, sync::Arc};
 
@@ -21,7 +21,10 @@ use crate::{
 };
 
 const GROUP_ROWS: usize = 1_000_000;
-const GROUP_BYTES: usize = 128 << 20;
+/// Bytes of a row group, about.
+pub(crate) const GROUP_BYTES: usize = 128 << 20;
+/// Spools that share the bytes of a row group; with more, row groups would become too small to read well.
+const MOST_SPOOLS: usize = 16;
 
 /// Rows a page: what reading a single row has to decode.
 const PAGE_ROWS: usize = 4_096;
@@ -46,8 +49,6 @@ pub(crate) struct SpooledTable {
     pub(crate) schema: SchemaRef,
     /// Its rows.
     pub(crate) rows: u64,
-    /// Its size in bytes.
-    pub(crate) bytes: u64,
     /// A sample of its values.
     pub(crate) sample: TableSample,
 }
@@ -55,15 +56,20 @@ pub(crate) struct SpooledTable {
 impl Spool {
     /// An empty file in `folder`, or in the system's folder for temporary files.
     pub(crate) fn create(folder: Option<&Path>, schema: &SchemaRef) -> Result<Self, IngestError> {
-        let file = match folder {
-            Some(folder) => tempfile::tempfile_in(folder),
-            None => tempfile::tempfile(),
-        };
-        let file = file.map_err(IngestError::Spool)?;
+        Self::one_of(1, folder, schema)
+    }
+
+    /// One of `spools` files that are written side by side.
+    pub(crate) fn one_of(
+        spools: usize,
+        folder: Option<&Path>,
+        schema: &SchemaRef,
+    ) -> Result<Self, IngestError> {
+        let file = nameless(folder)?;
         let writer = ArrowWriter::try_new(
             file.try_clone().map_err(IngestError::Spool)?,
             Arc::clone(schema),
-            Some(properties()),
+            Some(properties(GROUP_BYTES / spools.clamp(1, MOST_SPOOLS))),
         );
         Ok(Self {
             writer: writer.map_err(IngestError::spool)?,
@@ -87,7 +93,6 @@ impl Spool {
     pub(crate) fn finish(self, name: &str) -> Result<SpooledTable, IngestError> {
         self.writer.close().map_err(IngestError::spool)?;
         Ok(SpooledTable {
-            bytes: self.file.metadata().map_err(IngestError::Spool)?.len(),
             file: self.file,
             schema: self.schema,
             rows: self.rows,
@@ -96,25 +101,29 @@ impl Spool {
     }
 }
 
+/// An empty file without a name in `folder`, or in the system's folder for temporary files.
+pub(crate) fn nameless(folder: Option<&Path>) -> Result<File, IngestError> {
+    let file = match folder {
+        Some(folder) => tempfile::tempfile_in(folder),
+        None => tempfile::tempfile(),
+    };
+    file.map_err(IngestError::Spool)
+}
+
 impl SpooledTable {
     /// One sample of all tables, which have the same columns.
     pub(crate) fn samples(tables: &[Self]) -> TableSample {
-        let mut samples = tables.iter().map(|table| &table.sample);
-        let mut all = samples.next().cloned().unwrap_or_default();
-        for sample in samples {
-            for (column, more) in all.columns.iter_mut().zip(&sample.columns) {
-                sample::add(column, more);
-            }
-        }
-        all
+        let samples: Vec<_> = tables.iter().map(|table| &table.sample).collect();
+        sample::merged(&samples, SAMPLE_SEED)
     }
 }
 
-fn properties() -> WriterProperties {
+/// How files of rows are written.
+pub(crate) fn properties(group_bytes: usize) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_max_row_group_bytes(Some(GROUP_BYTES))
+        .set_max_row_group_bytes(Some(group_bytes))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(stamp()))

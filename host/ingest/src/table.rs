@@ -5,17 +5,47 @@
 //! then the course of every ingest (`run.rs`). Memory is bounded by the bytes in flight, never by the table.
 //! What a connector says about itself holds no credentials, and its errors no value of the data.
 
-use std::num::NonZeroUsize;
+mod feed;
+mod fit;
+mod job;
+mod label;
+mod lease;
+mod pipeline;
+
+use std::{num::NonZeroUsize, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use async_trait::async_trait;
 use boathouse_types::{BucketName, DatasetName};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
-use crate::{IngestError, IngestMode};
+use self::{
+    feed::{Source, TableFeed},
+    job::Step,
+};
+pub use self::{
+    job::{JobInfo, JobMark, JobSpec},
+    lease::{JobTurn, Jobs},
+};
+use crate::{
+    Dsn, IngestContext, IngestError, IngestMode, IngestProgress, IngestReport, ReadReport,
+    SourceInfo, mysql, postgres,
+    run::{self, Target},
+    watch::Watch,
+};
+
+/// A system that tables come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableSystem {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+}
 
 /// What to read, and into what.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TableRequest {
     /// The dataset, made if there is none.
     pub dataset: DatasetName,
@@ -23,8 +53,10 @@ pub struct TableRequest {
     pub bucket: Option<BucketName>,
     /// Whether its rows replace or follow those there are.
     pub mode: IngestMode,
-    /// What is read, and how.
+    /// What is read, and how; the window is set by the job.
     pub read: TableRead,
+    /// The turn of the job whose run this is; none: the rows are read as a whole.
+    pub job: Option<JobTurn>,
 }
 
 /// What is read of a database, and how.
@@ -124,6 +156,9 @@ pub struct TableReport {
     /// Why it was fewer than asked for, or anything else that a reader of the rows should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// There was nothing new for the job, and no version was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub up_to_date: bool,
     /// Values that became null because their type cannot hold them, by column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulled: Vec<NulledValues>,
@@ -138,6 +173,143 @@ pub struct NulledValues {
     pub values: u64,
     /// What they were, for example `zero dates`.
     pub what: String,
+}
+
+impl TableSystem {
+    /// The name of the system in lineage.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+        }
+    }
+
+    /// The port that its servers have where nobody says otherwise.
+    fn port(self) -> &'static str {
+        match self {
+            Self::Postgres => "5432",
+            Self::Mysql => "3306",
+        }
+    }
+}
+
+/// A database as a source.
+struct Database<'a> {
+    system: TableSystem,
+    dsn: &'a Dsn,
+}
+
+#[async_trait]
+impl Source for Database<'_> {
+    fn info(&self, source: &TableSource) -> SourceInfo {
+        label::source_info(self.system, self.dsn, source)
+    }
+
+    async fn open(
+        &self,
+        read: &TableRead,
+        watch: &Watch,
+    ) -> Result<Arc<dyn Connector>, IngestError> {
+        Ok(match self.system {
+            TableSystem::Postgres => Arc::new(postgres::connect(self.dsn, read, watch).await?),
+            TableSystem::Mysql => Arc::new(mysql::connect(self.dsn, read, watch).await?),
+        })
+    }
+}
+
+/// Ingests a table or a query. `progress` may be read meanwhile; `cancel` stops the work soon, until the commit.
+///
+/// # Errors
+/// [`IngestError`], with nothing visible; only where the bucket fails from the commit on, it is open whether
+/// the version is, which is whole then.
+pub async fn ingest_table(
+    context: &IngestContext,
+    system: TableSystem,
+    dsn: &Dsn,
+    request: TableRequest,
+    progress: Arc<IngestProgress>,
+    cancel: CancellationToken,
+) -> Result<IngestReport, IngestError> {
+    let source = Database { system, dsn };
+    ingest_from(context, &source, request, Watch { progress, cancel }).await
+}
+
+/// Ingests from whatever can be opened as a snapshot. A run of a job keeps its turn meanwhile.
+async fn ingest_from(
+    context: &IngestContext,
+    source: &dyn Source,
+    mut request: TableRequest,
+    watch: Watch,
+) -> Result<IngestReport, IngestError> {
+    let Some(turn) = request.job.take() else {
+        return land(context, source, request, None, watch).await;
+    };
+    let (spec, progress) = (turn.spec().clone(), watch.progress);
+    let work = |cancel| {
+        land(
+            context,
+            source,
+            request,
+            Some(spec),
+            Watch { progress, cancel },
+        )
+    };
+    turn.keep(&watch.cancel, work).await
+}
+
+async fn land(
+    context: &IngestContext,
+    source: &dyn Source,
+    request: TableRequest,
+    job: Option<JobSpec>,
+    watch: Watch,
+) -> Result<IngestReport, IngestError> {
+    let TableRequest {
+        dataset,
+        bucket,
+        mode,
+        mut read,
+        job: _,
+    } = request;
+    let step = match job {
+        None => None,
+        Some(spec) => Some(next_step(context, &dataset, mode, &spec).await?),
+    };
+    read.window = step.as_ref().map(Step::window);
+    let target = Target {
+        dataset: dataset.clone(),
+        bucket,
+        mode,
+        source: source.info(&read.source),
+    };
+    let mut feed = TableFeed::new(source, dataset.clone(), read, step);
+    let landed = run::run(context, target, &mut feed, watch).await?;
+    let report = feed.report(landed.is_new)?;
+    Ok(IngestReport {
+        dataset,
+        bucket: landed.bucket,
+        version: landed.version,
+        added_rows: landed.added_rows,
+        read: ReadReport::Table(report),
+    })
+}
+
+/// Where a run of a job begins.
+async fn next_step(
+    context: &IngestContext,
+    dataset: &DatasetName,
+    mode: IngestMode,
+    spec: &JobSpec,
+) -> Result<Step, IngestError> {
+    if mode == IngestMode::Replace {
+        return Step::next(spec, None);
+    }
+    match context.datasets.get(dataset).await {
+        Ok(known) => Step::next(spec, Some(&known)),
+        Err(IngestError::DatasetNotFound(_)) => Step::next(spec, None),
+        Err(error) => Err(error),
+    }
 }
 
 /// One consistent snapshot of one table or query, open until it is dropped.
@@ -172,3 +344,6 @@ pub(crate) trait PartSink: Send {
     /// Counts bytes that came from the server.
     fn received(&self, bytes: u64);
 }
+
+#[cfg(test)]
+mod tests;

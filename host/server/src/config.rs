@@ -8,15 +8,21 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use boathouse_ingest::{OnDetectorFailure, Retention};
 use boathouse_plugins::PluginHostConfig;
-use boathouse_storage::{BackendConfig, BucketConfig, MirrorScope};
+use boathouse_storage::{BackendConfig, BucketConfig, MirrorScope, SecretRef};
 use boathouse_types::{BucketName, IndexConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{PublicKey, Team};
+use crate::{
+    auth::{PublicKey, Team},
+    lineage::LineageConfig,
+    pii::PiiConfig,
+    watcher::{self, WatchConfig},
+};
 
 /// The environment, as given to the process.
 pub type Environment = BTreeMap<String, String>;
@@ -66,6 +72,10 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Logging.
     pub telemetry: TelemetryConfig,
+    /// Where lineage is posted.
+    pub lineage: LineageConfig,
+    /// Folders whose files become rows.
+    pub watch: Vec<WatchConfig>,
 }
 
 /// `[server]`
@@ -199,8 +209,50 @@ impl Default for HealthConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngestConfig {
-    /// What happens to an ingest when a personal-data detector fails.
-    pub on_detector_failure: OnDetectorFailure,
+    /// What happens to an ingest when a personal-data detector fails; unset: it is refused where a policy
+    /// depends on findings, and taken in with a remark elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_detector_failure: Option<OnDetectorFailure>,
+    /// Folders of this machine from whose files rows may be taken by their path.
+    pub folders: Vec<PathBuf>,
+    /// Most bytes that may come out of a compressed file; unset: 256 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_decompressed_bytes: Option<u64>,
+    /// What happens to personal data.
+    pub pii: PiiConfig,
+    /// References to connection texts, `env:NAME` or `file:/absolute/path`, that every key with the scope
+    /// `ingest` may read databases by.
+    pub dsn_references: Vec<SecretRef>,
+    /// Runs that bring rows of databases again and again.
+    pub jobs: JobsConfig,
+}
+
+impl IngestConfig {
+    /// Most bytes that may come out of a compressed file.
+    pub(crate) fn max_decompressed_bytes(&self) -> u64 {
+        self.max_decompressed_bytes.unwrap_or(256 << 30)
+    }
+}
+
+/// `[ingest.jobs]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Seconds for which a host that died keeps others from running its jobs.
+    pub lease_secs: u32,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { lease_secs: 60 }
+    }
+}
+
+impl JobsConfig {
+    /// How long a lease holds that is not renewed.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_secs(u64::from(self.lease_secs))
+    }
 }
 
 /// `[vectors]`
@@ -376,6 +428,18 @@ impl Config {
             .map_err(|error| invalid("plugins.sandbox", &error.to_string()))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
+        self.lineage
+            .check()
+            .map_err(|problem| invalid("lineage", &problem))?;
+        watcher::check(&self.watch, &self.server.data)
+            .map_err(|problem| invalid("watch", &problem))?;
+        self.ingest
+            .pii
+            .check()
+            .map_err(|error| invalid("ingest.pii", &error.to_string()))?;
+        if self.ingest.jobs.lease_secs == 0 {
+            return Err(invalid("ingest.jobs.lease_secs", "must be at least 1"));
+        }
         if self.storage.health.every_secs == 0 {
             return Err(invalid("storage.health.every_secs", "must be at least 1"));
         }

@@ -52,6 +52,30 @@ pub struct Progress {
     pub total: Option<u64>,
     /// The unit: `rows`, `bytes`, `texts`, `vectors`, `trials`.
     pub unit: String,
+    /// Of an ingest: rows, bytes and pace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestPace>,
+}
+
+/// How far and how fast an ingest is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IngestPace {
+    /// Rows that were converted.
+    pub rows: u64,
+    /// Bytes that were read of a file, over all looks at it, or that came from a database.
+    pub bytes: u64,
+    /// Parts of a table that were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts_done: Option<u64>,
+    /// Parts in which the table is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u64>,
+    /// Rows a second, once enough is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_per_second: Option<f64>,
+    /// Seconds until the source has been read if nothing changes, once enough is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_seconds: Option<u64>,
 }
 
 /// A task as clients see it.
@@ -159,12 +183,17 @@ impl TaskContext {
 
     /// Says how far the work is.
     pub fn progress(&self, stage: &str, done: u64, total: Option<u64>, unit: &str) {
-        let progress = Progress {
+        self.show(Progress {
             stage: stage.to_owned(),
             done,
             total,
             unit: unit.to_owned(),
-        };
+            ingest: None,
+        });
+    }
+
+    /// Says how far the work is, with all there is to say.
+    pub fn show(&self, progress: Progress) {
         self.entry.update(|view| view.progress = progress);
     }
 

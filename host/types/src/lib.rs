@@ -16,7 +16,7 @@ pub use judgement::{
     IndexFacts, Judged, JudgementCause, JudgementError, Knob, Objective, PluginKind, PluginRef,
     Proposal, ProposalContext, Verdict,
 };
-pub use name::{BucketName, DatasetName, IndexName, NameError};
+pub use name::{BucketName, DatasetName, IndexName, JobName, NameError};
 pub use pii::{ColumnSample, Evidence, Finding, Scope, TableSample};
 pub use trial::{Asked, IndexConfig, Interval, Trial, TrialMetrics};
 pub use vector::{Dimension, DimensionError, Metric, VectorBackend};

@@ -111,6 +111,10 @@ name!(
     /// Name of a vector index.
     IndexName, "index", underscore: true
 );
+name!(
+    /// Name of a job that brings the rows of a source again and again.
+    JobName, "job", underscore: true
+);
 
 impl BucketName {
     /// The bucket that holds everything without a bucket of its own.

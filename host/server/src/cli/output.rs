@@ -1,10 +1,12 @@
 //! What commands print: JSON for scripts, tables and bars for people.
 
+use std::time::Duration;
+
 use comfy_table::{Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::tasks::TaskView;
+use crate::tasks::{IngestPace, TaskView};
 
 /// Where results go.
 #[derive(Debug, Clone, Copy)]
@@ -49,20 +51,25 @@ impl Bar {
     /// Shows where the task is.
     pub(crate) fn follow(&self, task: &TaskView) {
         let progress = &task.progress;
-        match progress.total {
-            Some(total) => {
-                self.0.set_length(total);
-                self.0.set_style(style(
-                    "{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta}",
-                ));
-            }
-            None => self
-                .0
-                .set_style(style("{spinner} {msg} {human_pos} {per_sec}")),
+        // An ingest says itself how fast it is; its stages would confuse the bar.
+        let own_pace = match progress.ingest {
+            Some(_) => "",
+            None => " {per_sec} ETA {eta}",
+        };
+        if let Some(total) = progress.total {
+            self.0.set_length(total);
+            self.0.set_style(style(&format!(
+                "{{spinner}} {{msg}} {{wide_bar}} {{human_pos}}/{{human_len}}{own_pace}"
+            )));
+        } else {
+            let own_pace = own_pace.trim_end_matches(" ETA {eta}");
+            let template = format!("{{spinner}} {{msg}} {{human_pos}}{own_pace}");
+            self.0.set_style(style(&template));
         }
         self.0.set_position(progress.done);
+        let pace = progress.ingest.as_ref().map_or(String::new(), paced);
         self.0
-            .set_message(format!("{} ({})", progress.stage, progress.unit));
+            .set_message(format!("{} ({}{pace})", progress.stage, progress.unit));
         self.0.tick();
     }
 
@@ -70,6 +77,15 @@ impl Bar {
     pub(crate) fn done(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// How fast an ingest is and when its source has been read, as far as that is known.
+fn paced(pace: &IngestPace) -> String {
+    let rows = pace.rows_per_second;
+    let rows = rows.map(|rows| format!("; {} rows/s", HumanCount(rows.round() as u64)));
+    let left = pace.eta_seconds.map(Duration::from_secs);
+    let left = left.map(|left| format!(", {} left", HumanDuration(left)));
+    rows.unwrap_or_default() + &left.unwrap_or_default()
 }
 
 fn style(template: &str) -> ProgressStyle {

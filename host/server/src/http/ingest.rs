@@ -1,19 +1,24 @@
 //! What all routes of ingest have in common: the task, its progress, and what it did in the end.
 
 pub(crate) mod file;
+mod origin;
+pub(crate) mod table;
 
 use std::sync::Arc;
 
-use boathouse_ingest::{FileReport, IngestError, IngestProgress, IngestReport, Phase, ReadReport};
+use boathouse_ingest::{
+    Estimate, FileReport, IngestError, IngestProgress, IngestReport, Pace, Phase, ProgressSnapshot,
+    ReadReport, TableReport, Treatment,
+};
 use boathouse_types::{BucketName, DatasetName};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    http::datasets::{FindingView, findings},
+    http::datasets::{FindingView, failures, findings},
     problem::Problem,
-    tasks::{TaskContext, TaskView},
+    tasks::{IngestPace, Progress, TaskContext, TaskView},
 };
 
 /// What an ingest did.
@@ -30,28 +35,36 @@ pub(crate) struct IngestView {
     /// Bytes of Parquet of the dataset now.
     bytes: u64,
     /// How a file was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<FileReport>,
+    /// How a table or query was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<TableReport>,
     /// Personal data in the rows that were added.
     findings: Vec<FindingView>,
+    /// What policies did to columns, and what people said about them.
+    treatments: Vec<Treatment>,
     /// Detectors that failed; the findings are incomplete then.
     detector_failures: Vec<String>,
 }
 
 impl IngestView {
     fn of(report: IngestReport) -> Self {
-        let ReadReport::File(file) = report.read;
-        let file = Some(file);
-        let failures = report.version.detection.failures.iter();
+        let (file, table) = match report.read {
+            ReadReport::File(file) => (Some(file), None),
+            ReadReport::Table(table) => (None, Some(table)),
+        };
+        let detector_failures = failures(&report.version.detection);
         Self {
             version: report.version.version,
             rows: report.version.rows,
             added_rows: report.added_rows,
             bytes: report.version.bytes,
             file,
+            table,
             findings: findings(&report.version.detection),
-            detector_failures: failures
-                .map(|failure| format!("{}: {}", failure.detector, failure.message))
-                .collect(),
+            treatments: report.version.treatments,
+            detector_failures,
             dataset: report.dataset,
             bucket: report.bucket,
         }
@@ -72,18 +85,22 @@ where
         .start("ingest", dataset.as_str(), |task| async move {
             let progress = Arc::new(IngestProgress::default());
             let work = work(Arc::clone(&progress), task.cancellation());
-            let report = told(work, &progress, &task).await?;
-            this.ingested(&report).await;
+            let report = told(&this, work, &progress, &task).await?;
+            if !report.is_up_to_date() {
+                this.ingested(&report).await;
+            }
             serde_json::to_value(IngestView::of(report)).map_err(|error| Problem::internal(&error))
         })
 }
 
 /// Passes an ingest's counters on to its task until it ends.
 async fn told<T>(
+    app: &App,
     work: impl Future<Output = T>,
     progress: &IngestProgress,
     task: &TaskContext,
 ) -> T {
+    let mut pace = Pace::default();
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
     let mut work = std::pin::pin!(work);
     loop {
@@ -91,14 +108,36 @@ async fn told<T>(
             ended = &mut work => return ended,
             _ = ticks.tick() => {
                 let now = progress.snapshot();
-                let (stage, done, total, unit) = match now.phase {
-                    Phase::Survey => ("reading", now.bytes, Some(now.total_bytes), "bytes"),
-                    Phase::Convert => ("converting", now.bytes, Some(now.total_bytes), "bytes"),
-                    Phase::Detect => ("looking for personal data", now.rows, Some(now.rows), "rows"),
-                    Phase::Store | Phase::Done => ("storing", now.rows, Some(now.rows), "rows"),
-                };
-                task.progress(stage, done, total.filter(|total| *total > 0), unit);
+                let estimate = pace.look(&now, app.clock.now());
+                task.show(view(&now, estimate));
             }
         }
+    }
+}
+
+fn view(now: &ProgressSnapshot, estimate: Estimate) -> Progress {
+    let is_table = now.parts > 0;
+    let (stage, done, total, unit) = match now.phase {
+        Phase::Survey => ("reading", now.bytes, now.total_bytes, "bytes"),
+        Phase::Connect => ("connecting", 0, 0, "rows"),
+        Phase::Convert if is_table => ("reading", now.rows, now.expected_rows, "rows"),
+        Phase::Convert => ("converting", now.bytes, now.total_bytes, "bytes"),
+        Phase::Detect => ("looking for personal data", now.rows, now.rows, "rows"),
+        Phase::Store | Phase::Done => ("storing", now.rows, now.rows, "rows"),
+    };
+    Progress {
+        stage: stage.to_owned(),
+        done,
+        // A database guesses its rows; what is there counts more.
+        total: (total > 0).then_some(total.max(done)),
+        unit: unit.to_owned(),
+        ingest: Some(IngestPace {
+            rows: now.rows,
+            bytes: now.bytes,
+            parts_done: is_table.then_some(now.parts_done),
+            parts: is_table.then_some(now.parts),
+            rows_per_second: estimate.rows_per_second,
+            eta_seconds: estimate.eta_seconds,
+        }),
     }
 }

@@ -117,6 +117,9 @@ impl From<IngestError> for Problem {
                 Self::unprocessable("missing_file", error.to_string())
             }
             IngestError::BadFile(_) => Self::unprocessable("bad_file", error.to_string()),
+            IngestError::BadOption { option, .. } => {
+                Self::field(option, "bad_option", error.to_string())
+            }
             IngestError::SchemaDiffers { .. } => {
                 Self::conflict("schema_differs", error.to_string())
             }
@@ -154,6 +157,20 @@ impl From<IngestError> for Problem {
             IngestError::JobRunning { .. } => Self::conflict("job_running", error.to_string()),
             IngestError::BadJob { .. } => Self::unprocessable("bad_job", error.to_string()),
             IngestError::DetectorFailed(inner) => inner.into(),
+            IngestError::NoDetector => Self::unprocessable("no_detector", error.to_string()),
+            IngestError::BadPolicy { .. } => {
+                Self::unprocessable("bad_pii_policy", error.to_string())
+            }
+            IngestError::PolicyChanged { .. } => {
+                Self::conflict("changed_meanwhile", error.to_string())
+            }
+            IngestError::PersonalData { .. } => {
+                Self::unprocessable("personal_data", error.to_string())
+            }
+            IngestError::InClear { .. } => Self::conflict("rows_in_clear", error.to_string()),
+            IngestError::HashKeyDiffers { .. } => {
+                Self::conflict("hash_key_differs", error.to_string())
+            }
             IngestError::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
             IngestError::Damaged { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,0 +1,289 @@
+//! `/ingest/db`, `/ingest/mysql` and `/ingest/jobs`: tables and queries of databases.
+//!
+//! A connection text is taken in clear, used, and neither kept nor shown. A text that refers to the host's
+//! own environment or files is another matter: whoever may name any of them could aim the host's secrets at a
+//! server of their own, so that takes the scope `admin`, or a reference that the configuration lists.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use boathouse_ingest::{
+    Dsn, IngestMode, JobInfo, JobSpec, TableRead, TableRequest, TableSource, TableSystem, TlsMode,
+    TypeMode, ValuePolicy, ingest_table,
+};
+use boathouse_storage::SecretRef;
+use boathouse_types::{BucketName, DatasetName};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::App,
+    auth::{Caller, Scope},
+    extract,
+    http::{AppState, ingest::start, tasks::accepted},
+    problem::Problem,
+    tasks::TaskView,
+};
+
+/// Connections that read side by side where nobody says how many.
+const PARALLEL: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+/// Most connections that may be asked for.
+const MOST_PARALLEL: usize = 16;
+/// Longest query or name of a table, in bytes.
+const MOST_TEXT: usize = 1 << 20;
+
+/// What to read of a database, and into what.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TableSpec {
+    /// Where the database is and how to get in: a URL, `key=value` pairs (Postgres), or a reference to the
+    /// host's own environment or files, `env:NAME` or `file:/absolute/path`, for who may use it.
+    #[schema(format = Password)]
+    dsn: String,
+    /// The table or view, `table` or `schema.table`; this or `query`.
+    table: Option<String>,
+    /// One `SELECT`; this or `table`.
+    query: Option<String>,
+    /// Name of the dataset.
+    dataset: DatasetName,
+    /// Whether the rows replace or follow those there are; `append` when left out with a job, else `replace`.
+    mode: Option<IngestMode>,
+    /// Bucket of a new dataset; `primary` when left out.
+    bucket: Option<BucketName>,
+    /// Which types the columns get.
+    #[serde(default)]
+    types: TypeMode,
+    /// What happens to a value that its type cannot hold.
+    #[serde(default)]
+    out_of_range: ValuePolicy,
+    /// Most connections that read side by side: 1 to 16, 4 when left out.
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 16)]
+    parallel: Option<NonZeroUsize>,
+    /// How the connection is protected.
+    #[serde(default)]
+    tls: TlsMode,
+    /// Only what is new since the job's last run.
+    job: Option<JobSpec>,
+}
+
+/// The jobs that fill datasets of this host.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct JobList {
+    jobs: Vec<JobInfo>,
+}
+
+/// Ingest a table or query of PostgreSQL.
+#[utoipa::path(
+    post, path = "/ingest/db", request_body = TableSpec,
+    responses((status = 202, body = TaskView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn postgres(
+    State(app): AppState,
+    caller: Caller,
+    extract::Json(spec): extract::Json<TableSpec>,
+) -> Result<Response, Problem> {
+    begin(&app, &caller, TableSystem::Postgres, spec).await
+}
+
+/// Ingest a table or query of MySQL or MariaDB.
+#[utoipa::path(
+    post, path = "/ingest/mysql", request_body = TableSpec,
+    responses((status = 202, body = TaskView), (status = 403, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn mysql(
+    State(app): AppState,
+    caller: Caller,
+    extract::Json(spec): extract::Json<TableSpec>,
+) -> Result<Response, Problem> {
+    begin(&app, &caller, TableSystem::Mysql, spec).await
+}
+
+/// List the jobs that bring rows of databases again and again.
+#[utoipa::path(get, path = "/ingest/jobs", responses((status = 200, body = JobList)))]
+pub(crate) async fn jobs(
+    State(app): AppState,
+    caller: Caller,
+) -> Result<axum::Json<JobList>, Problem> {
+    let datasets = app.datasets.list().await?;
+    let mut jobs = app.jobs.list(&datasets).await?;
+    jobs.retain(|job| caller.reaches_dataset(job.dataset.as_str()));
+    Ok(Json(JobList { jobs }))
+}
+
+/// Starts an ingest, or refuses what can be told to be wrong at once.
+async fn begin(
+    app: &Arc<App>,
+    caller: &Caller,
+    system: TableSystem,
+    spec: TableSpec,
+) -> Result<Response, Problem> {
+    caller.may_use_dataset(spec.dataset.as_str())?;
+    if let Some(bucket) = &spec.bucket {
+        app.bucket_table.get(bucket)?;
+    }
+    let dsn = dsn(app, caller, &spec.dsn)?;
+    let (request, job) = spec.request()?;
+    let this = Arc::clone(app);
+    // A client that goes away between a turn and its task would leave a job that nobody runs.
+    let background = app.tasks.background();
+    background
+        .settle(async move { Ok(accepted(run(&this, system, dsn, request, job).await?)) })
+        .await
+}
+
+async fn run(
+    app: &Arc<App>,
+    system: TableSystem,
+    dsn: Dsn,
+    mut request: TableRequest,
+    job: Option<JobSpec>,
+) -> Result<TaskView, Problem> {
+    let dataset = request.dataset.clone();
+    if let Some(job) = job {
+        request.job = Some(app.jobs.begin(&dataset, job).await?);
+    }
+    let context = app.ingest_context(&dataset);
+    Ok(start(app, &dataset, move |progress, cancel| async move {
+        ingest_table(&context, system, &dsn, request, progress, cancel).await
+    }))
+}
+
+/// The connection text itself, or what it refers to where the caller may use that.
+fn dsn(app: &App, caller: &Caller, text: &str) -> Result<Dsn, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field("dsn", "bad_dsn", "it is empty"));
+    }
+    if !text.starts_with("env:") && !text.starts_with("file:") {
+        return Ok(Dsn::new(text));
+    }
+    let reference: SecretRef = text.parse().map_err(|_| {
+        let detail = "a reference is `env:NAME` or `file:/absolute/path`";
+        Problem::field("dsn", "bad_dsn", detail)
+    })?;
+    let is_listed = app.config.ingest.dsn_references.contains(&reference);
+    if !is_listed && !caller.has(&Scope::Admin) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "dsn_reference_forbidden",
+            "this reference is not listed in ingest.dsn_references, and this key does not have the scope `admin`; have it listed, or send the connection text itself",
+        ));
+    }
+    let secret = reference.resolve(&|name| app.environment.get(name).cloned());
+    let secret = secret.map_err(|error| Problem::field("dsn", "bad_dsn", error.to_string()))?;
+    Ok(Dsn::new(&secret))
+}
+
+impl TableSpec {
+    /// What the body asks for, as far as that can be told without a database.
+    fn request(self) -> Result<(TableRequest, Option<JobSpec>), Problem> {
+        let parallel = self.parallel.unwrap_or(PARALLEL);
+        if parallel.get() > MOST_PARALLEL {
+            let detail = format!("must be 1 to {MOST_PARALLEL}");
+            return Err(Problem::field("parallel", "out_of_bounds", detail));
+        }
+        let mode = match (self.mode, &self.job) {
+            (Some(mode), _) => mode,
+            (None, Some(_)) => IngestMode::Append,
+            (None, None) => IngestMode::Replace,
+        };
+        if let Some(job) = &self.job {
+            check_job(job)?;
+        }
+        let request = TableRequest {
+            dataset: self.dataset,
+            bucket: self.bucket,
+            mode,
+            read: TableRead {
+                source: source(self.table, self.query)?,
+                types: self.types,
+                out_of_range: self.out_of_range,
+                parallel,
+                tls: self.tls,
+                window: None,
+            },
+            job: None,
+        };
+        Ok((request, self.job))
+    }
+}
+
+fn source(table: Option<String>, query: Option<String>) -> Result<TableSource, Problem> {
+    let (field, source) = match (table, query) {
+        (Some(table), None) => ("table", TableSource::Table(table)),
+        (None, Some(query)) => ("query", TableSource::Query(query)),
+        _ => {
+            let detail = "name a table or give a query, one of the two";
+            return Err(Problem::field("table", "bad_source", detail));
+        }
+    };
+    let (TableSource::Table(text) | TableSource::Query(text)) = &source;
+    if text.trim().is_empty() || text.len() > MOST_TEXT || text.contains('\0') {
+        let detail = format!("must have 1 to {MOST_TEXT} bytes, none of them zero");
+        return Err(Problem::field(field, "bad_source", detail));
+    }
+    Ok(source)
+}
+
+fn check_job(job: &JobSpec) -> Result<(), Problem> {
+    if job.column.is_empty() || job.key.as_ref().is_some_and(String::is_empty) {
+        let detail = "name the column that grows, and a key or none";
+        return Err(Problem::field("job.column", "bad_job", detail));
+    }
+    if job.key.as_ref() == Some(&job.column) {
+        let detail = "is the column itself; leave it out, or name one that tells equal rows apart";
+        return Err(Problem::field("job.key", "bad_job", detail));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(more: Value) -> Result<(TableRequest, Option<JobSpec>), Problem> {
+        let mut body = json!({"dsn": "postgres://h/d", "dataset": "d"});
+        let fields = more.as_object().expect("an object").clone();
+        body.as_object_mut().expect("an object").extend(fields);
+        serde_json::from_value::<TableSpec>(body)
+            .expect("a body")
+            .request()
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let (request, job) = spec(json!({"table": "t"})).expect("a request");
+        assert_eq!((request.mode, job.is_none()), (IngestMode::Replace, true));
+        assert_eq!(request.read.parallel.get(), 4);
+        assert_eq!(request.read.types, TypeMode::Exact);
+        let job = json!({"name": "nightly", "column": "updated_at"});
+        let (request, job) = spec(json!({"query": "SELECT 1", "job": job})).expect("a request");
+        assert_eq!(request.mode, IngestMode::Append);
+        assert_eq!(job.map(|job| job.lag), Some(0));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_field() {
+        let check = |more: Value, code: &str, field: &str| {
+            let refused = spec(more).expect_err("refused");
+            assert_eq!((refused.status, &*refused.code), (422, code));
+            assert!(refused.detail.starts_with(field), "{refused}");
+        };
+        check(json!({}), "bad_source", "table");
+        check(json!({"table": "t", "query": "q"}), "bad_source", "table");
+        check(json!({"query": " "}), "bad_source", "query");
+        check(
+            json!({"table": "t", "parallel": 17}),
+            "out_of_bounds",
+            "parallel",
+        );
+        let job = |key: &str| json!({"name": "j", "column": "a", "key": key});
+        check(json!({"table": "t", "job": job("a")}), "bad_job", "job.key");
+        check(
+            json!({"table": "t", "job": job("")}),
+            "bad_job",
+            "job.column",
+        );
+    }
+}
