@@ -22,7 +22,10 @@ pub(super) fn fault(error: Error) -> IngestError {
 /// Whether the error is that a row is longer than a connection takes.
 pub(super) fn is_giant(error: &Error) -> bool {
     match error {
-        Error::Io(IoError::Io(error)) => error.to_string().contains("Packet too large"),
+        Error::Io(IoError::Io(error)) => {
+            // The driver does not say by type which error of its codec it was.
+            error.to_string().contains("larger than max_allowed_packet")
+        }
         Error::Driver(DriverError::PacketTooLarge) => true,
         // Of a packet, and of the result of a function.
         Error::Server(error) => matches!(error.code, 1153 | 1301),

@@ -60,7 +60,10 @@ impl Door {
     fn kill(&self, connection: u32) {
         let mut killer = self.killer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(killer) = killer.as_mut() {
-            at_once(killer.query_drop(format!("KILL {connection}")));
+            // The first step of a statement is to send it, even where this task has done enough for now.
+            let killed =
+                tokio::task::unconstrained(killer.query_drop(format!("KILL {connection}")));
+            drop(killed.now_or_never());
         }
     }
 }
@@ -164,12 +167,7 @@ impl Drop for Session {
 /// Says good-bye where that is possible at once, and closes the socket: the driver takes a connection whose
 /// good-bye was begun as closed.
 fn hang_up(conn: Conn) {
-    at_once(conn.disconnect());
-}
-
-/// Takes the first step of something, which for a statement is to send it, and drops the rest.
-fn at_once(work: impl Future) {
-    drop(tokio::task::unconstrained(work).now_or_never());
+    drop(conn.disconnect().now_or_never());
 }
 
 fn texts(row: Row) -> Vec<Option<String>> {

@@ -78,22 +78,29 @@ pub(super) fn double(value: &Value) -> Result<f64, Unfit> {
 
 /// The digits of a decimal without its point, as many after it as the scale says.
 pub(super) fn decimal128(value: &Value, precision: u8, scale: i8) -> Result<i128, Unfit> {
-    digits(value, precision, scale)?
-        .parse()
-        .map_err(|_| Unfit::SHAPE)
+    let (is_negative, digits) = digits(value, precision, scale)?;
+    let number = digits.fold(0_i128, |number, digit| {
+        number * 10 + i128::from(digit - b'0')
+    });
+    Ok(if is_negative { -number } else { number })
 }
 
 /// As [`decimal128`], of more digits.
 pub(super) fn decimal256(value: &Value, precision: u8, scale: i8) -> Result<i256, Unfit> {
-    i256::from_string(&digits(value, precision, scale)?).ok_or(Unfit::SHAPE)
+    let (is_negative, digits) = digits(value, precision, scale)?;
+    let sign = if is_negative { "-0" } else { "0" };
+    let text: String = sign.chars().chain(digits.map(char::from)).collect();
+    i256::from_string(&text).ok_or(Unfit::SHAPE)
 }
 
-fn digits(value: &Value, precision: u8, scale: i8) -> Result<String, Unfit> {
+/// Whether a decimal is below zero, and its digits, at most as many as the precision says.
+fn digits(
+    value: &Value,
+    precision: u8,
+    scale: i8,
+) -> Result<(bool, impl Iterator<Item = u8>), Unfit> {
     let text = text(value)?;
-    let (sign, number) = match text.strip_prefix('-') {
-        Some(number) => ("-", number),
-        None => ("", text),
-    };
+    let number = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
@@ -104,8 +111,9 @@ fn digits(value: &Value, precision: u8, scale: i8) -> Result<String, Unfit> {
     if fraction.len() > scale || whole.len() + scale > usize::from(precision) {
         return Err(Unfit::TOO_BIG);
     }
-    // The leading 0 keeps a number without whole digits from being empty.
-    Ok(format!("{sign}0{whole}{fraction:0<scale$}"))
+    let zeros = std::iter::repeat_n(b'0', scale - fraction.len());
+    let digits = whole.bytes().chain(fraction.bytes()).chain(zeros);
+    Ok((number.len() < text.len(), digits))
 }
 
 /// Days since 1970-01-01.
