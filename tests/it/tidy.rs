@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),

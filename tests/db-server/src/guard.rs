@@ -4,9 +4,8 @@
 //! the end of this process too, kills the server and all its children. At the end without a line the shell also
 //! removes the folder. Signals to the whole group of processes do not end it before that.
 //!
-//! The server's standard error is read to its end by a thread of ours, so nothing here polls: the line that
-//! says that the server is ready starts the clock of the caller, and the end of the stream says that every
-//! process of the server is gone.
+//! The server's standard error is read to its end by a thread of ours, so nothing here polls: a line of it says that
+//! the server is ready, and its end that every process of the server is gone.
 
 use std::{
     collections::VecDeque,

@@ -53,7 +53,7 @@ pub type Postgres = Server<postgres::Programs>;
 pub type MariaDb = Server<mariadb::Programs>;
 
 /// What differs between servers.
-pub trait Product: Sized {
+pub trait Product: Sized + Send + Sync + 'static {
     /// How it is called in messages.
     const NAME: &str;
     /// The scheme of its URLs.

@@ -114,8 +114,8 @@ impl Product for Programs {
         let mut client = Command::new(&self.client);
         client.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1"]);
         client.args([format!("--port={port}"), format!("--user={USER}")]);
-        client.args(["--default-character-set=utf8mb4", "--batch"]);
-        client.args(["--skip-column-names", "--quick", database]);
+        client.args(["--default-character-set=utf8mb4", "--local-infile=1"]);
+        client.args(["--batch", "--skip-column-names", "--quick", database]);
         client.env("MYSQL_PWD", PASSWORD);
         client
     }

@@ -56,7 +56,7 @@ pub(crate) async fn mariadb_with(sql: &str) -> Option<Database<MariaDbPrograms>>
     Some(Database::with(mariadb().await?, sql).await)
 }
 
-impl<P: Product + Sync> Database<P> {
+impl<P: Product> Database<P> {
     async fn with(server: &'static Server<P>, sql: &str) -> Self {
         static DATABASES: AtomicUsize = AtomicUsize::new(0);
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
@@ -88,12 +88,12 @@ impl<P: Product + Sync> Database<P> {
 }
 
 /// A server for the rest of this process; it ends with the process, since the shell around it does.
-async fn leaked<P: Product + Send>(tool: &str) -> Option<&'static Server<P>> {
+async fn leaked<P: Product>(tool: &str) -> Option<&'static Server<P>> {
     let server = own(tool, &[]).await?;
     Some(Box::leak(Box::new(server)))
 }
 
-async fn own<P: Product + Send>(tool: &str, settings: &'static [&str]) -> Option<Server<P>> {
+async fn own<P: Product>(tool: &str, settings: &'static [&str]) -> Option<Server<P>> {
     let started = spawn_blocking(|| Server::start_with(settings)).await;
     match started.expect("no panic") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
