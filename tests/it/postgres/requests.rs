@@ -164,7 +164,7 @@ async fn a_query_only_reads_and_is_one() {
         "COMMIT",
         "SHOW all",
         "VACUUM",
-        "",
+        ";",
         "no query at all",
     ] {
         check_refused(

@@ -92,7 +92,11 @@ impl Address {
         Ok(Self {
             endpoints: endpoints(&login)?,
             tls: own.tls(asked)?,
-            root_cert: own.root_cert.map(PathBuf::from),
+            // `system` is libpq's word for the roots of the system, which are used anyway.
+            root_cert: own
+                .root_cert
+                .filter(|file| file != "system")
+                .map(PathBuf::from),
             timeout: login
                 .get_connect_timeout()
                 .copied()

@@ -75,16 +75,12 @@ pub(super) enum Remark {
 }
 
 impl Tally {
-    fn new(policy: ValuePolicy) -> Self {
+    /// An empty one of a policy.
+    pub(super) fn of(policy: ValuePolicy) -> Self {
         Self {
             policy,
             ..Self::default()
         }
-    }
-
-    /// An empty one of a policy.
-    pub(super) fn of(policy: ValuePolicy) -> Self {
-        Self::new(policy)
     }
 
     /// Meets a value that has no form: an error, or one more that becomes null.
