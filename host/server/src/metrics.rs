@@ -9,9 +9,12 @@
 //! Figures of plugins count since the version was loaded; a restart begins at zero, as Prometheus expects.
 
 mod buckets;
+mod intake;
+mod pii;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use boathouse_ingest::PiiCounts;
 use boathouse_plugins::PluginStats;
 use boathouse_types::PluginKind;
 use prometheus_client::{
@@ -25,6 +28,8 @@ pub(crate) use buckets::{BucketFigures, MirrorFigures};
 
 use crate::{
     gc::Class,
+    lineage::OutboxView,
+    watcher::WatchView,
     plugins::shadow::{LiveView, report::cause_name},
 };
 
@@ -48,6 +53,12 @@ pub(crate) struct Figures {
     pub(crate) buckets: Vec<BucketFigures>,
     /// Versions of plugins that are loaded.
     pub(crate) plugins: Vec<PluginFigures>,
+    /// What policies for personal data did.
+    pub(crate) pii: Arc<PiiCounts>,
+    /// Posting of lineage; none without an endpoint.
+    pub(crate) lineage: Option<OutboxView>,
+    /// Watched folders.
+    pub(crate) watched: Vec<WatchView>,
 }
 
 /// The figures of one version of a plugin.
@@ -83,6 +94,8 @@ impl Collector for Figures {
         self.host(&mut encoder)?;
         self.garbage(&mut encoder)?;
         buckets::encode(&self.buckets, &mut encoder)?;
+        intake::encode(self.lineage.as_ref(), &self.watched, &mut encoder)?;
+        pii::encode(&self.pii, &mut encoder)?;
         self.plugin_calls(&mut encoder)?;
         self.plugin_states(&mut encoder)?;
         self.shadows(&mut encoder)

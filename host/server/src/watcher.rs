@@ -28,7 +28,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use boathouse_types::DatasetName;
 use tokio::sync::Mutex;
 
-pub use config::{AfterIngest, WatchConfig, check};
+pub(crate) use config::check;
+pub use config::{AfterIngest, WatchConfig};
 pub(crate) use view::{WatchState, WatchView};
 
 use self::{turn::Turns, view::Status};

@@ -1,6 +1,6 @@
 //! `/metrics`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -40,6 +40,9 @@ async fn figures(app: &App) -> Figures {
         collected: app.gc.collected(),
         buckets: app.bucket_table.figures(),
         plugins: app.plugins.figures(),
+        pii: Arc::clone(&app.pii.counts),
+        lineage: app.lineage.view(app.clock.as_ref()),
+        watched: app.watcher.views(),
     }
 }
 

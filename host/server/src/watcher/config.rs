@@ -64,7 +64,7 @@ fn five() -> u64 {
 ///
 /// # Errors
 /// What is wrong and what to do.
-pub fn check(watched: &[WatchConfig], data: &Path) -> Result<(), String> {
+pub(crate) fn check(watched: &[WatchConfig], data: &Path) -> Result<(), String> {
     let data = place(data);
     let mut known: Vec<PathBuf> = Vec::new();
     for watch in watched {
