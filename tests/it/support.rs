@@ -4,6 +4,7 @@ pub(crate) mod db;
 pub(crate) mod s3;
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -16,6 +17,9 @@ use tempfile::TempDir;
 
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// File of a data folder that gets the log of a host, when a test has put it there.
+pub(crate) const LOG: &str = "host.log";
 
 /// The program under test, which cargo builds before it runs tests.
 pub(crate) fn program() -> PathBuf {
@@ -88,15 +92,18 @@ impl Host {
         host
     }
 
-    /// A host on a folder that may hold data; its configuration is `boathouse.toml` there, if any.
+    /// A host on a folder that may hold data; its configuration is `boathouse.toml` there, if any. Its log goes
+    /// to [`LOG`] there, if that exists.
     pub(crate) fn on(data: &Path) -> Self {
         let config = data.join("boathouse.toml");
+        let log = File::options().append(true).open(data.join(LOG));
         let mut child = Command::new(program())
             .args(["serve", "--port", "0", "--data"])
             .arg(data)
             .args(config.exists().then_some("--config"))
             .args(config.exists().then_some(&config))
             .stdout(Stdio::piped())
+            .stderr(log.map_or_else(|_| Stdio::inherit(), Stdio::from))
             .spawn()
             .expect("the program starts");
         let mut line = String::new();
@@ -166,6 +173,11 @@ impl Host {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(self.http.post(format!("{}{path}", self.url)).json(body))
+            .await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.send(self.http.put(format!("{}{path}", self.url)).json(body))
             .await
     }
 

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
+    http::pii::SCAN,
     problem::Problem,
     tasks::{TaskContext, TaskState, TaskView, Tasks},
 };
@@ -83,6 +84,12 @@ impl Collector {
             *sum = (sum.0 + objects, sum.1 + bytes);
         }
     }
+}
+
+/// Whether an object is one that a host itself keeps, by its path.
+pub(crate) fn is_own_object(path: &str) -> bool {
+    let is_secret = path.starts_with("auth/") || path.starts_with("audit/");
+    is_secret || places::place(path).is_some()
 }
 
 /// Starts a run as a task, whose result is a [`GcReport`].
@@ -384,7 +391,7 @@ fn busy(tasks: &Tasks) -> Busy {
     for task in running.filter(|task| task.state == TaskState::Running) {
         match task.kind.as_str() {
             "gc" => {}
-            "ingest" => drop(busy.datasets.insert(task.subject)),
+            "ingest" | SCAN => drop(busy.datasets.insert(task.subject)),
             _ => drop(busy.indexes.insert(task.subject)),
         }
     }

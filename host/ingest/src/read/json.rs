@@ -20,7 +20,7 @@ use crate::{IngestError, file::is_json, zone::in_utc};
 pub(super) async fn objects(batch: RecordBatch) -> Result<Vec<Value>, IngestError> {
     tokio::task::spawn_blocking(move || convert(&batch))
         .await
-        .map_err(|error| IngestError::Worker(error.to_string()))?
+        .map_err(|error| IngestError::gave_up(&error))?
 }
 
 fn convert(batch: &RecordBatch) -> Result<Vec<Value>, IngestError> {

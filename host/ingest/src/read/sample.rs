@@ -31,7 +31,7 @@ impl Dataset {
             });
             sampler = observed
                 .await
-                .map_err(|error| IngestError::Worker(error.to_string()))?
+                .map_err(|error| IngestError::gave_up(&error))?
                 .map_err(|error| IngestError::arrow(&error))?;
         }
         Ok(sampler.finish(self.name().as_str()))

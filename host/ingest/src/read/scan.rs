@@ -93,7 +93,9 @@ impl Scan {
         mut group: ParquetRecordBatchReader,
     ) -> Result<Option<RecordBatch>, IngestError> {
         let decoded = tokio::task::spawn_blocking(move || (group.next(), group)).await;
-        let (batch, group) = decoded.map_err(|error| IngestError::damaged(&self.path, error))?;
+        // What a panic says may quote the data.
+        let (batch, group) =
+            decoded.map_err(|_| IngestError::damaged(&self.path, "its reader gave up on it"))?;
         let batch = batch
             .transpose()
             .map_err(|error| IngestError::damaged(&self.path, error))?;

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     auth::{Caller, Reach, Scope, caller::scope_missing},
+    http::pii::SCAN,
     problem::Problem,
     tasks::TaskView,
 };
@@ -42,13 +43,13 @@ pub(crate) fn may_see_task(caller: &Caller, task: &TaskView) -> Result<(), Probl
     ))
 }
 
-/// That a task may be stopped: ingests by who may ingest, the rest by who may tune, all by who began them.
+/// That a task may be stopped: ingests and scans by who may ingest, the rest by who may tune, all by who began them.
 ///
 /// # Errors
 /// 403 `forbidden` or `scope_missing`.
 pub(crate) fn may_stop_task(caller: &Caller, task: &TaskView) -> Result<(), Problem> {
     may_see_task(caller, task)?;
-    let scope = if task.kind == "ingest" {
+    let scope = if ["ingest", SCAN].contains(&task.kind.as_str()) {
         Scope::Ingest
     } else {
         Scope::Tune

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::{
-    cli::{CliError, Output, output::table},
+    cli::{CliError, Output, output::table, pii::show_treatments},
     client::Client,
 };
 
@@ -68,6 +68,7 @@ pub(crate) async fn run(
                     ("scope", "/scope"),
                 ];
                 println!("\n{}", table(&dataset["findings"], &columns));
+                show_treatments(&dataset["treatments"]);
             });
         }
         Command::Rows { name, limit } => {

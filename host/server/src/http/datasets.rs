@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use boathouse_ingest::{
-    ColumnInfo, DatasetManifest, Detection, IngestError, IngestMode, RowsPage, SourceInfo,
+    ColumnInfo, DatasetManifest, Detection, IngestError, IngestMode, PiiScan, RowsPage, SourceInfo,
+    Treatment,
 };
 use boathouse_types::{BucketName, DatasetName, Evidence, PluginRef, Scope, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,10 +38,18 @@ pub(crate) struct DatasetView {
     #[serde(flatten)]
     summary: DatasetSummary,
     columns: Vec<ColumnInfo>,
-    /// Personal data found in the rows that the newest version added.
+    /// Personal data of the newest version: what its newest scan found in all rows, or, before there is one,
+    /// what the ingest found in the rows that it added.
     findings: Vec<FindingView>,
     /// Whether every detector answered; when not, the findings are incomplete.
     findings_complete: bool,
+    /// When the findings are those of a scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings_scanned_at: Option<Timestamp>,
+    /// Detectors that gave no answer.
+    detector_failures: Vec<String>,
+    /// What policies did to columns of the newest version, and what people said about them.
+    treatments: Vec<Treatment>,
     /// The versions that can be read, oldest first.
     versions: Vec<VersionView>,
 }
@@ -54,6 +63,18 @@ pub(crate) struct VersionView {
     bytes: u64,
     source: SourceInfo,
     created_at: Timestamp,
+    /// What was looked for again in its rows, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scans: Vec<ScanSummary>,
+}
+
+/// A look at stored rows.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ScanSummary {
+    at: Timestamp,
+    findings: Vec<FindingView>,
+    /// Whether every detector answered.
+    complete: bool,
 }
 
 /// Personal data in a column.
@@ -85,6 +106,23 @@ pub(crate) fn findings(detection: &Detection) -> Vec<FindingView> {
         detector: found.detector.clone(),
     };
     detection.findings.iter().map(view).collect()
+}
+
+/// Detectors that gave no answer, and why.
+pub(crate) fn failures(detection: &Detection) -> Vec<String> {
+    let failures = detection.failures.iter();
+    failures
+        .map(|failure| format!("{}: {}", failure.detector, failure.message))
+        .collect()
+}
+
+fn scans(scans: &[PiiScan]) -> Vec<ScanSummary> {
+    let view = |scan: &PiiScan| ScanSummary {
+        at: scan.at,
+        findings: findings(&scan.detection),
+        complete: scan.detection.is_complete(),
+    };
+    scans.iter().map(view).collect()
 }
 
 fn summary(dataset: &DatasetManifest) -> Option<DatasetSummary> {
@@ -129,11 +167,17 @@ pub(crate) async fn show(
         bytes: version.bytes,
         source: version.source.clone(),
         created_at: version.created_at,
+        scans: scans(&version.scans),
     });
+    let scanned = latest.scans.last();
+    let detection = scanned.map_or(&latest.detection, |scan| &scan.detection);
     Ok(Json(DatasetView {
         columns: latest.columns.clone(),
-        findings: findings(&latest.detection),
-        findings_complete: latest.detection.is_complete(),
+        findings: findings(detection),
+        findings_complete: detection.is_complete(),
+        findings_scanned_at: scanned.map(|scan| scan.at),
+        detector_failures: failures(detection),
+        treatments: latest.treatments.clone(),
         versions: versions.collect(),
         summary,
     }))
