@@ -80,11 +80,8 @@ async fn every_event_reaches_the_endpoint_once_and_in_order() {
         posted["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"],
         1
     );
-    let ready = host.read("/readyz").await;
-    assert!(
-        ready.to_string().contains("all events are posted"),
-        "{ready}"
-    );
+    let all_posted = |ready: &Value| ready.to_string().contains("all events are posted");
+    host.until("/readyz", all_posted).await;
     let metrics = host.read("/metrics").await;
     let text = metrics.as_str().expect("text").to_owned();
     assert!(
@@ -159,8 +156,13 @@ async fn what_waited_when_the_host_was_killed_is_posted_by_the_next() {
     (taken.sort(), all.sort());
     assert_eq!(taken, all);
     // What was posted and noted is not posted by the start after that.
-    let noted = |ready: &Value| ready.to_string().contains("all events are posted");
-    host.until("/readyz", noted).await;
+    let is_noted = |dataset: &str| {
+        let note = format!("primary/_lineage_posted/{dataset}.json");
+        let note = std::fs::read_to_string(host.data.join(note)).unwrap_or_default();
+        note.contains(".START") && note.contains(".COMPLETE")
+    };
+    host.until("/readyz", |_| is_noted("a") && is_noted("b"))
+        .await;
     let host = host.kill_and_restart();
     host.ingest("c", "id\n1\n").await;
     endpoint.until(|taken| taken.len() >= 6).await;

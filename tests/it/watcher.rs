@@ -24,10 +24,6 @@ impl Watched {
     pub(crate) fn new(more: &str) -> Self {
         let world = tempfile::tempdir().expect("folder");
         fs::create_dir(world.path().join("in")).expect("made");
-        Self::in_world(world, more)
-    }
-
-    fn in_world(world: TempDir, more: &str) -> Self {
         let at = world.path();
         let config = format!(
             "[[watch]]\nfolder = {:?}\ndataset = \"notes\"\nstable_secs = 0\nevery_secs = 1\n{}",
@@ -166,12 +162,8 @@ async fn files_that_are_being_written_wait_and_strange_things_are_left() {
 
 #[tokio::test]
 async fn a_file_waits_until_it_stands_still() {
-    let world = tempfile::tempdir().expect("folder");
-    fs::create_dir(world.path().join("in")).expect("made");
-    let world = Watched::in_world(world, "");
     // Far longer than the test takes.
     let slow = "[[watch]]\nfolder = \"WORLD/slow\"\ndataset = \"slow\"\nstable_secs = 3600\nevery_secs = 1\n";
-    drop(world);
     let world = Watched::new(slow);
     let folder = world.world.path().join("slow");
     fs::create_dir(&folder).expect("made");

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use boathouse_storage::{AppendLog, Bucket, StorageError, time_ordered_id};
 use boathouse_types::{Clock, DatasetName, Timestamp};
 
+use self::event::{PRODUCER, SCHEMA, facet, facet_url, located, schema_facet};
 pub use self::{
     event::{
         DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType,
@@ -29,7 +30,6 @@ pub use self::{
     },
     origin::{LineageWriter, Origin, Recorded},
 };
-use self::event::{PRODUCER, SCHEMA, facet, facet_url, located, schema_facet};
 use crate::{DatasetVersion, IngestError, SourceInfo, redact_dsn};
 
 /// Where the logs of all datasets are.
@@ -84,7 +84,9 @@ impl Lineage {
     pub async fn datasets(bucket: &Bucket) -> Result<Vec<DatasetName>, IngestError> {
         let names = bucket.children(FOLDER).await?;
         // A folder that is no dataset's is none of ours.
-        let names = names.into_iter().filter_map(|name| DatasetName::new(name).ok());
+        let names = names
+            .into_iter()
+            .filter_map(|name| DatasetName::new(name).ok());
         Ok(names.collect())
     }
 

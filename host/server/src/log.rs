@@ -53,8 +53,7 @@ mod tests {
         for json in [false, true] {
             let lines = Lines::default();
             let target = lines.clone();
-            let builder =
-                tracing_subscriber::fmt().with_writer(move || Redacted(target.clone()));
+            let builder = tracing_subscriber::fmt().with_writer(move || Redacted(target.clone()));
             let emit = || {
                 let error = io::Error::other("cannot reach postgres://me:hunter2@db:5432/shop");
                 tracing::error!(%error, url = "s3://KEY:hunter2@bucket", "password=hunter2 is wrong");

@@ -17,7 +17,8 @@ pub(super) const PRODUCER: &str = concat!(
 );
 
 /// The definition that an event follows.
-pub(super) const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
+pub(super) const SCHEMA: &str =
+    "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 
 /// The definition of a facet of OpenLineage: its version and its name.
 macro_rules! facet_url {
@@ -278,10 +279,7 @@ pub(super) fn located(namespace: &str, name: &str, uri: &str) -> LineageDataset 
         name: name.to_owned(),
         facets: DatasetFacets {
             schema: None,
-            data_source: Some(facet(
-                facet_url!("1-0-1", "DatasourceDatasetFacet"),
-                source,
-            )),
+            data_source: Some(facet(facet_url!("1-0-1", "DatasourceDatasetFacet"), source)),
         },
         output_facets: None,
     }

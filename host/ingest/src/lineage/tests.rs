@@ -41,7 +41,11 @@ async fn a_killed_run_gets_its_end_at_the_next_start_and_only_then() {
     let run = lineage.start(&source).await.unwrap();
     let id = run.id().to_owned();
     drop(run);
-    assert_eq!(ended_as(&world, "first").await, [Start], "it may be running");
+    assert_eq!(
+        ended_as(&world, "first").await,
+        [Start],
+        "it may be running"
+    );
     assert_eq!(ended_as(&world, "second").await, [Start, Fail]);
     assert_eq!(ended_as(&world, "third").await, [Start, Fail], "once");
     let events = lineage.read().await.unwrap();
@@ -58,7 +62,10 @@ async fn a_run_of_another_host_or_of_nobody_is_left_alone() {
         host: "another folder".to_owned(),
         process: "first".to_owned(),
     };
-    for writer in [LineageWriter::new(elsewhere, None), LineageWriter::default()] {
+    for writer in [
+        LineageWriter::new(elsewhere, None),
+        LineageWriter::default(),
+    ] {
         let lineage = written(&world, "first").written_by(&writer);
         lineage.start(&source).await.unwrap();
     }
@@ -71,7 +78,10 @@ async fn a_run_that_was_killed_after_its_commit_is_complete() {
     let mut world = World::new();
     world.context.lineage = LineageWriter::new(origin("first"), None);
     let bytes = "id\n1\n2\n";
-    world.ingest(bytes, "a.csv", IngestMode::Replace).await.unwrap();
+    world
+        .ingest(bytes, "a.csv", IngestMode::Replace)
+        .await
+        .unwrap();
     let lineage = written(&world, "first");
     let events = lineage.read().await.unwrap();
     // Only the START survives.
@@ -114,8 +124,14 @@ async fn who_listens_is_told_of_every_event_and_nobody_waits_for_who_left() {
 #[tokio::test]
 async fn every_event_has_what_the_model_requires() {
     let world = World::new();
-    world.ingest("id\n1\n", "a.csv", IngestMode::Replace).await.unwrap();
-    world.ingest("", "b.csv", IngestMode::Append).await.unwrap_err();
+    world
+        .ingest("id\n1\n", "a.csv", IngestMode::Replace)
+        .await
+        .unwrap();
+    world
+        .ingest("", "b.csv", IngestMode::Append)
+        .await
+        .unwrap_err();
     let lineage = written(&world, "first");
     let events = lineage.read().await.unwrap();
     assert_eq!(events.len(), 4);
@@ -130,12 +146,22 @@ async fn every_event_has_what_the_model_requires() {
             assert!(json[owner][name].is_string(), "{json}");
         }
         let mut owners = vec![&json["run"]["facets"], &json["job"]["facets"]];
-        let sides = json["inputs"].as_array().into_iter().chain(json["outputs"].as_array());
+        let sides = json["inputs"]
+            .as_array()
+            .into_iter()
+            .chain(json["outputs"].as_array());
         for side in sides.flatten() {
-            assert!(side["namespace"].is_string() && side["name"].is_string(), "{json}");
+            assert!(
+                side["namespace"].is_string() && side["name"].is_string(),
+                "{json}"
+            );
             owners.extend([&side["facets"], &side["outputFacets"]]);
         }
-        for facet in owners.iter().filter_map(|owner| owner.as_object()).flatten() {
+        for facet in owners
+            .iter()
+            .filter_map(|owner| owner.as_object())
+            .flatten()
+        {
             let url = facet.1["_schemaURL"].as_str().unwrap();
             assert!(url.starts_with("https://"), "{url}");
             assert!(facet.1["_producer"].is_string(), "{json}");

@@ -32,7 +32,9 @@ fn is_break(c: char) -> bool {
 }
 
 fn word_end(text: &str, from: usize) -> usize {
-    text[from..].find(is_break).map_or(text.len(), |at| from + at)
+    text[from..]
+        .find(is_break)
+        .map_or(text.len(), |at| from + at)
 }
 
 /// Where a character comes next. It is looked for once, however often it is asked for.

@@ -72,9 +72,7 @@ fn form(before: &str, mark: u8) -> Option<Form> {
     }
     match key.strip_suffix(['"', '\'']) {
         // A JSON text inside another one has a backslash before its quotes.
-        Some(quoted) => {
-            names_secret(quoted.trim_end_matches('\\'), &NAMES).then_some(Form::Json)
-        }
+        Some(quoted) => names_secret(quoted.trim_end_matches('\\'), &NAMES).then_some(Form::Json),
         None => names_secret(key, &NAMES[..PASSWORDS]).then_some(Form::Debug),
     }
 }

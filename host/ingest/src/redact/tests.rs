@@ -14,7 +14,10 @@ fn addresses_lose_their_credentials() {
     check("postgres://u:p@h:5432/db", "postgres://***@h:5432/db");
     check("mysql://u:p%40ss@h/db", "mysql://***@h/db");
     check("postgres://u:p@ss:w/rd@h/db", "postgres://***@h/db");
-    check("postgres://u:p@[::1]:5432/db", "postgres://***@[::1]:5432/db");
+    check(
+        "postgres://u:p@[::1]:5432/db",
+        "postgres://***@[::1]:5432/db",
+    );
     check("postgres://u@h/db", "postgres://***@h/db");
     check("mongodb+srv://u:a b@h/db x", "mongodb+srv://***@h/db x");
     check("x://u:p\"q@h", "x://***@h");
@@ -52,7 +55,10 @@ fn keys_lose_their_values() {
         "jdbc:postgresql://h/d?user=u&password=*** x",
     );
     check("x://h/d?sslpassword=s", "x://h/d?sslpassword=***");
-    check("https://b/k?X-Amz-Signature=ab12", "https://b/k?X-Amz-Signature=***");
+    check(
+        "https://b/k?X-Amz-Signature=ab12",
+        "https://b/k?X-Amz-Signature=***",
+    );
 }
 
 #[test]
@@ -66,7 +72,10 @@ fn documents_lose_their_values() {
         "Config { user: \"u\", password: Some(\"a \\\" b\"), db: None }",
         "Config { user: \"u\", password: ***, db: None }",
     );
-    check("Opts { pass: \"s\", port: 1 }", "Opts { pass: ***, port: 1 }");
+    check(
+        "Opts { pass: \"s\", port: 1 }",
+        "Opts { pass: ***, port: 1 }",
+    );
     let escaped = redact_dsn("log: {\\\"password\\\":\\\"hunter2\\\"}");
     assert!(!escaped.contains("hunter2"), "{escaped}");
 }
@@ -82,7 +91,15 @@ fn harmless_texts_stay() {
 /// A reader that looked ahead for every word would not come to an end here.
 #[test]
 fn long_texts_of_the_worst_kind_are_read_once() {
-    for worst in ["a://b:c ", "a://b@c\"", "pwd=a ", "\"pwd\":a ", "pwd: \"a", "= ", "x:"] {
+    for worst in [
+        "a://b:c ",
+        "a://b@c\"",
+        "pwd=a ",
+        "\"pwd\":a ",
+        "pwd: \"a",
+        "= ",
+        "x:",
+    ] {
         let long = worst.repeat(200_000);
         let shown = redact_dsn(&long);
         assert_eq!(redact_dsn(&shown), shown);

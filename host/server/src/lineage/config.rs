@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn an_endpoint_is_a_plain_url() {
         check("", "");
-        check("endpoint = \"https://x/api/v1/lineage\"\napi_key = \"env:KEY\"", "");
+        check(
+            "endpoint = \"https://x/api/v1/lineage\"\napi_key = \"env:KEY\"",
+            "",
+        );
         check("endpoint = \"nonsense\"", "not a URL");
         check("endpoint = \"ftp://x/\"", "http://");
         check("endpoint = \"https://me:hunter2@x/\"", "no credentials");

@@ -85,3 +85,64 @@ impl Posted {
 fn path(dataset: &DatasetName) -> String {
     format!("{FOLDER}/{dataset}.json")
 }
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::BucketName;
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(run: &str, minute: i64) -> RunEvent {
+        let at = Timestamp::from_millis(1_800_000_000_000 + minute * 60_000);
+        let facet = json!({"_producer": "p", "_schemaURL": "s", "processingType": "BATCH", "integration": "I", "jobType": "J"});
+        serde_json::from_value(json!({
+            "eventType": "START", "eventTime": at, "producer": "p", "schemaURL": "s",
+            "run": {"runId": run, "facets": {}},
+            "job": {"namespace": "n", "name": "j", "facets": {"jobType": facet}},
+            "inputs": [], "outputs": [],
+        }))
+        .expect("an event")
+    }
+
+    #[tokio::test]
+    async fn what_was_posted_is_known_after_a_start_and_to_this_endpoint_only() {
+        let bucket = Bucket::memory(BucketName::primary());
+        let dataset = DatasetName::new("d").expect("a name");
+        let load = async |endpoint: &str| {
+            let loaded = Posted::load(&bucket, &dataset, endpoint.to_owned()).await;
+            loaded.expect("loaded")
+        };
+        let mut posted = load("http://one/").await;
+        assert!(!posted.has(&event("a", 0)));
+        posted.add(&event("a", 0));
+        posted.save(&bucket, &dataset).await.expect("saved");
+        assert!(load("http://one/").await.has(&event("a", 0)));
+        assert!(!load("http://one/").await.has(&event("b", 0)));
+        assert!(!load("http://two/").await.has(&event("a", 0)));
+        let damaged = bucket.put(&path(&dataset), "{".into()).await;
+        damaged.expect("written");
+        assert!(
+            !load("http://one/").await.has(&event("a", 0)),
+            "again rather than never"
+        );
+    }
+
+    #[test]
+    fn names_are_forgotten_when_the_moment_covers_them_and_a_latecomer_is_not_missed() {
+        let mut posted = Posted::nothing("http://one/".to_owned());
+        for (run, minute) in [("a", 0), ("b", 10), ("c", 20)] {
+            posted.add(&event(run, minute));
+            posted.settle();
+        }
+        let known: Vec<_> = posted.events.keys().cloned().collect();
+        assert_eq!(known, ["b.START", "c.START"]);
+        assert!(posted.has(&event("a", 0)));
+        assert!(
+            !posted.has(&event("late", 6)),
+            "its file turned up after that of `c`"
+        );
+        posted.settle();
+        assert_eq!(posted.events.len(), 2, "settling twice changes nothing");
+    }
+}

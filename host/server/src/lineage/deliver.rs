@@ -149,7 +149,11 @@ impl Worker {
             match lineage.end_killed_runs(origin, &app.datasets).await {
                 Ok(0) => {}
                 Ok(runs) => tracing::info!(%dataset, runs, "runs that were killed have their end"),
-                Err(error @ IngestError::Storage(boathouse_storage::StorageError::NewerFormat { .. })) => {
+                Err(
+                    error @ IngestError::Storage(boathouse_storage::StorageError::NewerFormat {
+                        ..
+                    }),
+                ) => {
                     tracing::error!(%dataset, %error, "the lineage of a dataset cannot be read");
                     continue;
                 }
@@ -253,7 +257,11 @@ impl Worker {
             return Err(Stuck::Here(why));
         }
         self.refused.remove(&key);
-        tracing::error!(event = key, why, "the endpoint does not take an event of the lineage; it is not offered again");
+        tracing::error!(
+            event = key,
+            why,
+            "the endpoint does not take an event of the lineage; it is not offered again"
+        );
         Ok(())
     }
 }

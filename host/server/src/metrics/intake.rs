@@ -35,7 +35,11 @@ fn posting(view: &OutboxView, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
         .encode_descriptor("lineage_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?
         .encode_gauge(&view.lag_secs)?;
     let counters = [
-        ("lineage_posted_events", "Events of the lineage that the endpoint took", view.posted),
+        (
+            "lineage_posted_events",
+            "Events of the lineage that the endpoint took",
+            view.posted,
+        ),
         (
             "lineage_refused_events",
             "Events of the lineage that were given up because the endpoint refused them",

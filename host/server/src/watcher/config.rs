@@ -38,9 +38,7 @@ pub struct WatchConfig {
 }
 
 /// What happens to a file that was taken.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AfterIngest {
     /// It goes to `done/`.

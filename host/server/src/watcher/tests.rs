@@ -29,7 +29,13 @@ fn written(folder: &Path, name: &str, text: &str) -> Entry {
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .expect("listed")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
         .collect();
     names.sort();
     names
@@ -39,10 +45,14 @@ fn names(folder: &Path) -> Vec<String> {
 fn files_are_taken_by_time_and_name_and_the_rest_is_left() {
     let folder = tempfile::tempdir().expect("folder");
     let at = folder.path();
-    let now = std::fs::metadata(at).expect("folder").modified().expect("a time");
+    let now = std::fs::metadata(at)
+        .expect("folder")
+        .modified()
+        .expect("a time");
     for (name, age) in [("b.csv", 5), ("a.csv", 5), ("late.csv", 1)] {
         let file = fs::File::create(at.join(name)).expect("made");
-        file.set_modified(now - Duration::from_secs(age)).expect("set");
+        file.set_modified(now - Duration::from_secs(age))
+            .expect("set");
     }
     for name in [".hidden", "x.part", "x.TMP", "y.crdownload"] {
         fs::write(at.join(name), "x").expect("written");
@@ -55,8 +65,15 @@ fn files_are_taken_by_time_and_name_and_the_rest_is_left() {
     let listing = list(at).expect("listed");
     let files: Vec<_> = listing.files.iter().map(Entry::shown).collect();
     assert_eq!(files, ["a.csv", "b.csv", "late.csv"]);
-    assert_eq!(listing.unfinished, [".hidden", "x.TMP", "x.part", "y.crdownload"]);
-    let mut strange: Vec<_> = listing.strange.iter().map(|(name, why)| (name.to_str(), *why)).collect();
+    assert_eq!(
+        listing.unfinished,
+        [".hidden", "x.TMP", "x.part", "y.crdownload"]
+    );
+    let mut strange: Vec<_> = listing
+        .strange
+        .iter()
+        .map(|(name, why)| (name.to_str(), *why))
+        .collect();
     strange.sort();
     let expected = [
         (Some("deep"), "it is a folder"),
@@ -92,7 +109,8 @@ fn a_file_is_steady_once_it_has_not_changed_for_the_whole_wait() {
 fn a_copy_is_what_was_listed_or_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let at = folder.path();
-    let copy = |entry: &Entry, stop: &CancellationToken| file::copy(entry, at, stop).expect("copied");
+    let copy =
+        |entry: &Entry, stop: &CancellationToken| file::copy(entry, at, stop).expect("copied");
     let go = CancellationToken::new();
     let entry = written(at, "a.csv", "abc");
     let made = copy(&entry, &go).expect("a copy");
@@ -101,7 +119,10 @@ fn a_copy_is_what_was_listed_or_nothing() {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     );
     assert_eq!(made.file.metadata().expect("a file").len(), 3);
-    let mut more = fs::OpenOptions::new().append(true).open(at.join("a.csv")).expect("open");
+    let mut more = fs::OpenOptions::new()
+        .append(true)
+        .open(at.join("a.csv"))
+        .expect("open");
     more.write_all(b"def").expect("written");
     assert!(copy(&entry, &go).is_none(), "it has grown");
     fs::remove_file(at.join("a.csv")).expect("removed");
@@ -112,7 +133,10 @@ fn a_copy_is_what_was_listed_or_nothing() {
     assert!(copy(&entry, &stopped).is_none(), "the host stops");
     fs::remove_file(at.join("b.csv")).expect("removed");
     symlink("/etc/passwd", at.join("b.csv")).expect("linked");
-    assert!(file::copy(&entry, at, &go).is_err(), "a link is not followed");
+    assert!(
+        file::copy(&entry, at, &go).is_err(),
+        "a link is not followed"
+    );
     assert_eq!(names(at), ["b.csv"], "copies have no names");
 }
 
@@ -124,7 +148,10 @@ fn a_file_that_was_taken_never_takes_the_place_of_another() {
         let entry = written(at, "a.b.csv", text);
         assert!(file::finish(&entry, AfterIngest::Move).expect("moved"));
     }
-    assert_eq!(names(&at.join("done")), ["a.b-2.csv", "a.b-3.csv", "a.b.csv"]);
+    assert_eq!(
+        names(&at.join("done")),
+        ["a.b-2.csv", "a.b-3.csv", "a.b.csv"]
+    );
     assert_eq!(fs::read(at.join("done/a.b-3.csv")).expect("there"), b"3");
     let entry = written(at, "k.csv", "kept");
     assert!(!file::finish(&entry, AfterIngest::Keep).expect("kept"));

@@ -81,9 +81,7 @@ impl Turns {
             return true;
         };
         let stable = Duration::from_secs(self.folder.config.stable_secs);
-        let (ready, changing) = self
-            .steady
-            .sort_out(listing.files, Instant::now(), stable);
+        let (ready, changing) = self.steady.sort_out(listing.files, Instant::now(), stable);
         let ready = self.chosen(ready);
         let waiting = ready.iter().chain(&changing).map(Entry::shown);
         let waiting: Vec<_> = waiting.chain(listing.unfinished).collect();
@@ -121,7 +119,8 @@ impl Turns {
             tracing::warn!(folder = %shown, "a watched folder is there now");
         }
         let names = listing.strange.iter().map(|(name, _)| name);
-        self.told.retain(|told| names.clone().any(|name| name == told));
+        self.told
+            .retain(|told| names.clone().any(|name| name == told));
         for (name, why) in &listing.strange {
             if self.told.insert(name.clone()) {
                 let name = name.to_string_lossy();
@@ -209,16 +208,24 @@ impl Turns {
             options: FileOptions::default(),
         };
         let (tell, told) = oneshot::channel();
-        let task = http::start_ingest(&self.app, &config.dataset, move |progress, cancel| async move {
-            let outcome = ingest_file(&context, request, progress, cancel).await;
-            // Who asked is gone when the host stops.
-            let _ = tell.send(verdict(outcome.as_ref().err()));
-            outcome
-        });
+        let task = http::start_ingest(
+            &self.app,
+            &config.dataset,
+            move |progress, cancel| async move {
+                let outcome = ingest_file(&context, request, progress, cancel).await;
+                // Who asked is gone when the host stops.
+                let _ = tell.send(verdict(outcome.as_ref().err()));
+                outcome
+            },
+        );
         let verdict = told.await;
         // What follows from rows that have landed belongs to the turn of this file.
         let _ended = self.app.tasks.wait(&task.id).await;
-        verdict.unwrap_or_else(|_| Err(Trouble("the ingest ended in a panic; the log has it".to_owned())))
+        verdict.unwrap_or_else(|_| {
+            Err(Trouble(
+                "the ingest ended in a panic; the log has it".to_owned(),
+            ))
+        })
     }
 
     async fn set_aside(&self, entry: &Entry, why: String) -> Result<(), Trouble> {
