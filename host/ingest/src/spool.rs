@@ -4,6 +4,8 @@
 //! from here. Row groups end at a million rows or about 128 MiB, whichever is first; together with the
 //! batch in hand that bounds the memory. Spools that are written side by side share those 128 MiB.
 
+mod wide;
+
 use std::{fs::File, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -14,6 +16,7 @@ use parquet::{
     file::properties::{EnabledStatistics, WriterProperties},
 };
 
+pub(crate) use self::wide::WideSpool;
 use crate::{
     IngestError,
     sample::{self, Sampler},

@@ -1,14 +1,11 @@
-//! Files into one local Parquet file, on a thread that may block and another that encodes.
+//! Files into one local Parquet file, on a thread that may block; others encode (`spool/wide.rs`).
 //!
 //! What was guessed at the start of a text is tried first; most often it holds to the end, and the text was read
 //! once. Several files become one table, in their order, in types that fit them all.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::path::Path;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Schema, SchemaRef},
-};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use boathouse_types::DatasetName;
 
 use super::{
@@ -18,12 +15,9 @@ use super::{
 use crate::{
     IngestError, Phase,
     error::Place,
-    spool::{Spool, SpooledTable},
+    spool::{SpooledTable, WideSpool},
     watch::Watch,
 };
-
-/// Batches that wait for the encoder.
-const BATCHES_AHEAD: usize = 4;
 
 /// A file that is ready to be read.
 pub(super) struct Part {
@@ -103,22 +97,22 @@ impl Goal<'_> {
         parts: &mut [Part],
         schema: &SchemaRef,
     ) -> Result<Option<SpooledTable>, IngestError> {
-        let mut spool = Spool::create(self.folder, schema)?;
-        let read = beside(&mut spool, |sink| {
-            let mut fits = true;
-            for part in parts.iter_mut() {
-                let schema = fits.then_some(schema);
-                let read = part.read(schema, &mut |batch| {
-                    self.watch.check()?;
-                    self.watch.progress.add_rows(batch.num_rows() as u64);
-                    sink(batch)
-                })?;
-                fits &= read == Read::All;
+        let mut spool = WideSpool::create(self.folder, schema)?;
+        let mut rest = &mut *parts;
+        while let Some((part, others)) = rest.split_first_mut() {
+            let read = part.read(Some(schema), &mut |batch| {
+                self.watch.check()?;
+                self.watch.progress.add_rows(batch.num_rows() as u64);
+                spool.write(&batch)
+            })?;
+            if read == Read::Looked {
+                // The others are only looked at.
+                for part in others {
+                    part.read(None, &mut |_| Ok(()))?;
+                }
+                return Ok(None);
             }
-            Ok(fits)
-        })?;
-        if !read {
-            return Ok(None);
+            rest = others;
         }
         let table = spool.finish(self.dataset.as_str())?;
         let rows: u64 = parts.iter().map(|part| part.source.rows()).sum();
@@ -141,27 +135,6 @@ impl Part {
         let read = self.source.read(schema, sink);
         read.map_err(|error| error.about(&self.label))
     }
-}
-
-/// Lets batches be written while the next ones are made.
-fn beside<T>(
-    spool: &mut Spool,
-    produce: impl FnOnce(&mut Sink<'_>) -> Result<T, IngestError>,
-) -> Result<T, IngestError> {
-    let (sender, batches) = mpsc::sync_channel::<RecordBatch>(BATCHES_AHEAD);
-    thread::scope(|scope| {
-        let writer = scope.spawn(move || batches.iter().try_for_each(|batch| spool.write(&batch)));
-        let produced = produce(&mut |batch| {
-            let stopped = |_| IngestError::Worker("the writer has stopped".to_owned());
-            sender.send(batch).map_err(stopped)
-        });
-        drop(sender);
-        match writer.join() {
-            // What stopped the writer is why the producer could not go on.
-            Ok(written) => written.and(produced),
-            Err(_) => Err(IngestError::Worker("the writer panicked".to_owned())),
-        }
-    })
 }
 
 /// The first file's columns, in types that fit all files.

@@ -183,17 +183,22 @@ impl JsonFile {
             }
             return Ok(true);
         }
-        if !self.is_known {
-            observe(&mut look.profile, raw, record)?;
-        }
-        let Some((target, column)) = target.and_then(|target| {
+        // Numbers are looked at on their way into the column, which reads them anyway.
+        let is_number = matches!(raw.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
+        let target = target.and_then(|target| {
             let column = target.wanted.get(at).copied().flatten()?;
             Some((target, column))
-        }) else {
+        });
+        if !self.is_known && !(is_number && target.is_some()) {
+            observe(&mut look.profile, raw, record)?;
+        }
+        let Some((target, column)) = target else {
             return Ok(true);
         };
         let text = text_of(raw, target.as_json[column], record)?;
-        if target.columns.push(column, &text, None, 0) {
+        let profile = (is_number && !self.is_known).then_some(&mut look.profile);
+        let line = record.place.line.unwrap_or(1);
+        if target.columns.push(column, &text, profile, line) {
             return Ok(true);
         }
         match &look.said {
@@ -324,9 +329,7 @@ fn observe(profile: &mut Profile, raw: &str, record: &Record<'_>) -> Result<(), 
         Some(b'{' | b'[') => profile.observe_nested(line),
         Some(b'"') => {
             // Only escapes can still be wrong: half a surrogate pair.
-            if raw.contains('\\') {
-                unquote(raw, record)?;
-            }
+            unquote(raw, record)?;
             profile.observe_string(line);
         }
         _ => profile.observe_number(raw, line),
@@ -348,6 +351,13 @@ fn text_of<'a>(
 
 /// A string without its quotes and escapes.
 fn unquote<'a>(raw: &'a str, record: &Record<'_>) -> Result<Cow<'a, str>, IngestError> {
+    let plain = raw
+        .strip_prefix('"')
+        .and_then(|raw| raw.strip_suffix('"'))
+        .filter(|plain| memchr::memchr(b'\\', plain.as_bytes()).is_none());
+    if let Some(plain) = plain {
+        return Ok(Cow::Borrowed(plain));
+    }
     serde_json::from_str::<Unescaped<'_>>(raw)
         .map(|text| text.0)
         .map_err(|_| {
