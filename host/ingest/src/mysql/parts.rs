@@ -82,6 +82,8 @@ enum KeyKind {
     Integer,
     Text,
     Bytes,
+    /// MariaDB puts the last digits first when it compares two.
+    Uuid,
 }
 
 impl KeyKind {
@@ -91,7 +93,8 @@ impl KeyKind {
             .next()?;
         match name {
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => Some(Self::Integer),
-            "char" | "varchar" | "uuid" => Some(Self::Text),
+            "char" | "varchar" => Some(Self::Text),
+            "uuid" => Some(Self::Uuid),
             "binary" | "varbinary" => Some(Self::Bytes),
             _ => None,
         }
@@ -155,7 +158,10 @@ async fn stepped(
 ) -> Result<Vec<String>, IngestError> {
     let steps: Vec<String> = match kind {
         KeyKind::Bytes => (1..32).map(|step| quote_bytes(&[step * 8])).collect(),
-        _ => LETTERS
+        KeyKind::Uuid => (1..16)
+            .map(|digit| format!("'{digit:x}0000000-0000-4000-8000-{digit:x}00000000000'"))
+            .collect(),
+        KeyKind::Text | KeyKind::Integer => LETTERS
             .chars()
             .map(|letter| quote_text(&letter.to_string()))
             .collect(),
@@ -237,6 +243,7 @@ mod tests {
             ("int", Some(KeyKind::Integer)),
             ("char(36)", Some(KeyKind::Text)),
             ("binary(16)", Some(KeyKind::Bytes)),
+            ("uuid", Some(KeyKind::Uuid)),
             ("datetime(6)", None),
             ("decimal(10,2)", None),
         ] {

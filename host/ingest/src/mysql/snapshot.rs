@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use mysql_async::Error;
 
 use super::{
     fault::{fault, is_denied, is_lock_timeout},
@@ -137,6 +138,8 @@ async fn lock(
                     "the table was being changed and could not be locked in time",
                 ));
             }
+            // Logs of the server cannot be locked, nor can they be changed.
+            Err(Error::Server(_)) => return Ok(Err("the server does not have the table locked")),
             Err(error) => return Err(fault(error)),
         }
     }
