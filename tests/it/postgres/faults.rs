@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use boathouse_db_server::Postgres;
+use boathouse_db_server::{PASSWORD, Postgres, USER};
 use serde_json::json;
 
 use super::{
@@ -187,6 +187,34 @@ async fn fewer_connections_do_where_the_server_has_no_room() {
     assert_eq!(result["added_rows"], 1_800_000, "{result}");
     let notes = super::report(&result)["notes"].to_string();
     assert!(notes.contains("fewer connections"), "{notes}");
+}
+
+#[tokio::test]
+async fn one_connection_reads_where_the_snapshot_is_not_shared() {
+    let role = format!("alone_{}", std::process::id());
+    let Some(database) = db::postgres_with(&format!(
+        "{NUMBERS} CREATE ROLE {role} LOGIN PASSWORD 'sailor-alone'; GRANT SELECT ON numbers TO {role};
+         REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC;"
+    ))
+    .await
+    else {
+        return;
+    };
+    let host = Host::fresh();
+    let own = format!("{USER}:{PASSWORD}");
+    let dsn = database
+        .dsn()
+        .replace(&own, &format!("{role}:sailor-alone"));
+    let result = ingest(&host, &wish(&dsn, "table", "numbers")).await;
+    let report = super::report(&result);
+    assert_eq!(
+        (&result["added_rows"], &report["connections"]),
+        (&json!(300_000), &json!(1))
+    );
+    assert!(
+        report["notes"].to_string().contains("fewer connections"),
+        "{result}"
+    );
 }
 
 #[tokio::test]

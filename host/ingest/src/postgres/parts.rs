@@ -82,7 +82,7 @@ async fn estimate(
 ) -> Result<Option<u64>, Failure> {
     let sql = format!(
         "EXPLAIN (FORMAT JSON) SELECT FROM {}{}",
-        source.from_item(0),
+        source.in_from(0),
         filter(&[conditions])
     );
     let said = session.text(&sql).await?.unwrap_or_default();

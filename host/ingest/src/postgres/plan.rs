@@ -99,7 +99,7 @@ impl Plan {
             Source::Table { name, .. } => table_columns(session, name).await,
             Source::Query(query) => query_columns(session, query).await,
         }?;
-        let from = source.from_item(columns.len());
+        let from = source.in_from(columns.len());
         if let Source::Query(_) = source {
             check_query(session, &from).await?;
         }

@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The source inside a `FROM`; it is called `q`, and the columns of a query `c1`, `c2`, ….
-    pub(super) fn from_item(&self, columns: usize) -> String {
+    pub(super) fn in_from(&self, columns: usize) -> String {
         match self {
             Self::Table { name, .. } => format!("{name} AS q"),
             Self::Query(query) => {
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn a_query_loses_its_last_semicolon_and_its_end_is_on_a_line_of_its_own() {
         let source = Source::Query(query(" select 1 -- one\n ; ").unwrap());
-        assert_eq!(source.from_item(2), "(select 1 -- one\n) AS q(c1,c2)");
-        assert_eq!(source.from_item(0), "(select 1 -- one\n) AS q");
+        assert_eq!(source.in_from(2), "(select 1 -- one\n) AS q(c1,c2)");
+        assert_eq!(source.in_from(0), "(select 1 -- one\n) AS q");
         for wrong in ["", " ; ", "select '\0'"] {
             assert!(
                 matches!(query(wrong), Err(IngestError::BadQuery { .. })),
