@@ -220,6 +220,23 @@ async fn rows_come_by_the_command_line_too() {
     );
 }
 
+#[tokio::test]
+async fn rows_come_from_a_watched_folder_too() {
+    let folder = tempfile::tempdir().expect("folder");
+    let host = Host::configured(&format!(
+        "[[watch]]\nfolder = {:?}\ndataset = \"notes\"\nstable_secs = 0\nevery_secs = 1\n",
+        folder.path()
+    ));
+    prepare(&host).await;
+    let ready = folder.path().join("more.csv");
+    let written = folder.path().join(".more.csv.part");
+    std::fs::write(&written, "id,text\nnew-1,a volcano under the glacier\n").expect("written");
+    std::fs::rename(&written, ready).expect("renamed");
+    covers(&host, "notes", 2).await;
+    let answer = host.search("notes", &exact("volcano", 1)).await;
+    assert_eq!(ids(&answer), ["new-1"]);
+}
+
 /// A long tail becomes part of a new graph while the old one answers, and trials on both do not mix.
 #[tokio::test]
 async fn a_long_tail_is_merged_into_a_new_graph() {

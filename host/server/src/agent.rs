@@ -146,7 +146,7 @@ impl Agent {
         errands.waiting.entry(name.clone()).or_insert(Errand {
             due: Instant::now() + pause,
             pause: (pause * 2).min(PAUSES.1),
-            problem: Some(problem.to_string()),
+            problem: Some(problem.detail),
         });
     }
 

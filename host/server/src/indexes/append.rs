@@ -113,8 +113,9 @@ pub(crate) async fn refresh(
         .await?
         .is_some_and(|behind| behind.replaced);
     if replaced || check_embedder(app, &index).is_err() {
-        return merge::rebuild(app, &index, task).await;
+        merge::rebuild(app, &index, task).await?;
     }
+    // Also after a rebuild: rows may have come meanwhile.
     catch_up(app, name, task).await
 }
 

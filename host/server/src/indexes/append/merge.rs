@@ -96,7 +96,7 @@ pub(super) async fn merge(
         merged: Some(grown.clone()),
         embedder_digest: meta.embedder_digest.clone(),
     };
-    renew(indexes, index, base, task).await
+    answer(&*renew(indexes, index, base, task).await?, 0)
 }
 
 /// Embeds the whole dataset of an index anew.
@@ -107,7 +107,7 @@ pub(super) async fn rebuild(
     app: &App,
     index: &LiveIndex,
     task: &TaskContext,
-) -> Result<Value, Problem> {
+) -> Result<(), Problem> {
     let merging = task.cancellation();
     let merging = merging.run_until_cancelled(index.wait_to_merge()).await;
     let _merging = merging.ok_or_else(Problem::cancelled)?;
@@ -138,7 +138,7 @@ pub(super) async fn rebuild(
         merged: None,
         embedder_digest: app.embedder.model_digest().to_owned(),
     };
-    renew(&app.indexes, index, base, task).await
+    renew(&app.indexes, index, base, task).await.map(drop)
 }
 
 fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
@@ -180,7 +180,7 @@ async fn renew(
     index: &LiveIndex,
     mut new: NewBase,
     task: &TaskContext,
-) -> Result<Value, Problem> {
+) -> Result<Arc<LiveIndex>, Problem> {
     let count = new.table.len() as u64;
     task.progress("storing vectors", 0, Some(count), "vectors");
     let empty = VectorTable::new(new.table.dimension());
@@ -193,7 +193,7 @@ async fn renew(
     if renewed.is_err() {
         forget(index.bucket(), &index.meta.name, &path).await;
     }
-    answer(&*renewed?, 0)
+    renewed
 }
 
 async fn take_over(
