@@ -2,8 +2,6 @@
 
 mod endpoint;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use self::endpoint::{Endpoint, Mood};
@@ -227,18 +225,15 @@ async fn a_run_that_was_killed_gets_its_end() {
         .post_raw("/ingest/file?dataset=a&format=csv&mode=replace", csv)
         .await;
     assert_eq!(status, 202, "{task}");
-    let host = host.kill_and_restart();
-    let ended = |view: &Value| {
-        view["events"]
-            .as_array()
-            .is_some_and(|events| events.len() >= 2)
+    let has = |events: usize| {
+        move |view: &Value| {
+            let all = view["events"].as_array();
+            all.is_some_and(|all| all.len() >= events)
+        }
     };
-    let found = tokio::time::timeout(
-        Duration::from_secs(60),
-        host.until("/lineage?limit=10", ended),
-    )
-    .await;
-    let view = found.expect("an end");
+    host.until("/lineage", has(1)).await;
+    let host = host.kill_and_restart();
+    let view = host.until("/lineage", has(2)).await;
     let events = view["events"].as_array().expect("events");
     assert_eq!(events.len(), 2, "{view}");
     let is_visible = host.get("/datasets/a").await.0 == 200;

@@ -257,6 +257,8 @@ impl Worker {
             return Err(Stuck::Here(why));
         }
         self.refused.remove(&key);
+        // The next event begins with the shortest wait.
+        self.failures = 0;
         tracing::error!(
             event = key,
             why,
