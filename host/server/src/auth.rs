@@ -36,7 +36,7 @@ mod token;
 pub use audit::{Audit, AuditLine, AuditPage};
 pub use caller::{Caller, Reach};
 pub use keys::{KeySpec, KeyView};
-pub(crate) use layer::{Peer, current_caller, layer};
+pub(crate) use layer::{Peer, carried, current_caller, layer};
 pub(crate) use owner::{OwnerFile, read as read_owner_token, write_private};
 pub use scope::{Scope, ScopeError, Team};
 pub use signature::{PublicKey, Signatures};

@@ -237,7 +237,8 @@ impl Background {
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
-        let settled = self.tracker.spawn(request_id::carried(work)).await;
+        let work = request_id::carried(auth::carried(work));
+        let settled = self.tracker.spawn(work).await;
         settled.unwrap_or_else(|_| Err(panicked()))
     }
 }

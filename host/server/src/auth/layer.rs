@@ -43,6 +43,11 @@ pub(crate) fn current_caller() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// Lets work that may outlive its request go on in the name of the caller.
+pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(current_caller(), work)
+}
+
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
