@@ -87,7 +87,7 @@ async fn after_ingests_that_succeed() {
         let all = rows(&host, format).await;
         assert_eq!(all.len(), 1_000);
         let first = &all[0];
-        assert_eq!(first["phone"], "*********0000", "{first}");
+        assert_eq!(first["phone"], "**********0000", "{first}");
         assert_eq!(first["code"], "*****************", "{first}");
         assert_eq!(first["mail"].as_str().map(str::len), Some(64), "{first}");
         assert!(first.get("note").is_none() && first.get("born").is_none());
@@ -133,7 +133,7 @@ async fn after_ingests_that_are_refused_or_fail() {
 async fn after_a_host_that_is_killed_in_the_middle() {
     let folder = folder(KINDS);
     let mut host = Host::on(folder.path());
-    let body = csv(60_000);
+    let body = csv(20_000);
     for stage in ["reading", "converting", "storing"] {
         set_policy(&host, "d", &policy()).await;
         let (status, task) = host

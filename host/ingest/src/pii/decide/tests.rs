@@ -1,3 +1,5 @@
+//! Who wins over whom, what appends follow, and what depends on findings.
+
 use arrow::datatypes::{DataType, Field};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What becomes of values, and what stays as it was: rows, order, nulls, row groups.
+
 use std::collections::HashMap;
 
 use arrow::{
