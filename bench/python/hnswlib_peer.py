@@ -14,14 +14,8 @@ CHUNK = 10_000
 state = {}
 
 
-def memory(field):
-    with open("/proc/self/status", encoding="ascii") as status:
-        (line,) = [line for line in status if line.startswith(field + ":")]
-    return int(line.split()[1]) * 1024
-
-
 def build(base, rows, dimension, m, ef_construction, threads):
-    before = memory("VmRSS")
+    before = lines.memory("VmRSS")
     start = time.perf_counter()
     index = hnswlib.Index(space="cosine", dim=dimension)
     index.init_index(max_elements=rows, M=m, ef_construction=ef_construction, random_seed=1)
@@ -33,7 +27,7 @@ def build(base, rows, dimension, m, ef_construction, threads):
             index.add_items(chunk.reshape(count, dimension), ids, num_threads=threads)
     seconds = time.perf_counter() - start
     state["index"] = index
-    return {"seconds": seconds, "peak_bytes": memory("VmHWM") - before}
+    return {"seconds": seconds, "peak_bytes": lines.memory("VmHWM") - before}
 
 
 def search(queries, k, ef, answers):

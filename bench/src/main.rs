@@ -10,6 +10,8 @@
 
 mod compare;
 mod data;
+mod host;
+mod ingest;
 mod ours;
 mod p1;
 mod p10;
@@ -25,15 +27,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str =
-    "usage: boathouse-bench p1|p2|p5|p6|p7|p10|p13|append|commit|journal|all [--quick] [--rows N]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p8|p10|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
     /// Few rounds over little data: shows that everything runs, proves nothing.
     quick: bool,
-    /// Vectors to index in P1 and P2, or trials of the journal, instead of what they take by themselves.
+    /// Vectors to index in P1 and P2, trials of the journal, or rows to ingest, instead of what they take by
+    /// themselves.
     rows: Option<usize>,
 }
 
@@ -72,6 +74,9 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "p5" => p5::run(options),
         "p6" => p6::run(options),
         "p7" => p7::run(options),
+        "p8" => ingest::tables::run(options),
+        "files" => ingest::files::run(options),
+        "memory" => ingest::memory::run(options),
         "p10" => p10::run(options),
         "p13" => p13::run(options),
         "append" => storage::append(options),
@@ -79,7 +84,8 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p13", "p10", "p2", "p1",
+            "commit", "journal", "append", "p5", "p6", "p7", "p13", "p10", "p2", "files", "p8",
+            "memory", "p1",
         ]
         .into_iter()
         .try_for_each(|name| measure(name, options)),

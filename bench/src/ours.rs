@@ -1,6 +1,7 @@
 //! Our sides of the comparisons, each a service of this binary started as a process of its own.
 
 pub(crate) mod embed;
+pub(crate) mod ingest;
 pub(crate) mod pii;
 pub(crate) mod score;
 pub(crate) mod search;
@@ -25,6 +26,7 @@ pub(crate) fn serve(service: &str) -> Result<()> {
         "pii" => pii::serve(),
         "score" => score::serve(),
         "embed" => embed::serve(),
+        "ingest" => ingest::run(),
         _ => bail!("there is no service `{service}`"),
     }
 }

@@ -6,21 +6,20 @@
 //! search as its client sees it. A search or an activation that fails ends the bench.
 
 use std::{
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use boathouse_bundle::PARETO;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::{
     Options,
     compare::{Bar, Comparison, Row},
+    host::Host,
     process,
 };
 
@@ -31,7 +30,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let host = Host::start(&runtime)?;
+    let host = Demo::start(&runtime)?;
     let queries = openings()?;
     let count = options.rounds();
     let half = Duration::from_secs(if options.quick { 2 } else { 6 });
@@ -75,94 +74,36 @@ fn percentile(sample: &[f64], share: f64) -> f64 {
     sorted.get(at - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// A running `boathouse serve` on a folder of its own; killed with this value.
-struct Host {
-    child: Child,
-    url: String,
-    http: reqwest::Client,
-    folder: std::path::PathBuf,
-}
+/// The host with what it is to search and to swap.
+struct Demo(Host);
 
-impl Host {
+impl Demo {
     fn start(runtime: &Runtime) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("boathouse");
-        if !program.is_file() {
-            bail!("no release build of the host: cargo build --release -p boathouse-server");
-        }
-        let folder = process::folder().join("data/p13");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        let mut child = Command::new(program)
-            .args(["serve", "--port", "0", "--data"])
-            .arg(&folder)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let out = child.stdout.take().context("standard output")?;
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.trim().strip_prefix("listening on ");
-        let url = url.with_context(|| format!("the host said {line:?}"))?;
-        let host = Self {
-            url: url.to_owned(),
-            child,
-            http: reqwest::Client::new(),
-            folder,
-        };
-        runtime.block_on(host.fill())?;
-        Ok(host)
+        let demo = Self(Host::start("p13")?);
+        runtime.block_on(demo.fill())?;
+        Ok(demo)
     }
 
     /// The demo's table, an index on its text, and a second version of the scoring plugin.
     async fn fill(&self) -> Result<()> {
         let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/server/demo/requests.csv");
         let table = tokio::fs::read(table).await?;
-        self.task(
-            self.post("/ingest/file?dataset=requests&format=csv")
-                .body(table),
-        )
-        .await?;
+        let host = &self.0;
+        let upload = host.post("/ingest/file?dataset=requests&format=csv");
+        host.task(upload.body(table)).await?;
         let index = json!({
             "name": "requests", "dataset": "requests", "text_column": "passage",
         });
-        self.task(self.post("/vectors/indexes").json(&index))
+        host.task(host.post("/vectors/indexes").json(&index))
             .await?;
         let other = another_version(PARETO.bytes)?;
-        self.answer(
-            self.post(&format!("{}/versions", self.plugin()))
-                .body(other),
-        )
-        .await?;
+        let versions = format!("{}/versions", self.plugin());
+        host.answer(host.post(&versions).body(other)).await?;
         Ok(())
     }
 
     fn plugin(&self) -> String {
         format!("/plugins/scoring/{}", PARETO.name)
-    }
-
-    fn post(&self, path: &str) -> reqwest::RequestBuilder {
-        self.http.post(format!("{}{path}", self.url))
-    }
-
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value> {
-        let response = request.send().await?;
-        let (status, body) = (response.status(), response.text().await?);
-        ensure!(status.is_success(), "{status}: {body}");
-        Ok(serde_json::from_str(&body)?)
-    }
-
-    async fn task(&self, request: reqwest::RequestBuilder) -> Result<()> {
-        let task = self.answer(request).await?;
-        let id = task["id"].as_str().context("a task")?;
-        loop {
-            let url = format!("{}/tasks/{id}", self.url);
-            let task = self.answer(self.http.get(url)).await?;
-            match task["state"].as_str() {
-                Some("running") => tokio::time::sleep(Duration::from_millis(50)).await,
-                Some("succeeded") => return Ok(()),
-                _ => bail!("{task}"),
-            }
-        }
     }
 
     /// Searches for so long, with so many swaps meanwhile; microseconds of each search.
@@ -177,7 +118,8 @@ impl Host {
                 }
                 let start = Instant::now();
                 let body = json!({ "text": query, "k": 10 });
-                self.answer(self.post("/vectors/indexes/requests/search").json(&body))
+                self.0
+                    .answer(self.0.post("/vectors/indexes/requests/search").json(&body))
                     .await?;
                 took.push(start.elapsed().as_secs_f64() * 1e6);
             }
@@ -189,7 +131,7 @@ impl Host {
             for swap in 0..swaps {
                 let version = if swap % 2 == 0 { OTHER } else { VERSION };
                 let path = format!("{}/versions/{version}/activate", self.plugin());
-                self.answer(self.post(&path)).await?;
+                self.0.answer(self.0.post(&path)).await?;
                 tokio::time::sleep(pause / 2).await;
             }
             tokio::time::sleep(end.saturating_duration_since(Instant::now())).await;
@@ -199,14 +141,6 @@ impl Host {
         let clients = futures::future::try_join_all((0..CLIENTS).map(client));
         let (took, ()) = futures::future::try_join(clients, swapper).await?;
         Ok(took.concat())
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

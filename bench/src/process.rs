@@ -5,6 +5,7 @@
 //! threads that nobody sized have one thread; what is to run on more is told so in its question.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -26,6 +27,25 @@ pub(crate) fn data(name: &str) -> Result<PathBuf> {
         bail!("bench/data/{name} is missing: run bench/setup");
     }
     Ok(path)
+}
+
+/// A folder of `bench/data`, made anew.
+pub(crate) fn emptied(name: &str) -> Result<PathBuf> {
+    let path = folder().join("data").join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path)?;
+    }
+    fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+/// A field of a process's memory, in bytes: `VmRSS` now, `VmHWM` at its peak.
+pub(crate) fn memory(pid: u32, field: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let line = line.with_context(|| format!("no {field} in the process's status"))?;
+    let kilobytes = line.trim_matches(|c: char| !c.is_ascii_digit());
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
 /// A running side; it ends with this value.

@@ -5,7 +5,7 @@
 //! held before. Time of a search runs over all queries on one thread, from the caller's vectors to the
 //! rows, normalisation included.
 
-use std::{fs, ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use boathouse_vector::{BuildOptions, Builder, HnswGraph, Scratch, VectorSet};
@@ -66,7 +66,7 @@ pub(super) fn serve() -> Result<()> {
                 ef_construction,
                 threads,
             } => {
-                let before = memory("VmRSS")?;
+                let before = process::memory(std::process::id(), "VmRSS")?;
                 let start = Instant::now();
                 let set = data::read_set(&base, rows, dimension)?;
                 let options = BuildOptions {
@@ -81,7 +81,8 @@ pub(super) fn serve() -> Result<()> {
                 index = Some((set, graph));
                 serde_json::to_value(Built {
                     seconds,
-                    peak_bytes: memory("VmHWM")?.saturating_sub(before),
+                    peak_bytes: process::memory(std::process::id(), "VmHWM")?
+                        .saturating_sub(before),
                 })?
             }
             Ask::Search {
@@ -118,13 +119,4 @@ fn search(
         found.push(outcome.neighbors.iter().map(|n| n.row).collect());
     }
     Ok((start.elapsed().as_secs_f64(), found))
-}
-
-/// A figure of this process in bytes, by its name in Linux's `/proc/self/status`.
-fn memory(field: &str) -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("memory is read on Linux only")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kib = line.and_then(|rest| rest.split_whitespace().nth(1));
-    let kib: u64 = kib.with_context(|| format!("no {field}"))?.parse()?;
-    Ok(kib * 1024)
 }

@@ -1,0 +1,91 @@
+//! A release build of `boathouse serve` on a folder of its own.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
+use crate::process;
+
+/// A running host; killed with this value, and its folder removed.
+pub(crate) struct Host {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+    folder: PathBuf,
+}
+
+impl Host {
+    /// Starts the program beside this one on the folder `bench/data/NAME`, emptied.
+    pub(crate) fn start(name: &str) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("boathouse");
+        if !program.is_file() {
+            bail!("no release build of the host: cargo build --release -p boathouse-server");
+        }
+        let folder = process::emptied(name)?;
+        let mut child = Command::new(program)
+            .args(["serve", "--port", "0", "--data"])
+            .arg(&folder)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let out = child.stdout.take().context("standard output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let url = line.trim().strip_prefix("listening on ");
+        let url = url.with_context(|| format!("the host said {line:?}"))?;
+        Ok(Self {
+            url: url.to_owned(),
+            child,
+            http: reqwest::Client::new(),
+            folder,
+        })
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A request that is still to be sent.
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.url))
+    }
+
+    /// Sends a request that must succeed.
+    pub(crate) async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+        let response = request.send().await?;
+        let (status, body) = (response.status(), response.text().await?);
+        ensure!(status.is_success(), "{status}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Sends a request for a task, waits until that has succeeded, and returns it.
+    pub(crate) async fn task(&self, request: RequestBuilder) -> Result<Value> {
+        let task = self.answer(request).await?;
+        let id = task["id"].as_str().context("a task")?;
+        loop {
+            let url = format!("{}/tasks/{id}", self.url);
+            let task = self.answer(self.http.get(url)).await?;
+            match task["state"].as_str() {
+                Some("running") => tokio::time::sleep(Duration::from_millis(50)).await,
+                Some("succeeded") => return Ok(task),
+                _ => bail!("{task}"),
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
