@@ -57,12 +57,8 @@ pub(crate) struct SpooledTable {
 }
 
 impl Spool {
-    /// An empty file in `folder`, or in the system's folder for temporary files.
-    pub(crate) fn create(folder: Option<&Path>, schema: &SchemaRef) -> Result<Self, IngestError> {
-        Self::one_of(1, folder, schema)
-    }
-
-    /// One of `spools` files that are written side by side.
+    /// One of `spools` files that are written side by side, empty, in `folder` or in the system's folder for
+    /// temporary files.
     pub(crate) fn one_of(
         spools: usize,
         folder: Option<&Path>,

@@ -189,7 +189,8 @@ impl JsonFile {
             let column = target.wanted.get(at).copied().flatten()?;
             Some((target, column))
         });
-        if !self.is_known && !(is_number && target.is_some()) {
+        let is_seen = self.is_known || (is_number && target.is_some());
+        if !is_seen {
             observe(&mut look.profile, raw, record)?;
         }
         let Some((target, column)) = target else {

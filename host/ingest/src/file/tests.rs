@@ -717,9 +717,12 @@ mod round_trip {
 
     use super::*;
 
+    /// A number, a text, and a decimal as its whole part and hundredths.
+    type Row = (Option<i64>, Option<String>, Option<(i32, u8)>);
+
     #[derive(Debug, Clone)]
     struct Table {
-        rows: Vec<(Option<i64>, Option<String>, Option<(i32, u8)>)>,
+        rows: Vec<Row>,
         delimiter: u8,
         quote: u8,
         line_end: &'static str,

@@ -43,7 +43,7 @@ fn table(columns: &[(&str, ArrayRef)]) -> SpooledTable {
     let schema = Arc::new(Schema::new(fields));
     let arrays = columns.iter().map(|(_, array)| Arc::clone(array)).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).unwrap();
-    let mut spool = Spool::create(None, &schema).unwrap();
+    let mut spool = Spool::one_of(1, None, &schema).unwrap();
     spool.write(&batch).unwrap();
     spool.finish("t").unwrap()
 }
