@@ -1,8 +1,8 @@
 //! Ingest: tables (P8), files, and the memory of a large table.
 //!
 //! A round asks each side once, each time in a fresh process, so that its peak of memory is that of this work alone;
-//! who goes first changes. Memory is how far a process grew from where it stood when it was asked: libraries that
-//! are loaded do not count, on either side.
+//! who goes first changes. Memory is the peak of the process's resident memory, libraries included; how far it grew
+//! from where it stood when it was asked is in the detail.
 
 pub(crate) mod files;
 pub(crate) mod memory;
@@ -29,7 +29,7 @@ struct Work {
     peers: &'static [&'static str],
     /// Rows a second, ours over the peer's, at least.
     rate: f64,
-    /// Growth of memory, ours over the peer's, at most.
+    /// Peak of resident memory, ours over the peer's, at most.
     memory: f64,
 }
 
@@ -80,7 +80,7 @@ impl Work {
         let rows = self.rows as f64;
         for (ours, peer) in ours.iter().zip(peer) {
             rate.push(rows / ours.seconds, rows / peer.seconds);
-            memory.push(ours.growth_bytes, peer.growth_bytes);
+            memory.push(ours.peak_bytes, peer.peak_bytes);
         }
         let lines = [
             ("rows/s", rate, Bar::AtLeast(self.rate)),
@@ -88,7 +88,7 @@ impl Work {
         ];
         for (unit, measured, bar) in lines {
             let what = if unit == "bytes" {
-                ": growth at the peak"
+                ": peak resident"
             } else {
                 ""
             };
@@ -111,7 +111,7 @@ fn costs(costs: &[Cost]) -> Value {
     let middle = |of: fn(&Cost) -> f64| round(median(&costs.iter().map(of).collect::<Vec<_>>()));
     json!({
         "seconds": middle(|cost| cost.seconds),
-        "peak_mib": middle(|cost| cost.peak_bytes / 1_048_576.0),
+        "growth_mib": middle(|cost| cost.growth_bytes / 1_048_576.0),
     })
 }
 
