@@ -269,7 +269,7 @@ async fn what_cannot_be_moved_is_told_and_nothing_changes() {
             "bad_body",
             "name",
         ),
-        (json!({}), "bad_body", "bucket"),
+        (json!({}), "one_change", "bucket"),
         (json!({"bucket": 7}), "bad_body", "string"),
     ] {
         check_problem(patch(host, "notes", &body).await, 422, code, &[word]);

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use boathouse_ingest::DatasetManifest;
+use boathouse_ingest::{DatasetManifest, IngestMode};
 use boathouse_storage::Bucket;
 use boathouse_types::{Clock, DatasetName, IndexName};
 use tokio::{sync::Notify, time::Instant};
@@ -142,7 +142,13 @@ impl Agent {
             "cancelled" => PAUSES.1,
             _ => errand.pause,
         };
-        tracing::warn!(index = %name, %problem, "appended rows wait");
+        match problem.code.as_str() {
+            // It is being built or moved, which ends by itself.
+            "unknown_index" | "index_busy" => {
+                tracing::info!(index = %name, %problem, "appended rows wait");
+            }
+            _ => tracing::warn!(index = %name, %problem, "appended rows wait"),
+        }
         errands.waiting.entry(name.clone()).or_insert(Errand {
             due: Instant::now() + pause,
             pause: (pause * 2).min(PAUSES.1),
@@ -167,14 +173,18 @@ impl Agent {
     }
 }
 
-/// Rows of a dataset have landed: every index on it is noted, and looked at soon.
-pub(crate) async fn heard(app: &App, dataset: &DatasetName) {
+/// Rows of a dataset have landed: every index on it is noted, also one that was quicker, and looked at soon.
+pub(crate) async fn heard(app: &App, dataset: &DatasetName, mode: IngestMode) {
+    let landed = match mode {
+        IngestMode::Append => Reason::Appended,
+        IngestMode::Replace => Reason::Replaced,
+    };
     let names = app.indexes.on(dataset);
     if names.is_empty() {
         return;
     }
     match app.datasets.get(dataset).await {
-        Ok(manifest) => note(app, &manifest, &names).await,
+        Ok(manifest) => note(app, &manifest, &names, Some(landed)).await,
         // The next comparison finds it.
         Err(error) => tracing::warn!(%dataset, %error, "the agent cannot look at a dataset"),
     }
@@ -183,8 +193,9 @@ pub(crate) async fn heard(app: &App, dataset: &DatasetName) {
     }
 }
 
-/// Notes the indexes among these that are behind a dataset, and those that are being built on it.
-async fn note(app: &App, dataset: &DatasetManifest, names: &[IndexName]) {
+/// Notes the indexes among these that are behind a dataset and those that are being built on it; the others too,
+/// when rows have `landed` just now.
+async fn note(app: &App, dataset: &DatasetManifest, names: &[IndexName], landed: Option<Reason>) {
     let mut wishes = Vec::new();
     for name in names {
         let live = app.indexes.get(name.as_str()).ok();
@@ -194,9 +205,10 @@ async fn note(app: &App, dataset: &DatasetManifest, names: &[IndexName]) {
             behind
         });
         let newest = dataset.latest().map(|newest| newest.version);
-        let reason = match behind {
-            Some(None) => continue,
-            Some(Some(behind)) if behind.replaced => Reason::Replaced,
+        let reason = match (behind, landed) {
+            (Some(Some(behind)), _) if behind.replaced => Reason::Replaced,
+            (Some(None), None) => continue,
+            (Some(None), Some(landed)) => landed,
             _ => Reason::Appended,
         };
         wishes.push(Wish::new(name, &dataset.name, reason, newest));
@@ -259,7 +271,7 @@ async fn compare(app: &Arc<App>) {
             .filter(|index| index.meta.dataset == *dataset);
         let names: Vec<IndexName> = on.map(|index| index.meta.name.clone()).collect();
         let (news, known): (Vec<_>, Vec<_>) = names.into_iter().partition(is_news);
-        note(app, &manifest, &news).await;
+        note(app, &manifest, &news, None).await;
         for name in known {
             if let Ok(index) = app.indexes.get(name.as_str()) {
                 index.note_behind(Behind::of(&manifest, &index.meta));

@@ -13,6 +13,6 @@ impl App {
             rows = report.added_rows,
             "rows have landed"
         );
-        agent::heard(self, &report.dataset).await;
+        agent::heard(self, &report.dataset, report.version.mode).await;
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         output::{cell, table},
     },
     client::Client,
+    tasks::TaskView,
 };
 
 /// What to do with indexes.
@@ -94,10 +95,7 @@ pub(crate) async fn run(
                 }
             }
             let task = client.post("/vectors/indexes", &body).await?;
-            let bar = output.bar();
-            let ended = client.wait(&task, |view| bar.follow(view)).await;
-            bar.done();
-            output.result(&ended?, summary);
+            output.result(&followed(client, output, &task).await?, summary);
         }
         Command::List => {
             let list: Value = client.get("/vectors/indexes").await?;
@@ -122,10 +120,7 @@ pub(crate) async fn run(
         Command::Move { name, to } => {
             let path = format!("/vectors/indexes/{name}");
             let task = client.patch(&path, &json!({"bucket": to})).await?;
-            let bar = output.bar();
-            let ended = client.wait(&task, |view| bar.follow(view)).await;
-            bar.done();
-            output.result(&ended?, |index| {
+            output.result(&followed(client, output, &task).await?, |index| {
                 summary(index);
                 if index["move"]["left_behind"] == true {
                     println!("what is left in the old bucket goes when that answers");
@@ -135,10 +130,7 @@ pub(crate) async fn run(
         Command::Refresh { name } => {
             let path = format!("/vectors/indexes/{name}/refresh");
             let task = client.post(&path, &json!({})).await?;
-            let bar = output.bar();
-            let ended = client.wait(&task, |view| bar.follow(view)).await;
-            bar.done();
-            output.result(&ended?, summary);
+            output.result(&followed(client, output, &task).await?, summary);
         }
         Command::Appends { name, policy } => {
             let path = format!("/vectors/indexes/{name}");
@@ -151,6 +143,14 @@ pub(crate) async fn run(
         }
     }
     Ok(())
+}
+
+/// The result of a task, whose progress is shown until it ends.
+async fn followed(client: &Client, output: &Output, task: &TaskView) -> Result<Value, CliError> {
+    let bar = output.bar();
+    let ended = client.wait(task, |view| bar.follow(view)).await;
+    bar.done();
+    Ok(ended?)
 }
 
 fn summary(index: &Value) {
