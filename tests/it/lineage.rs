@@ -151,7 +151,8 @@ async fn what_waited_when_the_host_was_killed_is_posted_by_the_next() {
     endpoint.until(|taken| taken.len() == 4).await;
     let mut taken = keys(&endpoint.taken());
     let mut all = logged(&host, "/lineage").await;
-    (taken.sort(), all.sort());
+    taken.sort();
+    all.sort();
     assert_eq!(taken, all);
     // What was posted and noted is not posted by the start after that.
     let is_noted = |dataset: &str| {

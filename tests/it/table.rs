@@ -87,7 +87,7 @@ async fn ids(host: &Host, dataset: &str) -> Vec<i64> {
 }
 
 /// Waits until a statement that counts gives a number.
-async fn until_count<P: Product + Sync>(database: &Database<P>, sql: &str, number: &str) {
+async fn until_count<P: Product>(database: &Database<P>, sql: &str, number: &str) {
     let deadline = Instant::now() + PATIENCE;
     while database.execute(sql).await.trim() != number {
         assert!(Instant::now() < deadline, "`{sql}` is never {number}");
@@ -116,7 +116,7 @@ fn check_nowhere(host: &Host, text: &str) {
     }
 }
 
-async fn check_whole<P: Product + Sync>(system: System, database: &Database<P>) {
+async fn check_whole<P: Product>(system: System, database: &Database<P>) {
     let host = Host::fresh();
     let more = json!({"table": "t", "parallel": 3});
     let task = host.start(system.route, &spec(&database.dsn(), more)).await;
@@ -175,7 +175,7 @@ async fn a_table_of_mariadb_comes_in_whole_and_its_secret_stays_out() {
     }
 }
 
-async fn check_cancel<P: Product + Sync>(system: System, database: &Database<P>) {
+async fn check_cancel<P: Product>(system: System, database: &Database<P>) {
     let host = Host::fresh();
     let more = json!({"query": system.endless});
     let task = host.start(system.route, &spec(&database.dsn(), more)).await;
@@ -405,7 +405,7 @@ fn command(host: &Host, arguments: &[&str], dsn: &str) -> (bool, String, String)
     )
 }
 
-async fn check_command<P: Product + Sync>(system: System, database: &Database<P>) {
+async fn check_command<P: Product>(system: System, database: &Database<P>) {
     let host = Host::fresh();
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), database.dsn()).expect("written");
@@ -460,6 +460,11 @@ async fn check_command<P: Product + Sync>(system: System, database: &Database<P>
         !is_fine && err.contains("error: ") && !err.contains(PASSWORD),
         "{err}"
     );
+    check_wrong_commands(&host, system);
+}
+
+/// Commands without a connection text, a table or what a cursor belongs to.
+fn check_wrong_commands(host: &Host, system: System) {
     for wrong in [
         &[system.command, "--table", "t", "--dataset", "d"][..],
         &[system.command, "--dsn-stdin", "--dataset", "d"],
@@ -475,7 +480,7 @@ async fn check_command<P: Product + Sync>(system: System, database: &Database<P>
         ],
         &[],
     ] {
-        assert!(!command(&host, wrong, "").0, "{wrong:?}");
+        assert!(!command(host, wrong, "").0, "{wrong:?}");
     }
 }
 

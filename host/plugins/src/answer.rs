@@ -237,7 +237,11 @@ fn finding(said: pii::Finding, table: &TableShape, limits: &Limits) -> Result<Fi
         return flaw!("an entity kind is not in snake_case");
     }
     // Neither is quoted: what is no kind and no country may be a value.
-    if said.country.as_deref().is_some_and(|country| !is_country(country)) {
+    if said
+        .country
+        .as_deref()
+        .is_some_and(|country| !is_country(country))
+    {
         let column = said.column;
         return flaw!("a country in column {column} is not an ISO 3166-1 alpha-2 code");
     }

@@ -228,7 +228,11 @@ impl Plugin {
         })
         .await
         // What a panic says may quote the question.
-        .unwrap_or_else(|_| Err(PluginError::host("a call did not end: the host gave up on it")))
+        .unwrap_or_else(|_| {
+            Err(PluginError::host(
+                "a call did not end: the host gave up on it",
+            ))
+        })
     }
 }
 

@@ -132,7 +132,11 @@ impl App {
         )
         .await?;
         let agent = Agent::new(&primary, &clock);
-        let jobs = Jobs::new(primary.clone(), Arc::clone(&clock), config.ingest.jobs.lease());
+        let jobs = Jobs::new(
+            primary.clone(),
+            Arc::clone(&clock),
+            config.ingest.jobs.lease(),
+        );
         let plugins = plugins(&config, (primary, rescue), &clock, tasks.background()).await?;
         let lane = Arc::new(Semaphore::new(1));
         let options = tuner_options(&config, &clock, &lane);

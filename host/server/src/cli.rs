@@ -76,7 +76,7 @@ enum Command {
     /// Run the whole chain on a table that comes with the binary.
     Demo(crate::demo::Arguments),
     /// Take a file, or a table of a database, in as a dataset.
-    Ingest(ingest::Source),
+    Ingest(Box<ingest::Source>),
     /// Datasets.
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -230,7 +230,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     let connection = Connection::open(&cli.target, config.clone(), environment).await?;
     let client = connection.client();
     let outcome = match cli.command {
-        Command::Ingest(source) => ingest::from(client, &output, environment, source).await,
+        Command::Ingest(source) => ingest::from(client, &output, environment, *source).await,
         Command::Dataset(command) => dataset::run(client, &output, command).await,
         Command::Pii(command) => pii::run(client, &output, command).await,
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,

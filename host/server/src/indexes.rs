@@ -36,7 +36,8 @@ use standing::{Found, give_up};
 
 pub use live::{LiveIndex, Serving, Turn};
 pub use meta::{
-    AppendPolicy, Behind, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment, ServingView,
+    AppendPolicy, Behind, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
+    ServingView,
 };
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
 

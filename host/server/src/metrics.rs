@@ -29,8 +29,8 @@ pub(crate) use buckets::{BucketFigures, MirrorFigures};
 use crate::{
     gc::Class,
     lineage::OutboxView,
-    watcher::WatchView,
     plugins::shadow::{LiveView, report::cause_name},
+    watcher::WatchView,
 };
 
 /// The media type of [`encode`]'s text.

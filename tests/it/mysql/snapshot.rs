@@ -31,7 +31,8 @@ async fn rows_changed_during_an_export_do_not_show() {
     let stop = Arc::new(AtomicBool::new(false));
     let (theirs, stopped) = (Arc::clone(&database), Arc::clone(&stop));
     // Each change is one transaction: a row more, a row less, and all others changed.
-    let writer = tokio::spawn(async move {
+    let mut writers = tokio::task::JoinSet::new();
+    writers.spawn(async move {
         while !stopped.load(Ordering::Relaxed) {
             theirs
                 .execute(
@@ -51,7 +52,7 @@ async fn rows_changed_during_an_export_do_not_show() {
         assert!(generation <= now.trim().parse::<u64>().expect("a number"));
     }
     stop.store(true, Ordering::Relaxed);
-    writer.await.expect("the writer ends");
+    writers.join_all().await;
 }
 
 /// All rows are of one generation, whose number follows from the ids.
@@ -181,7 +182,8 @@ async fn a_table_that_cannot_be_locked_in_time_is_read_through_one_connection() 
     let database = Arc::new(database);
     let theirs = Arc::clone(&database);
     // Holds a change of the table open for longer than anybody waits for a lock.
-    let writer = tokio::spawn(async move {
+    let mut writers = tokio::task::JoinSet::new();
+    writers.spawn(async move {
         theirs
             .execute("START TRANSACTION; DELETE FROM t WHERE id = 1; SELECT SLEEP(12); ROLLBACK;")
             .await;
@@ -200,7 +202,7 @@ async fn a_table_that_cannot_be_locked_in_time_is_read_through_one_connection() 
     let note = result["table"]["notes"][0].as_str().expect("a note");
     assert!(note.contains("in time"), "{note}");
     assert_eq!(result["rows"], 50_000);
-    writer.await.expect("the writer ends");
+    writers.join_all().await;
 }
 
 #[tokio::test]

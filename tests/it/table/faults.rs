@@ -231,7 +231,7 @@ async fn an_s3_server_that_dies_on_the_way_has_all_or_nothing() {
 
 async fn check_server_killed(
     system: System,
-    database: &Database<impl boathouse_db_server::Product + Sync>,
+    database: &Database<impl boathouse_db_server::Product>,
     kill: &str,
 ) {
     let host = Host::fresh();

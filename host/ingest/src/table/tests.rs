@@ -555,7 +555,7 @@ async fn a_job_keeps_its_cursor_and_one_that_is_treated_is_refused() {
         world.clock.clone(),
         Duration::from_secs(60),
     );
-    let listed = jobs.list(&[known.clone()]).await.unwrap();
+    let listed = jobs.list(std::slice::from_ref(&known)).await.unwrap();
     assert_eq!((listed.len(), listed[0].last_version), (1, Some(1)));
     let shown = serde_json::to_value(&listed).unwrap().to_string();
     let by_name: BTreeMap<String, serde_json::Value> =

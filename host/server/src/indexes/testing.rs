@@ -229,8 +229,13 @@ pub(super) fn hits(index: &LiveIndex) -> Vec<String> {
         ef: 40,
     };
     let (serving, mut scratch) = (index.serving(), Scratch::default());
-    let (found, _) = index.tail.nearest(vectors, &serving.graph, &wanted, &mut scratch);
-    found.iter().map(|found| index.document(found).0.to_owned()).collect()
+    let (found, _) = index
+        .tail
+        .nearest(vectors, &serving.graph, &wanted, &mut scratch);
+    found
+        .iter()
+        .map(|found| index.document(found).0.to_owned())
+        .collect()
 }
 
 /// Paths of what a bucket holds of the index besides its manifest.

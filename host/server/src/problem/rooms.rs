@@ -112,66 +112,13 @@ impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Storage(inner) => inner.into(),
+            IngestError::DetectorFailed(inner) => inner.into(),
             IngestError::Cancelled => Self::cancelled(),
-            IngestError::MissingFile { .. } => {
-                Self::unprocessable("missing_file", error.to_string())
-            }
-            IngestError::BadFile(_) => Self::unprocessable("bad_file", error.to_string()),
             IngestError::BadOption { option, .. } => {
                 Self::field(option, "bad_option", error.to_string())
             }
-            IngestError::SchemaDiffers { .. } => {
-                Self::conflict("schema_differs", error.to_string())
-            }
-            IngestError::DatasetNotFound(_) => {
-                Self::not_found("unknown_dataset", error.to_string())
-            }
-            IngestError::VersionNotFound { .. } => {
-                Self::not_found("unknown_version", error.to_string())
-            }
-            IngestError::VersionExpired { .. } => {
-                Self::not_found("version_expired", error.to_string())
-            }
-            IngestError::ColumnNotFound { .. } => {
-                Self::unprocessable("unknown_column", error.to_string())
-            }
-            IngestError::NotText { .. } => Self::unprocessable("not_text", error.to_string()),
-            IngestError::RowOutOfRange { .. } => {
-                Self::unprocessable("row_out_of_range", error.to_string())
-            }
-            IngestError::LivesElsewhere { .. } => {
-                Self::conflict("lives_elsewhere", error.to_string())
-            }
-            IngestError::BadDsn { .. } => Self::unprocessable("bad_dsn", error.to_string()),
             IngestError::Connect { .. } => Self::source("source_unreachable", &error),
             IngestError::Source { .. } => Self::source("source_failed", &error),
-            IngestError::Denied { .. } => Self::unprocessable("source_denied", error.to_string()),
-            IngestError::NoSuchTable { .. } => {
-                Self::unprocessable("no_such_table", error.to_string())
-            }
-            IngestError::BadQuery { .. } => Self::unprocessable("bad_query", error.to_string()),
-            IngestError::Value { .. } => {
-                Self::unprocessable("value_out_of_range", error.to_string())
-            }
-            IngestError::Columns { .. } => Self::unprocessable("bad_columns", error.to_string()),
-            IngestError::JobRunning { .. } => Self::conflict("job_running", error.to_string()),
-            IngestError::BadJob { .. } => Self::unprocessable("bad_job", error.to_string()),
-            IngestError::DetectorFailed(inner) => inner.into(),
-            IngestError::NoDetector => Self::unprocessable("no_detector", error.to_string()),
-            IngestError::BadPolicy { .. } => {
-                Self::unprocessable("bad_pii_policy", error.to_string())
-            }
-            IngestError::PolicyChanged { .. } => {
-                Self::conflict("changed_meanwhile", error.to_string())
-            }
-            IngestError::PersonalData { .. } => {
-                Self::unprocessable("personal_data", error.to_string())
-            }
-            IngestError::InClear { .. } => Self::conflict("rows_in_clear", error.to_string()),
-            IngestError::HashKeyDiffers { .. } => {
-                Self::conflict("hash_key_differs", error.to_string())
-            }
-            IngestError::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
             IngestError::Damaged { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "damaged_object",
@@ -183,9 +130,48 @@ impl From<IngestError> for Problem {
                 "spool_failed",
                 chain(&error),
             ),
-            _ => Self::internal(&error),
+            _ => match wish(&error) {
+                Some((status, code)) => Self::new(status, code, error.to_string()),
+                None => Self::internal(&error),
+            },
         }
     }
+}
+
+/// Status and code of what the one who asked for an ingest or a read can put right.
+fn wish(error: &IngestError) -> Option<(StatusCode, &'static str)> {
+    let unprocessable = |code| (StatusCode::UNPROCESSABLE_ENTITY, code);
+    let not_found = |code| (StatusCode::NOT_FOUND, code);
+    let conflict = |code| (StatusCode::CONFLICT, code);
+    Some(match error {
+        IngestError::MissingFile { .. } => unprocessable("missing_file"),
+        IngestError::BadFile(_) => unprocessable("bad_file"),
+        IngestError::ColumnNotFound { .. } => unprocessable("unknown_column"),
+        IngestError::NotText { .. } => unprocessable("not_text"),
+        IngestError::RowOutOfRange { .. } => unprocessable("row_out_of_range"),
+        IngestError::BadDsn { .. } => unprocessable("bad_dsn"),
+        IngestError::Denied { .. } => unprocessable("source_denied"),
+        IngestError::NoSuchTable { .. } => unprocessable("no_such_table"),
+        IngestError::BadQuery { .. } => unprocessable("bad_query"),
+        IngestError::Value { .. } => unprocessable("value_out_of_range"),
+        IngestError::Columns { .. } => unprocessable("bad_columns"),
+        IngestError::BadJob { .. } => unprocessable("bad_job"),
+        IngestError::NoDetector => unprocessable("no_detector"),
+        IngestError::BadPolicy { .. } => unprocessable("bad_pii_policy"),
+        IngestError::PersonalData { .. } => unprocessable("personal_data"),
+        IngestError::DatasetNotFound(_) => not_found("unknown_dataset"),
+        IngestError::VersionNotFound { .. } => not_found("unknown_version"),
+        IngestError::VersionExpired { .. } => not_found("version_expired"),
+        IngestError::SchemaDiffers { .. } => conflict("schema_differs"),
+        IngestError::LivesElsewhere { .. } => conflict("lives_elsewhere"),
+        IngestError::JobRunning { .. } => conflict("job_running"),
+        IngestError::InClear { .. } => conflict("rows_in_clear"),
+        IngestError::HashKeyDiffers { .. } => conflict("hash_key_differs"),
+        IngestError::PolicyChanged { .. } | IngestError::Conflict(_) => {
+            conflict("changed_meanwhile")
+        }
+        _ => return None,
+    })
 }
 
 impl Problem {

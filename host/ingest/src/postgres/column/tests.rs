@@ -1,3 +1,5 @@
+//! Values as the server sends them become the values that Arrow shows, and bytes that no server sends an error.
+
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use proptest::prelude::*;
 
