@@ -60,6 +60,7 @@ impl Datasets {
             in_force.ask(&context.detectors, &sample).await
         };
         let detection = tokio::select! {
+            biased;
             () = cancel.cancelled() => return Err(IngestError::Cancelled),
             found = look => found?,
         };
