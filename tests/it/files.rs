@@ -95,6 +95,18 @@ async fn objects_of_a_bucket_are_taken_but_none_of_our_own() {
             .await;
         check_problem(answer, 403, "origin_not_allowed", &["Boathouse itself"]);
     }
+    for from_ in [
+        format!("primary//{own}"),
+        format!("primary/{own}/"),
+        "primary//auth/keys/1.json".to_owned(),
+        "primary/in//a.csv".to_owned(),
+        "primary/in/../auth/x".to_owned(),
+    ] {
+        let answer = host
+            .post(&from(&format!("bucket:{from_}")), &Value::Null)
+            .await;
+        check_problem(answer, 422, "bad_origin", &["as the bucket lists it"]);
+    }
     let none = host
         .post(&from("bucket:primary/datasets/t/data/*"), &Value::Null)
         .await;

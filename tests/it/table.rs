@@ -370,6 +370,13 @@ async fn references_are_for_admins_and_for_what_the_configuration_lists() {
         &[],
     );
     check_problem(start("env:PATH").await, 403, "dsn_reference_forbidden", &[]);
+    for this_machine in [
+        "host=/var/run/postgresql user=me",
+        "postgres://me@db/shop?sslrootcert=/etc/hosts",
+    ] {
+        let refused = start(this_machine).await;
+        check_problem(refused, 403, "dsn_reference_forbidden", &["Unix socket"]);
+    }
     let (status, task) = start(&listed).await;
     assert_eq!(status, 202, "{task}");
     assert!(

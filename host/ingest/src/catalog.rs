@@ -336,6 +336,11 @@ fn grown(
         // Another run of the job brought these rows.
         return Err(IngestError::Conflict(manifest.name));
     }
+    let digest = version.source.digest.as_deref();
+    if version.mode == IngestMode::Append && digest.is_some_and(|one| manifest.shows_file(one)) {
+        // Another look at the watched folder, or another host's, brought this file.
+        return Err(IngestError::Conflict(manifest.name));
+    }
     if let (IngestMode::Append, Some(latest)) = (version.mode, manifest.latest()) {
         let same = latest.columns.len() == version.columns.len()
             && latest

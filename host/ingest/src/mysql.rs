@@ -63,6 +63,11 @@ pub(crate) struct MysqlSource {
     position: Option<Position>,
 }
 
+/// Whether a connection text names a Unix socket or a file of certificates.
+pub(crate) fn uses_this_machine(dsn: &Dsn) -> bool {
+    Address::uses_this_machine(dsn)
+}
+
 /// Opens a snapshot.
 ///
 /// # Errors

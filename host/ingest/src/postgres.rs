@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 use tokio_postgres::{Client, Error, error::SqlState};
 
 use crate::{
-    Dsn, IngestError, NulledValues, Position, TableRead, TableReport, ValuePolicy,
+    Dsn, IngestError, NulledValues, Position, TableRead, TableReport, TlsMode, ValuePolicy,
     table::{Connector, PartSink},
     watch::Watch,
 };
@@ -69,6 +69,15 @@ pub(crate) struct PostgresSource {
     free: Semaphore,
     idle: Mutex<Vec<Session>>,
     tally: Mutex<Tally>,
+}
+
+/// Whether a connection text names a Unix socket or a file of certificates.
+pub(crate) fn uses_this_machine(dsn: &Dsn) -> bool {
+    Address::parse(dsn, TlsMode::Prefer).is_ok_and(|address| {
+        let is_socket = |one: &Endpoint| matches!(one, Endpoint::Unix(_));
+        let is_file = |path: &std::path::PathBuf| path.as_os_str() != "system";
+        address.endpoints.iter().any(is_socket) || address.root_cert.as_ref().is_some_and(is_file)
+    })
 }
 
 /// Opens a snapshot of what a request names.

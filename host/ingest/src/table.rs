@@ -44,6 +44,18 @@ pub enum TableSystem {
     Mysql,
 }
 
+impl TableSystem {
+    /// Whether a connection text makes use of the machine that it is used on, and not only of what it says
+    /// itself: a Unix socket lets in the user that this process runs as, and certificates are files here.
+    #[must_use]
+    pub fn uses_this_machine(self, dsn: &Dsn) -> bool {
+        match self {
+            Self::Postgres => postgres::uses_this_machine(dsn),
+            Self::Mysql => mysql::uses_this_machine(dsn),
+        }
+    }
+}
+
 /// What to read, and into what.
 #[derive(Debug)]
 pub struct TableRequest {

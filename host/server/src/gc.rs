@@ -88,8 +88,8 @@ impl Collector {
 
 /// Whether an object is one that a host itself keeps, by its path.
 pub(crate) fn is_own_object(path: &str) -> bool {
-    let is_secret = path.starts_with("auth/") || path.starts_with("audit/");
-    is_secret || places::place(path).is_some()
+    const OWN: [&str; 4] = ["auth/", "audit/", "_lineage_posted/", "_lineage/"];
+    OWN.iter().any(|folder| path.starts_with(folder)) || places::place(path).is_some()
 }
 
 /// Starts a run as a task, whose result is a [`GcReport`].

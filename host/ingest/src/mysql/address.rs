@@ -76,6 +76,14 @@ impl Address {
         Ok(Self { opts, plain, host })
     }
 
+    /// Whether a connection text names a Unix socket or a file of certificates.
+    pub(super) fn uses_this_machine(dsn: &Dsn) -> bool {
+        split(dsn.expose()).is_ok_and(|(url, roots)| {
+            let is_socket = Opts::from_url(&url).is_ok_and(|opts| opts.socket().is_some());
+            is_socket || !roots.is_empty()
+        })
+    }
+
     /// Opens a connection.
     pub(super) async fn open(&self) -> Result<Conn, IngestError> {
         match self.attempt(&self.opts).await {

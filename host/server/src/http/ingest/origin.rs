@@ -50,6 +50,12 @@ async fn in_bucket(app: &App, rest: &str) -> Result<FileInput, Problem> {
     if name == BucketName::rescue() {
         return Err(own());
     }
+    // What is judged here must be what the store reads, and stores do not count a `/` at an end.
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(bad(
+            "the path has a `/` at an end or a part that is empty, `.` or `..`; write it as the bucket lists it",
+        ));
+    }
     let bucket = app.bucket_table.get(&name)?;
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     if folder.contains('*') || file.matches('*').count() > 1 {

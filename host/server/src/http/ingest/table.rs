@@ -2,7 +2,8 @@
 //!
 //! A connection text is taken in clear, used, and neither kept nor shown. A text that refers to the host's
 //! own environment or files is another matter: whoever may name any of them could aim the host's secrets at a
-//! server of their own, so that takes the scope `admin`, or a reference that the configuration lists.
+//! server of their own, so that takes the scope `admin`, or a reference that the configuration lists. So does a
+//! text that names a Unix socket, which lets in the user that the host runs as, or a file of certificates.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -120,7 +121,7 @@ async fn begin(
     if let Some(bucket) = &spec.bucket {
         app.bucket_table.get(bucket)?;
     }
-    let dsn = dsn(app, caller, &spec.dsn)?;
+    let dsn = dsn(app, caller, system, &spec.dsn)?;
     let (request, job) = spec.request()?;
     let this = Arc::clone(app);
     // A client that goes away between a turn and its task would leave a job that nobody runs.
@@ -148,13 +149,21 @@ async fn run(
 }
 
 /// The connection text itself, or what it refers to where the caller may use that.
-fn dsn(app: &App, caller: &Caller, text: &str) -> Result<Dsn, Problem> {
+fn dsn(app: &App, caller: &Caller, system: TableSystem, text: &str) -> Result<Dsn, Problem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Problem::field("dsn", "bad_dsn", "it is empty"));
     }
     if !text.starts_with("env:") && !text.starts_with("file:") {
-        return Ok(Dsn::new(text));
+        let dsn = Dsn::new(text);
+        if system.uses_this_machine(&dsn) && !caller.has(&Scope::Admin) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "dsn_reference_forbidden",
+                "this connection text names a Unix socket or a file of this machine, and this key does not have the scope `admin`; use host and port, or have the text listed as a reference in ingest.dsn_references",
+            ));
+        }
+        return Ok(dsn);
     }
     let reference: SecretRef = text.parse().map_err(|_| {
         let detail = "a reference is `env:NAME` or `file:/absolute/path`";
