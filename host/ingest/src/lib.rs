@@ -15,6 +15,7 @@ mod catalog;
 #[cfg(test)]
 mod crash;
 mod dataset;
+mod decoded;
 mod detect;
 mod dsn;
 mod error;

@@ -89,6 +89,7 @@ pub(crate) async fn connect(
     };
     let Snapshot {
         mut sessions,
+        moment,
         lock,
         mut notes,
     } = snapshot::begin(&door, main, more, &subject).await?;
@@ -97,11 +98,11 @@ pub(crate) async fn connect(
     let stretch = match (&read.window, sessions.first_mut()) {
         (Some(window), Some(main)) => {
             let columns = &described.plan.columns;
-            Some(window::settle(main, &target.from, columns, window).await?)
+            Some(window::settle(main, &target.from, columns, window, &moment).await?)
         }
         _ => None,
     };
-    notes.extend(stretch.as_ref().and_then(|stretch| stretch.note.clone()));
+    notes.extend(stretch.iter().flat_map(|stretch| stretch.notes.clone()));
     let statements = target.statements(&described.plan, &described.parts, stretch.as_ref());
     Ok(MysqlSource {
         plan: described.plan,

@@ -9,7 +9,8 @@ use std::{fs::File, sync::Arc};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::{
     arrow::arrow_reader::{
-        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+        ParquetRecordBatchReaderBuilder,
     },
     errors::ParquetError,
 };
@@ -18,10 +19,7 @@ use super::{
     plain,
     source::{Read, Sink, Source, no_rows},
 };
-use crate::{IngestError, error::Place, watch::Watch};
-
-/// Uncompressed bytes that a batch should have, by the file's average.
-const BATCH_BYTES: u64 = 8 << 20;
+use crate::{IngestError, decoded, error::Place, watch::Watch};
 
 /// A Parquet file with a sound footer.
 pub(super) struct ParquetFile {
@@ -53,17 +51,15 @@ impl ParquetFile {
         })
     }
 
-    /// Rows a batch, by the average size of a row.
-    fn batch_rows(&self) -> usize {
-        let bytes: i64 = self
-            .metadata
-            .metadata()
-            .row_groups()
-            .iter()
-            .map(|g| g.total_byte_size())
-            .sum();
-        let row = u64::try_from(bytes).unwrap_or(0) / self.rows;
-        usize::try_from((BATCH_BYTES / row.max(1)).clamp(16, 8_192)).unwrap_or(16)
+    /// The rows of one row group.
+    fn group(&self, group: usize) -> Result<ParquetRecordBatchReader, IngestError> {
+        let rows = decoded::batch_rows(&self.file, self.metadata.metadata().row_group(group));
+        let file = self.file.try_clone().map_err(IngestError::Spool)?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(rows)
+            .build()
+            .map_err(damaged)
     }
 }
 
@@ -93,25 +89,22 @@ impl Source for ParquetFile {
         schema: Option<&SchemaRef>,
         sink: &mut Sink<'_>,
     ) -> Result<Read, IngestError> {
-        let file = self.file.try_clone().map_err(IngestError::Spool)?;
-        let total = file.metadata().map_err(IngestError::Spool)?.len();
-        let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_batch_size(self.batch_rows())
-                .build()
-                .map_err(damaged)?;
+        let total = self.file.metadata().map_err(IngestError::Spool)?.len();
         let (mut rows, mut reported) = (0, 0);
-        for batch in reader {
-            self.watch.check()?;
-            let batch = batch.map_err(|error| damaged(ParquetError::from(error)))?;
-            rows += batch.num_rows() as u64;
-            if let Some(schema) = schema {
-                sink(plain::batch(&batch, schema)?)?;
+        for group in 0..self.metadata.metadata().num_row_groups() {
+            for batch in self.group(group)? {
+                self.watch.check()?;
+                let batch = batch.map_err(|error| damaged(ParquetError::from(error)))?;
+                rows += batch.num_rows() as u64;
+                if let Some(schema) = schema {
+                    sink(plain::batch(&batch, schema)?)?;
+                }
+                let read =
+                    u64::try_from(u128::from(total) * u128::from(rows) / u128::from(self.rows));
+                let read = read.unwrap_or(total).min(total);
+                self.watch.progress.add_bytes(read.saturating_sub(reported));
+                reported = read;
             }
-            let read = u64::try_from(u128::from(total) * u128::from(rows) / u128::from(self.rows));
-            let read = read.unwrap_or(total).min(total);
-            self.watch.progress.add_bytes(read.saturating_sub(reported));
-            reported = read;
         }
         if rows != self.rows {
             return Err(IngestError::bad(
@@ -133,4 +126,31 @@ fn damaged(error: ParquetError) -> IngestError {
         format!("the file is no sound Parquet file: {error}"),
         "write or copy the file again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+    use crate::decoded::tests::{MOST_BYTES, repeated};
+
+    #[test]
+    fn a_long_text_that_repeats_comes_in_small_batches() {
+        // Several row groups.
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(700))
+            .build();
+        let file = repeated(&"x".repeat(300_000), 2_000, properties);
+        let mut parquet = ParquetFile::open(file, &Watch::default()).unwrap();
+        let (mut rows, mut most) = (0, 0);
+        let schema = parquet.schema();
+        let read = parquet.read(Some(&schema), &mut |batch| {
+            rows += batch.num_rows();
+            most = most.max(batch.get_array_memory_size());
+            Ok(())
+        });
+        assert_eq!((read.unwrap(), rows), (Read::All, 2_000));
+        assert!(most < MOST_BYTES, "{most}");
+    }
 }

@@ -1,7 +1,8 @@
 //! What a MySQL or MariaDB server, or the driver, says when something is wrong: sorted for the caller.
 //!
 //! A message of the server may quote a value, and its form is not always one of a name. So only messages
-//! about names keep what they quote; from all others it is taken, from the first quote to the last.
+//! about names keep what they quote; from others whose form is known it is taken, from the first quote to the
+//! last. Of all the rest, as of what a stored function says of its own (SIGNAL), only the number is shown.
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
@@ -51,6 +52,9 @@ pub(super) fn is_denied(error: &Error) -> bool {
 fn said(error: &ServerError) -> IngestError {
     let text = redact_dsn(error.message.trim());
     match error.code {
+        // A stored function may say anything.
+        1642..=1644 => lost(&number(error)),
+        _ if error.state.starts_with("45") => lost(&number(error)),
         code if is_denial(code) => IngestError::Denied { reason: text },
         1046 => IngestError::NoSuchTable {
             what: "default database for this connection".to_owned(),
@@ -60,8 +64,7 @@ fn said(error: &ServerError) -> IngestError {
         1109 | 1146 => missing("table", &text),
         1040 | 1203 | 1226 => lost(&text),
         1792 => refused("it writes, and a source is only read"),
-        // The text near which the grammar is broken is of the query.
-        1064 => IngestError::BadQuery { reason: text },
+        1064 => refused(&syntax(&text)),
         1295 => refused("it is no statement that gives rows"),
         _ if ["21", "22", "23", "42"]
             .iter()
@@ -69,8 +72,40 @@ fn said(error: &ServerError) -> IngestError {
         {
             refused(&blank(&text))
         }
-        _ => lost(&blank(&text)),
+        code if is_plain(code, &error.state) => lost(&blank(&text)),
+        _ => lost(&number(error)),
     }
+}
+
+/// What names an error and shows nothing of its text.
+fn number(error: &ServerError) -> String {
+    let is_state = error.state.len() == 5 && error.state.bytes().all(|b| b.is_ascii_alphanumeric());
+    match is_state {
+        true => format!("error {} (SQLSTATE {})", error.code, error.state),
+        false => format!("error {}", error.code),
+    }
+}
+
+/// A broken grammar: the text near which it is broken is of the query, with its values; the line is not.
+fn syntax(text: &str) -> String {
+    let line = text.rsplit_once("' at line ");
+    let line = line.and_then(|(_, line)| line.trim().parse::<u32>().ok());
+    let place = line.map(|line| format!(" at line {line}"));
+    format!(
+        "its syntax is wrong{}; correct the query",
+        place.unwrap_or_default()
+    )
+}
+
+/// Whether the text is known to hold no value but in quotes: of connections, transactions, locks and limits.
+fn is_plain(code: u16, state: &str) -> bool {
+    let classes = ["08", "25", "40", "70"];
+    classes.iter().any(|class| state.starts_with(class))
+        || matches!(
+            code,
+            // Of these the state says nothing: memory, disk, shutdown, locks, servers that only read, time.
+            1028 | 1030 | 1037 | 1038 | 1041 | 1053 | 1114 | 1205 | 1290 | 1836 | 3024
+        )
 }
 
 /// Codes that say that somebody may not do something.
@@ -214,6 +249,63 @@ mod tests {
             "the database refuses: Access denied for user 'me'@'host' (using password: YES); \
              check user, password, database and rights",
         );
+    }
+
+    #[test]
+    fn what_may_be_anything_shows_its_number_only() {
+        let lost = |what: &str| {
+            format!(
+                "the database failed: {what}; nothing of the ingest is visible, so start it again"
+            )
+        };
+        let signal = lost("error 1644 (SQLSTATE 45000)");
+        check(1644, "45000", "no such person: Jane Doe", &signal);
+        check(1644, "45000", "Jane Doe said 'no'", &signal);
+        check(
+            1644,
+            "22003",
+            "Jane Doe",
+            &lost("error 1644 (SQLSTATE 22003)"),
+        );
+        check(
+            1045,
+            "45001",
+            "Jane Doe",
+            &lost("error 1045 (SQLSTATE 45001)"),
+        );
+        check(
+            1105,
+            "HY000",
+            "at Jane Doe",
+            &lost("error 1105 (SQLSTATE HY000)"),
+        );
+        check(
+            1105,
+            "99Z0Z",
+            "at Jane Doe",
+            &lost("error 1105 (SQLSTATE 99Z0Z)"),
+        );
+        check(1105, "Jane Doe", "x", &lost("error 1105"));
+        let wait = "Lock wait timeout exceeded; try restarting transaction";
+        check(1205, "HY000", wait, &lost(wait));
+    }
+
+    #[test]
+    fn a_broken_grammar_shows_its_line_only() {
+        let said = |near: &str| {
+            format!(
+                "You have an error in your SQL syntax; check the manual that corresponds to your MariaDB \
+                 server version for the right syntax to use near {near}"
+            )
+        };
+        let shown = |place: &str| {
+            format!("the query cannot be run: its syntax is wrong{place}; correct the query")
+        };
+        let near = said("'FRM t WHERE name = 'Jane Doe'' at line 3");
+        check(1064, "42000", &near, &shown(" at line 3"));
+        let near = said("''x' at line 9 Jane Doe' at line 12");
+        check(1064, "42000", &near, &shown(" at line 12"));
+        check(1064, "42000", &said("'Jane Doe"), &shown(""));
     }
 
     #[test]

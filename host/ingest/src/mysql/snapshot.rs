@@ -12,11 +12,14 @@ use futures::future::join_all;
 use mysql_async::Error;
 
 use super::{
-    fault::{fault, is_denied, is_lock_timeout},
+    fault::{fault, is_denied, is_lock_timeout, lost},
     session::{Door, Session},
     statement::TableName,
 };
 use crate::IngestError;
+
+/// The server's clock, in UTC as every session is.
+const CLOCK: &str = "SELECT CAST(NOW(6) AS CHAR)";
 
 const START: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
@@ -27,6 +30,8 @@ const LOCK_SECONDS: u32 = 5;
 pub(super) struct Snapshot {
     /// At least one.
     pub(super) sessions: Vec<Session>,
+    /// By the server's clock, no later than the state that the connections see.
+    pub(super) moment: String,
     /// Holds a lock until all is read.
     pub(super) lock: Option<Session>,
     /// What a reader of the rows should know.
@@ -50,6 +55,7 @@ pub(super) async fn begin(
 ) -> Result<Snapshot, IngestError> {
     let mut snapshot = Snapshot {
         sessions: vec![main],
+        moment: String::new(),
         lock: None,
         notes: Vec::new(),
     };
@@ -68,6 +74,7 @@ pub(super) async fn begin(
     if snapshot.lock.is_some() {
         snapshot.add(door, more).await;
     }
+    snapshot.read_clock().await?;
     for started in join_all(
         snapshot
             .sessions
@@ -83,6 +90,16 @@ pub(super) async fn begin(
 }
 
 impl Snapshot {
+    /// Before the snapshot begins: what is committed after it is then never older than this moment.
+    async fn read_clock(&mut self) -> Result<(), IngestError> {
+        if let Some(main) = self.sessions.first_mut() {
+            let rows = main.ask(CLOCK).await?;
+            let moment = rows.into_iter().flatten().flatten().next();
+            self.moment = moment.ok_or_else(|| lost("it does not tell its time"))?;
+        }
+        Ok(())
+    }
+
     /// Opens more connections; those that cannot be had are done without.
     async fn add(&mut self, door: &Arc<Door>, more: usize) {
         for opened in join_all((0..more).map(|_| Session::open(door))).await {

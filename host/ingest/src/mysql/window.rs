@@ -1,8 +1,8 @@
 //! A stretch of the rows, for incremental runs: after the position where the last one ended, up to the newest
 //! row that is old enough.
 //!
-//! Both ends are settled once, inside the snapshot. Rows whose cursor is NULL have no place in the order and
-//! are never read. Rows that are equal in the column are told apart by the key, where there is one; without
+//! Both ends are settled once, inside the snapshot; what a lag keeps back counts from the moment before it
+//! began. Rows whose cursor or key is NULL have no place in the order and are never read. Rows that are equal in the column are told apart by the key, where there is one; without
 //! a key a row that appears later with the same value as the last position is passed over.
 
 use super::{
@@ -19,30 +19,31 @@ pub(super) struct Stretch {
     /// Of its last row; none when it has no row.
     pub(super) position: Option<Position>,
     /// Which rows it leaves out.
-    pub(super) note: Option<String>,
+    pub(super) notes: Vec<String>,
 }
 
-/// Settles the ends of a window over `from`, a table or a query in brackets.
+/// Settles the ends of a window over `from`, a table or a query in brackets. `moment` is the server's time right
+/// before the snapshot began.
 pub(super) async fn settle(
     session: &mut Session,
     from: &str,
     columns: &[Column],
     window: &Window,
+    moment: &str,
 ) -> Result<Stretch, IngestError> {
     let column = Cursor::find(columns, &window.column)?;
     let key = match &window.key {
         Some(key) => Some(Cursor::find(columns, key)?),
         None => None,
     };
-    let note = format!("rows whose `{}` is null are not read", column.label);
     let mut stretch = Stretch {
         condition: "1 = 0".to_owned(),
         position: None,
-        note: column.may_be_null.then_some(note),
+        notes: notes(&column, key.as_ref()),
     };
     let mut conditions = after(&column, key.as_ref(), window.after.as_ref())?;
     if window.lag > 0 {
-        match newest_allowed(session, from, &column, window.lag).await? {
+        match newest_allowed(session, from, &column, window.lag, moment).await? {
             Some(bound) => {
                 conditions.push(format!("{} <= {}", column.name, column.literal(&bound)?))
             }
@@ -124,38 +125,59 @@ impl Cursor {
     }
 }
 
+fn notes(column: &Cursor, key: Option<&Cursor>) -> Vec<String> {
+    let mut labels: Vec<&str> = [Some(column), key]
+        .into_iter()
+        .flatten()
+        .filter(|cursor| cursor.may_be_null)
+        .map(|cursor| cursor.label.as_str())
+        .collect();
+    labels.dedup();
+    let note = |label| format!("rows whose `{label}` is null are not read");
+    labels.into_iter().map(note).collect()
+}
+
 fn after(
     column: &Cursor,
     key: Option<&Cursor>,
     position: Option<&Position>,
 ) -> Result<Vec<String>, IngestError> {
+    let name = &column.name;
+    let mut conditions = Vec::new();
+    if let Some(Cursor { name: key, .. }) = key {
+        conditions.push(format!("{key} IS NOT NULL"));
+    }
     let Some(position) = position else {
-        return Ok(vec![format!("{} IS NOT NULL", column.name)]);
+        conditions.push(format!("{name} IS NOT NULL"));
+        return Ok(conditions);
     };
-    let (name, value) = (&column.name, column.literal(&position.column)?);
-    Ok(match (key, &position.key) {
+    let value = column.literal(&position.column)?;
+    conditions.push(match (key, &position.key) {
         (Some(key), Some(last)) => {
             let last = key.literal(last)?;
             let key = &key.name;
             // The first half is what an index serves.
-            vec![format!(
-                "{name} >= {value} AND ({name} > {value} OR {key} > {last})"
-            )]
+            format!("{name} >= {value} AND ({name} > {value} OR {key} > {last})")
         }
-        _ => vec![format!("{name} > {value}")],
-    })
+        _ => format!("{name} > {value}"),
+    });
+    Ok(conditions)
 }
 
-/// The newest value that is old enough: by the server's clock for times, else by the newest value there is.
+/// The newest value that is old enough: by the server's clock before the snapshot for times, else by the newest value there is.
 async fn newest_allowed(
     session: &mut Session,
     from: &str,
     column: &Cursor,
     lag: u64,
+    moment: &str,
 ) -> Result<Option<String>, IngestError> {
     let name = &column.name;
     let question = match column.order {
-        Order::Time => format!("SELECT CAST(NOW(6) - INTERVAL {lag} SECOND AS CHAR)"),
+        Order::Time => {
+            let moment = quote_text(moment);
+            format!("SELECT CAST(CAST({moment} AS DATETIME(6)) - INTERVAL {lag} SECOND AS CHAR)")
+        }
         // As a decimal, so that an unsigned number may fall below zero.
         Order::Number => {
             format!("SELECT CAST(CAST(MAX({name}) AS DECIMAL(65,15)) - {lag} AS CHAR) FROM {from}")
@@ -230,8 +252,26 @@ mod tests {
         check(
             Some("id"),
             Some(("2021-01-02", Some("7"))),
-            "`at` >= '2021-01-02' AND (`at` > '2021-01-02' OR `id` > 7)",
+            "`id` IS NOT NULL AND `at` >= '2021-01-02' AND (`at` > '2021-01-02' OR `id` > 7)",
         );
+    }
+
+    #[test]
+    fn a_row_without_a_key_is_never_read_and_that_is_said() {
+        let first = "`id` IS NOT NULL AND `at` IS NOT NULL";
+        check(Some("id"), None, first);
+        let keyless = "`id` IS NOT NULL AND `at` > '2021-01-02'";
+        check(Some("id"), Some(("2021-01-02", None)), keyless);
+        let nullable = |name: &str, may_be_null| Cursor {
+            may_be_null,
+            ..cursor(name, Order::Number)
+        };
+        let said = |at, id| notes(&nullable("at", at), Some(&nullable("id", id)));
+        let note = |name: &str| format!("rows whose `{name}` is null are not read");
+        assert!(said(false, false).is_empty());
+        assert_eq!(said(false, true), [note("id")]);
+        assert_eq!(said(true, true), [note("at"), note("id")]);
+        assert_eq!(notes(&nullable("at", true), None), [note("at")]);
     }
 
     #[test]

@@ -15,11 +15,7 @@ use boathouse_types::TableSample;
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 use super::{Action, HashKey, TREATED, Treatment, canonical};
-use crate::{IngestError, dataset::SOURCE_TYPE, spool, spool::SpooledTable, watch::Watch};
-
-/// Bytes of rows in hand, as far as the average of a row group tells, and most rows.
-const BATCH_BYTES: usize = 8 << 20;
-const BATCH_ROWS: usize = 8_192;
+use crate::{IngestError, dataset::SOURCE_TYPE, decoded, spool, spool::SpooledTable, watch::Watch};
 
 /// Does to the tables of a run what was decided. Tables of which nothing is changed come back as they are.
 pub(crate) async fn treat(
@@ -108,7 +104,7 @@ impl Recipe {
             .metadata()
             .row_groups()
             .iter()
-            .map(|group| batch_rows(group.num_rows(), group.total_byte_size()))
+            .map(|group| decoded::batch_rows(&table.file, group))
             .collect();
         drop(source);
         for (group, rows) in groups.into_iter().enumerate() {
@@ -202,13 +198,6 @@ fn text(field: &Field, action: Action) -> Field {
 fn reader(file: &File) -> Result<ParquetRecordBatchReaderBuilder<File>, IngestError> {
     let file = file.try_clone().map_err(IngestError::Spool)?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(IngestError::spool)
-}
-
-/// Rows that are read at once of a group with so many rows and bytes.
-fn batch_rows(rows: i64, bytes: i64) -> usize {
-    let (rows, bytes) = (rows.unsigned_abs().max(1), bytes.unsigned_abs());
-    let row_bytes = usize::try_from(bytes / rows).unwrap_or(usize::MAX).max(1);
-    (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS)
 }
 
 #[cfg(test)]
