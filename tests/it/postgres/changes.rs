@@ -158,3 +158,46 @@ async fn a_lag_leaves_young_rows_for_later() {
         assert!(notes.contains("is null are not read"), "{notes}");
     }
 }
+
+#[tokio::test]
+async fn a_job_passes_over_values_that_nothing_follows() {
+    let Some(database) = db::postgres_with(
+        "CREATE DOMAIN moment AS timestamptz;
+         CREATE TABLE t (id int, at moment, day date, f float8, n numeric);
+         INSERT INTO t VALUES (1, '2024-01-01', '2024-01-01', 1, 1),
+            (2, 'infinity', 'infinity', 'Infinity', 'NaN'), (3, '-infinity', '-infinity', 'NaN', 'NaN'),
+            (NULL, '2024-01-01', '2024-01-01', 1, 1);",
+    )
+    .await
+    else {
+        return;
+    };
+    let host = Host::fresh();
+    let columns = [("at", 0), ("at", 60), ("day", 0), ("f", 0), ("n", 0)];
+    let wishes = columns.map(|(column, lag)| {
+        let name = format!("{column}-{lag}");
+        let mut wish = wish(&database.dsn(), "table", "t");
+        wish["dataset"] = json!(name);
+        wish["mode"] = json!("append");
+        wish["job"] = json!({"name": name, "column": column, "key": "id", "lag": lag});
+        wish
+    });
+    for wish in &wishes {
+        let first = host.done(ROUTE, wish).await;
+        assert_eq!(first["added_rows"], 1, "{wish}: {first}");
+        let notes = report(&first)["notes"].to_string();
+        assert!(notes.contains("`id` is null are not read"), "{notes}");
+        assert!(
+            notes.contains("not a number") || notes.contains("is infinite"),
+            "{notes}"
+        );
+    }
+    // Rows of which one has no key, for every job that now stands at the row before.
+    database
+        .execute("INSERT INTO t VALUES (4, '2024-01-02', '2024-01-02', 2, 2), (NULL, '2024-01-02', '2024-01-02', 2, 2);")
+        .await;
+    for wish in &wishes {
+        let more = host.done(ROUTE, wish).await;
+        assert_eq!(more["added_rows"], 1, "{wish}: {more}");
+    }
+}

@@ -11,7 +11,7 @@ use super::{
     plan::Planned,
 };
 
-/// A batch is handed on at so many rows, or so many bytes as they came.
+/// A batch is handed on at so many rows, or so many bytes of decoded values.
 const BATCH_ROWS: usize = 8_192;
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -59,12 +59,12 @@ impl<'a> Batch<'a> {
     pub(super) fn push(&mut self, cells: Cells<'_>) -> Result<(), Refused> {
         for (at, (column, cell)) in self.columns.iter_mut().zip(cells).enumerate() {
             self.tally.column = at;
-            self.bytes += cell.map_or(0, <[u8]>::len);
             column
                 .push(cell, &mut self.tally)
                 .map_err(|fault| Refused::Cell(at, fault))?;
         }
         self.rows += 1;
+        self.bytes = self.columns.iter().map(Column::held).sum();
         Ok(())
     }
 
@@ -127,5 +127,61 @@ impl<'a> Batch<'a> {
             problem,
             cure: cure.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::postgres::{kind::Kind, text::Form};
+
+    /// How many rows of one and the same cell fill a batch, and the bytes that they then take.
+    fn rows_until_full(kind: Kind, cell: Option<&[u8]>) -> (usize, usize) {
+        let schema = Arc::new(Schema::new(vec![kind.field("c")]));
+        let planned = [Planned {
+            name: "c".to_owned(),
+            kind,
+            source_type: String::new(),
+        }];
+        let mut batch = Batch::new(&planned, schema, ValuePolicy::Error);
+        let length = cell.map_or(-1, |cell| i32::try_from(cell.len()).unwrap());
+        let row = [&length.to_be_bytes()[..], cell.unwrap_or_default()].concat();
+        while !batch.is_full() {
+            assert!(batch.push(Cells::of(&row)).is_ok());
+        }
+        let (rows, bytes) = (batch.rows, batch.bytes);
+        assert_eq!(batch.take().unwrap().num_rows(), rows);
+        assert!(batch.is_empty() && !batch.is_full());
+        (rows, bytes)
+    }
+
+    #[test]
+    fn nulls_of_vectors_fill_a_batch() {
+        let vector = Kind::Vector {
+            half: false,
+            dimension: Some(1_536),
+        };
+        let (rows, bytes) = rows_until_full(vector, None);
+        assert_eq!(rows, 683, "of 6,144 bytes and where each ends");
+        assert!(bytes < BATCH_BYTES + 8_192, "{bytes}");
+    }
+
+    #[test]
+    fn long_numbers_fill_a_batch_by_their_text() {
+        // 1e131071: one group, the first of 32,768.
+        let number = [1_u16, 32_767, 0, 0, 1_000].map(u16::to_be_bytes).concat();
+        let (rows, bytes) = rows_until_full(Kind::Text(Form::Numeric), Some(&number));
+        assert_eq!(rows, 32, "of 131,072 bytes and where each ends");
+        assert!(bytes < BATCH_BYTES + 8_192, "{bytes}");
+    }
+
+    #[test]
+    fn short_rows_fill_a_batch_by_their_number() {
+        let (rows, bytes) = rows_until_full(Kind::Int8, Some(&[0; 8]));
+        assert_eq!((rows, bytes), (BATCH_ROWS, BATCH_ROWS * 8));
     }
 }

@@ -5,6 +5,7 @@
 //! type does not have falls under the run's policy and is counted in the [`Tally`].
 
 mod extension;
+mod held;
 mod list;
 mod nested;
 

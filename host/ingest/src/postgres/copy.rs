@@ -31,6 +31,14 @@ pub(super) enum Malformed {
 /// The fields of a row, one after the other.
 pub(super) struct Cells<'a>(&'a [u8]);
 
+#[cfg(test)]
+impl<'a> Cells<'a> {
+    /// The fields that these bytes are.
+    pub(super) fn of(row: &'a [u8]) -> Self {
+        Self(row)
+    }
+}
+
 impl<'a> Iterator for Cells<'a> {
     type Item = Option<&'a [u8]>;
 

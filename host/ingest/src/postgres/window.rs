@@ -3,7 +3,10 @@
 //! The end is found first, as the last row in the order of (column, key) that is old enough, in the snapshot that
 //! is read; the rows are those after the start up to that one. Both ends are conditions that an index on the
 //! column, or on column and key, serves. Values stand in them in the server's own text, cast to the column's
-//! type. A row whose column or key is null has no place in the order and is not read.
+//! type. A row whose column or key is null has no place in the order and is not read; nor is one whose column is
+//! infinite or not a number, as nothing would come after it.
+
+use tokio_postgres::types::Type;
 
 use crate::{IngestError, Position, Window};
 
@@ -54,15 +57,16 @@ impl Stretch {
         };
         let column = named(&window.column)?;
         let key = window.key.as_deref().map(named).transpose()?;
-        let order = Order { column, key };
+        let base = Base::of(session, column).await?;
+        let order = Order::new(column, key, base.limits(session.version));
         let start = window.after.as_ref().map(|after| order.after(after));
         let start = start.unwrap_or_default();
-        let age = age(session, from, column, window.lag).await?;
+        let age = order.age(from, base.is_time, window.lag);
         let last = order.last(session, from, &[&start, &age]).await?;
         let conditions = match &last {
             Some(last) => {
                 let end = order.up_to(last);
-                let stated: Vec<&str> = [start.as_str(), &end]
+                let stated: Vec<&str> = [order.placed.as_str(), &start, &end]
                     .into_iter()
                     .filter(|one| !one.is_empty())
                     .collect();
@@ -90,13 +94,104 @@ fn shown(source: &Source) -> String {
 struct Order<'a> {
     column: &'a Column,
     key: Option<&'a Column>,
+    /// What keeps the column from having a last value.
+    unplaced: Option<&'static str>,
+    /// The condition that a row has a place in the order.
+    placed: String,
+}
+
+/// Values of a type between which a place in the order is: infinities, or NaN, which the server sorts last.
+struct Limits {
+    source_type: &'static str,
+    lower: Option<&'static str>,
+    upper: &'static str,
+    /// What lies on or outside the limits.
+    unplaced: &'static str,
+}
+
+/// The type of a column, or below its domain.
+struct Base {
+    oid: u32,
+    /// Whether it is a date or a time.
+    is_time: bool,
+}
+
+const BASE: &str = "
+    WITH RECURSIVE base(oid, below, category) AS (
+        SELECT t.oid, t.typbasetype, t.typcategory FROM pg_catalog.pg_type t WHERE t.oid = $1
+        UNION ALL SELECT t.oid, t.typbasetype, t.typcategory
+        FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.below)
+    SELECT oid, category = 'D' FROM base WHERE below = 0";
+
+/// The versions from which numbers and intervals may be infinite.
+const INFINITE_NUMERIC: u32 = 140_000;
+const INFINITE_INTERVAL: u32 = 170_000;
+
+impl Base {
+    async fn of(session: &mut Session, column: &Column) -> Result<Self, IngestError> {
+        let row = session.query_one(BASE, &[&column.typed.oid]).await;
+        let row = row.map_err(Failure::at_work)?;
+        let base = || {
+            Ok(Self {
+                oid: get(&row, 0)?,
+                is_time: get(&row, 1)?,
+            })
+        };
+        base().map_err(Failure::at_work)
+    }
+
+    /// None where every value may be followed by a greater one.
+    fn limits(&self, version: u32) -> Option<Limits> {
+        let infinite = |source_type, unplaced| Limits {
+            source_type,
+            lower: Some("-infinity"),
+            upper: "infinity",
+            unplaced,
+        };
+        let either = "infinite or not a number";
+        Some(match Type::from_oid(self.oid)? {
+            Type::DATE => infinite("date", "infinite"),
+            Type::TIMESTAMP => infinite("timestamp", "infinite"),
+            Type::TIMESTAMPTZ => infinite("timestamptz", "infinite"),
+            Type::INTERVAL if version >= INFINITE_INTERVAL => infinite("interval", "infinite"),
+            Type::FLOAT4 => infinite("float4", either),
+            Type::FLOAT8 => infinite("float8", either),
+            Type::NUMERIC if version >= INFINITE_NUMERIC => infinite("numeric", either),
+            Type::NUMERIC => Limits {
+                source_type: "numeric",
+                lower: None,
+                upper: "NaN",
+                unplaced: "not a number",
+            },
+            _ => return None,
+        })
+    }
 }
 
 fn value(column: &Column, text: &str) -> String {
     format!("{}::{}", literal(text), column.source_type)
 }
 
-impl Order<'_> {
+impl<'a> Order<'a> {
+    fn new(column: &'a Column, key: Option<&'a Column>, limits: Option<Limits>) -> Self {
+        let mut placed = vec![format!("{} IS NOT NULL", column.sql)];
+        placed.extend(key.map(|key| format!("{} IS NOT NULL", key.sql)));
+        if let Some(limits) = &limits {
+            // Comparisons, not `isfinite`, so that an index passes over what may be most of the rows.
+            let limit = |sign: &str, limit: &str| {
+                format!("{} {sign} '{limit}'::{}", column.sql, limits.source_type)
+            };
+            placed.extend(limits.lower.map(|lower| limit(">", lower)));
+            placed.push(limit("<", limits.upper));
+        }
+        Self {
+            column,
+            key,
+            unplaced: limits.map(|limits| limits.unplaced),
+            placed: placed.join(" AND "),
+        }
+    }
+
     /// Both sides of a comparison with a position: with its key where both have one.
     fn compared(&self, sign: &str, position: &Position) -> String {
         let column = value(self.column, &position.column);
@@ -128,19 +223,16 @@ impl Order<'_> {
         conditions: &[&str],
     ) -> Result<Option<Position>, IngestError> {
         let column = &self.column.sql;
-        let present = format!("{column} IS NOT NULL");
-        let (key, key_present, by_key) = match self.key {
+        let (key, by_key) = match self.key {
             Some(key) => (
                 format!("({})::text", key.sql),
-                format!("{} IS NOT NULL", key.sql),
                 format!(", {} DESC", key.sql),
             ),
-            None => ("NULL::text".to_owned(), String::new(), String::new()),
+            None => ("NULL::text".to_owned(), String::new()),
         };
-        let all: Vec<&str> = conditions
-            .iter()
-            .copied()
-            .chain([&*present, &*key_present])
+        let all: Vec<&str> = [&*self.placed]
+            .into_iter()
+            .chain(conditions.iter().copied())
             .collect();
         let sql = format!(
             "SELECT ({column})::text, {key} FROM {from}{} ORDER BY {column} DESC{by_key} LIMIT 1",
@@ -162,32 +254,26 @@ impl Order<'_> {
     fn notes(&self) -> Vec<String> {
         let may_be_null = [Some(self.column), self.key].into_iter().flatten();
         let may_be_null = may_be_null.filter(|column| !column.not_null);
-        may_be_null
-            .map(|column| format!("rows whose `{}` is null are not read", column.name))
-            .collect()
+        let nulls =
+            may_be_null.map(|column| format!("rows whose `{}` is null are not read", column.name));
+        let unplaced = self.unplaced.map(|unplaced| {
+            let name = &self.column.name;
+            format!("rows whose `{name}` is {unplaced} are not read")
+        });
+        nulls.chain(unplaced).collect()
     }
-}
 
-/// The condition that a row is old enough; empty if any is.
-async fn age(
-    session: &mut Session,
-    from: &str,
-    column: &Column,
-    lag: u64,
-) -> Result<String, IngestError> {
-    if lag == 0 {
-        return Ok(String::new());
+    /// The condition that a row is old enough; empty if any is.
+    fn age(&self, from: &str, is_time: bool, lag: u64) -> String {
+        let (column, placed) = (&self.column.sql, &self.placed);
+        match (lag, is_time) {
+            (0, _) => String::new(),
+            (_, true) => format!("{column} <= now() - make_interval(secs => {lag})"),
+            (_, false) => {
+                format!("{column} <= (SELECT max({column}) - {lag} FROM {from} WHERE {placed})")
+            }
+        }
     }
-    let sql = "SELECT typcategory = 'D' FROM pg_catalog.pg_type WHERE oid = $1";
-    let row = session.query_one(sql, &[&column.typed.oid]).await;
-    let is_time = row
-        .and_then(|row| get::<bool>(&row, 0))
-        .map_err(Failure::at_work)?;
-    let column = &column.sql;
-    Ok(match is_time {
-        true => format!("{column} <= now() - make_interval(secs => {lag})"),
-        false => format!("{column} <= (SELECT max({column}) - {lag} FROM {from})"),
-    })
 }
 
 #[cfg(test)]
@@ -219,19 +305,61 @@ mod tests {
             column: "2024-01-01 00:00:00+00".to_owned(),
             key: Some("o'neil".to_owned()),
         };
-        let both = Order {
-            column: &at,
-            key: Some(&id),
-        };
+        let both = Order::new(&at, Some(&id), None);
         assert_eq!(
             both.after(&position),
             "(q.at, q.id) > ('2024-01-01 00:00:00+00'::timestamp with time zone, 'o''neil'::text)"
         );
-        let alone = Order {
-            column: &at,
-            key: None,
-        };
+        let alone = Order::new(&at, None, None);
         let expected = "q.at <= '2024-01-01 00:00:00+00'::timestamp with time zone";
         assert_eq!(alone.up_to(&position), expected);
+    }
+
+    #[track_caller]
+    fn check_placed(oid: u32, version: u32, condition: &str, note: Option<&str>) {
+        let (at, id) = (column("at", "some_domain"), column("id", "text"));
+        let base = Base {
+            oid,
+            is_time: false,
+        };
+        let order = Order::new(&at, Some(&id), base.limits(version));
+        let expected = format!("q.at IS NOT NULL AND q.id IS NOT NULL{condition}");
+        assert_eq!(order.placed, expected);
+        assert_eq!(order.notes(), Vec::from_iter(note));
+    }
+
+    #[test]
+    fn rows_without_a_place_are_left_out() {
+        check_placed(Type::INT8.oid(), 150_000, "", None);
+        check_placed(Type::INTERVAL.oid(), 150_000, "", None);
+        check_placed(
+            Type::TIMESTAMPTZ.oid(),
+            150_000,
+            " AND q.at > '-infinity'::timestamptz AND q.at < 'infinity'::timestamptz",
+            Some("rows whose `at` is infinite are not read"),
+        );
+        check_placed(
+            Type::FLOAT4.oid(),
+            150_000,
+            " AND q.at > '-infinity'::float4 AND q.at < 'infinity'::float4",
+            Some("rows whose `at` is infinite or not a number are not read"),
+        );
+        check_placed(
+            Type::NUMERIC.oid(),
+            130_000,
+            " AND q.at < 'NaN'::numeric",
+            Some("rows whose `at` is not a number are not read"),
+        );
+    }
+
+    #[test]
+    fn the_age_of_numbers_is_that_of_rows_with_a_place() {
+        let n = column("n", "bigint");
+        let order = Order::new(&n, None, None);
+        assert_eq!(order.age("t AS q", false, 0), "");
+        let expected = "q.n <= (SELECT max(q.n) - 5 FROM t AS q WHERE q.n IS NOT NULL)";
+        assert_eq!(order.age("t AS q", false, 5), expected);
+        let expected = "q.n <= now() - make_interval(secs => 5)";
+        assert_eq!(order.age("t AS q", true, 5), expected);
     }
 }

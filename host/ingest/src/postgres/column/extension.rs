@@ -11,7 +11,12 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{Fault, fixed, list::Offsets, nested::Cursor};
+use super::{
+    Fault, fixed,
+    held::{long, numbers},
+    list::Offsets,
+    nested::Cursor,
+};
 use crate::postgres::kind::{entries_field, entry_fields, vector_item};
 
 /// `hstore`.
@@ -53,6 +58,10 @@ impl Map {
     pub(super) fn push_null(&mut self) {
         self.offsets.push_empty();
         self.nulls.append_null();
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.offsets.held() + long(&self.keys) + long(&self.values)
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -134,6 +143,14 @@ impl Vector {
         }
         self.offsets.push_empty();
         self.nulls.append_null();
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let floats = match &self.floats {
+            Floats::Single(floats) => numbers(floats),
+            Floats::Half(floats) => numbers(floats),
+        };
+        self.offsets.held() + floats
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {

@@ -38,6 +38,10 @@ impl Offsets {
         self.0.push(self.0.last().copied().unwrap_or(0));
     }
 
+    pub(super) fn held(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+
     pub(super) fn finish(&mut self) -> OffsetBuffer<i32> {
         OffsetBuffer::new(std::mem::replace(&mut self.0, vec![0]).into())
     }
@@ -156,6 +160,11 @@ impl List {
     pub(super) fn push_null(&mut self) {
         self.levels[0].1.push_empty();
         self.nulls.append_null();
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let ends = self.levels.iter().map(|(_, offsets)| offsets.held());
+        ends.sum::<usize>() + self.items.held()
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {

@@ -12,7 +12,10 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{Column, Fault, Tally, fixed};
+use super::{
+    Column, Fault, Tally, fixed,
+    held::{bits, numbers},
+};
 use crate::postgres::kind::{Kind, interval_fields, range_fields, struct_fields};
 
 /// A walk over the bytes of a cell.
@@ -102,6 +105,10 @@ impl Interval {
         self.nulls.append_null();
     }
 
+    pub(super) fn held(&self) -> usize {
+        numbers(&self.months) + numbers(&self.days) + numbers(&self.micros)
+    }
+
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let parts: Vec<ArrayRef> = vec![
             Arc::new(self.months.finish()),
@@ -156,6 +163,10 @@ impl Struct {
             column.push_null();
         }
         self.nulls.append_null();
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.columns.iter().map(Column::held).sum()
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -228,6 +239,11 @@ impl Range {
             flag.append_null();
         }
         self.nulls.append_null();
+    }
+
+    pub(super) fn held(&self) -> usize {
+        let flags = [&self.lower_inclusive, &self.upper_inclusive, &self.empty];
+        self.lower.held() + self.upper.held() + flags.into_iter().map(bits).sum::<usize>()
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
