@@ -358,6 +358,12 @@ fn grown(
         version.rows += latest.rows;
         version.bytes += latest.bytes;
     }
+    if version.mode == IngestMode::Replace {
+        // Every job begins anew; where one got to is a value of rows that are shown no more.
+        let past = manifest.versions.iter_mut();
+        past.filter_map(|known| known.job.as_mut())
+            .for_each(|job| job.position = None);
+    }
     manifest.next_version += 1;
     manifest.deleted_at = None;
     manifest.versions.push(version.clone());

@@ -262,7 +262,7 @@ fn show(config: &Config) -> Result<(), CliError> {
 
 /// Sends log lines to standard error, so that standard output stays for answers.
 fn start_logging(config: &Config) -> Result<(), CliError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log)
+    let filter = crate::log::filter(&config.telemetry.log)
         .map_err(|error| CliError::Usage(format!("telemetry.log: {error}")))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

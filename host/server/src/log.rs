@@ -6,6 +6,22 @@
 use std::io::{self, Write};
 
 use boathouse_ingest::redact_dsn;
+use tracing_subscriber::EnvFilter;
+
+/// Crates that log what they send to databases and get from them: values of the data. Only what they warn of
+/// is logged, whatever level is asked for.
+const SEES_VALUES: [&str; 3] = ["tokio_postgres", "mysql_async", "mysql_common"];
+
+/// A filter without the lines of crates that see values.
+///
+/// # Errors
+/// When the words are no filter.
+pub(crate) fn filter(words: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::try_new(words)?;
+    SEES_VALUES.iter().try_fold(filter, |filter, name| {
+        Ok(filter.add_directive(format!("{name}=warn").parse()?))
+    })
+}
 
 /// Takes whole lines and passes them on without credentials.
 pub(crate) struct Redacted<W>(W);

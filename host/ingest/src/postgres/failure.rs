@@ -156,13 +156,29 @@ fn shown(told: &DbError) -> String {
 /// the writer of a query took from the data.
 fn without_constants(message: &str) -> String {
     let Some((what, place)) = message.split_once(" at or near \"") else {
-        return message.to_owned();
+        return without_odd_names(message);
     };
     let is_plain = |c: char| c.is_ascii_alphabetic() || c == '_';
     match place.trim_end_matches('"').chars().all(is_plain) {
         true => message.to_owned(),
         false => what.to_owned(),
     }
+}
+
+/// A message without quoted names that hold more than a name mostly does: in double quotes by mistake, a
+/// constant is a name to the server.
+fn without_odd_names(message: &str) -> String {
+    let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let parts = message.split('"').enumerate();
+    let parts: Vec<&str> = parts
+        .map(
+            |(at, part)| match at % 2 == 1 && !part.chars().all(is_usual) {
+                true => "…",
+                false => part,
+            },
+        )
+        .collect();
+    parts.join("\"")
 }
 
 /// Words for the conditions that a query meets most.
@@ -200,6 +216,13 @@ fn subject(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_constant_in_double_quotes_is_not_shown_as_a_name() {
+        let told = "column \"jane@corp.test\" of relation \"t_1\" does not exist";
+        let shown = without_constants(told);
+        assert_eq!(shown, "column \"…\" of relation \"t_1\" does not exist");
+    }
 
     fn server(code: &str, shown: &str) -> Failure {
         Failure::Server {
