@@ -1,7 +1,7 @@
 //! Files of CSV and of JSON lines into Parquet, against DuckDB and pyarrow.
 //!
-//! One table in the manner of TPC-H's lineitem. Ours guesses the types from the first records and reads again only where they deceived; DuckDB decides by a
-//! sample, pyarrow by the first block. Peers use all cores. A file is in the cache of the disk for all sides.
+//! One table in the manner of TPC-H's lineitem. Ours guesses the types from the first records and reads again only
+//! where they deceived; DuckDB decides by a sample, pyarrow by the first block. Peers use all cores. A file is in the cache of the disk for all sides.
 
 use std::{
     fs::{self, File},
