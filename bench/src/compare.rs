@@ -60,6 +60,11 @@ impl Comparison {
         median(&self.ours)
     }
 
+    /// The peer's figures, round by round.
+    pub(crate) fn peers(&self) -> Vec<f64> {
+        self.peer.clone()
+    }
+
     fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.peer);
         pairs.map(|(ours, peer)| ours / peer).collect()

@@ -53,6 +53,12 @@ impl Host {
         self.child.id()
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Result<std::net::SocketAddr> {
+        let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        address.parse().with_context(|| self.url.clone())
+    }
+
     /// A request that is still to be sent.
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(format!("{}{path}", self.url))

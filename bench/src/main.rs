@@ -10,11 +10,13 @@
 
 mod compare;
 mod data;
+mod demo;
 mod host;
 mod ingest;
 mod ours;
 mod p1;
 mod p10;
+mod p12;
 mod p13;
 mod p2;
 mod p5;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p8|p10|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p8|p10|p12|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,14 +80,15 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "files" => ingest::files::run(options),
         "memory" => ingest::memory::run(options),
         "p10" => p10::run(options),
+        "p12" => p12::run(options),
         "p13" => p13::run(options),
         "append" => storage::append(options),
         "commit" => storage::commit(options),
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p13", "p10", "p2", "files", "p8",
-            "memory", "p1",
+            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "p2", "files",
+            "p8", "memory", "p1",
         ]
         .into_iter()
         .try_for_each(|name| measure(name, options)),

@@ -6,7 +6,6 @@
 //! search as its client sees it. A search or an activation that fails ends the bench.
 
 use std::{
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -19,8 +18,7 @@ use tokio::runtime::Runtime;
 use crate::{
     Options,
     compare::{Bar, Comparison, Row},
-    host::Host,
-    process,
+    demo::{Demo, INDEX, openings, percentile},
 };
 
 const CLIENTS: usize = 4;
@@ -30,7 +28,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let host = Demo::start(&runtime)?;
+    let host = Swapped::start(&runtime)?;
     let queries = openings()?;
     let count = options.rounds();
     let half = Duration::from_secs(if options.quick { 2 } else { 6 });
@@ -60,42 +58,19 @@ pub(crate) fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Texts to search for.
-fn openings() -> Result<Vec<String>> {
-    let texts = std::fs::read_to_string(process::data("openings.txt")?)?;
-    Ok(texts.lines().map(str::to_owned).collect())
-}
-
-/// The value below which a share of the sample lies, in its own unit.
-fn percentile(sample: &[f64], share: f64) -> f64 {
-    let mut sorted = sample.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1));
-    sorted.get(at - 1).copied().unwrap_or(f64::NAN)
-}
-
 /// The host with what it is to search and to swap.
-struct Demo(Host);
+struct Swapped(Demo);
 
-impl Demo {
+impl Swapped {
     fn start(runtime: &Runtime) -> Result<Self> {
-        let demo = Self(Host::start("p13")?);
-        runtime.block_on(demo.fill())?;
-        Ok(demo)
+        let swapped = Self(Demo::start(runtime, "p13")?);
+        runtime.block_on(swapped.fill())?;
+        Ok(swapped)
     }
 
-    /// The demo's table, an index on its text, and a second version of the scoring plugin.
+    /// A second version of the scoring plugin.
     async fn fill(&self) -> Result<()> {
-        let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/server/demo/requests.csv");
-        let table = tokio::fs::read(table).await?;
-        let host = &self.0;
-        let upload = host.post("/ingest/file?dataset=requests&format=csv");
-        host.task(upload.body(table)).await?;
-        let index = json!({
-            "name": "requests", "dataset": "requests", "text_column": "passage",
-        });
-        host.task(host.post("/vectors/indexes").json(&index))
-            .await?;
+        let host = self.0.host();
         let other = another_version(PARETO.bytes)?;
         let versions = format!("{}/versions", self.plugin());
         host.answer(host.post(&versions).body(other)).await?;
@@ -118,9 +93,9 @@ impl Demo {
                 }
                 let start = Instant::now();
                 let body = json!({ "text": query, "k": 10 });
-                self.0
-                    .answer(self.0.post("/vectors/indexes/requests/search").json(&body))
-                    .await?;
+                let host = self.0.host();
+                let path = format!("/vectors/indexes/{INDEX}/search");
+                host.answer(host.post(&path).json(&body)).await?;
                 took.push(start.elapsed().as_secs_f64() * 1e6);
             }
             anyhow::Ok(took)
@@ -131,7 +106,8 @@ impl Demo {
             for swap in 0..swaps {
                 let version = if swap % 2 == 0 { OTHER } else { VERSION };
                 let path = format!("{}/versions/{version}/activate", self.plugin());
-                self.0.answer(self.0.post(&path)).await?;
+                let host = self.0.host();
+                host.answer(host.post(&path)).await?;
                 tokio::time::sleep(pause / 2).await;
             }
             tokio::time::sleep(end.saturating_duration_since(Instant::now())).await;

@@ -1,8 +1,8 @@
 //! A table on its way: batches become a Parquet file on the local disk, sampled as they pass.
 //!
 //! The file has no name, so the system takes it back however the process ends. Nothing reaches a bucket
-//! from here. Row groups end at a million rows or about 128 MiB, whichever is first; together with the
-//! batch in hand that bounds the memory. Spools that are written side by side share those 128 MiB.
+//! from here. Row groups end at a million rows or about 32 MiB, whichever is first; together with the
+//! batch in hand that bounds the memory. Spools that are written side by side share those 32 MiB.
 
 mod wide;
 
@@ -25,9 +25,13 @@ use crate::{
 
 const GROUP_ROWS: usize = 1_000_000;
 /// Bytes of a row group, about.
-pub(crate) const GROUP_BYTES: usize = 128 << 20;
+pub(crate) const GROUP_BYTES: usize = 32 << 20;
 /// Spools that share the bytes of a row group; with more, row groups would become too small to read well.
-const MOST_SPOOLS: usize = 16;
+const MOST_SPOOLS: usize = 8;
+
+/// Bytes of distinct values above which a column of a row group is written plainly: a dictionary that does not
+/// stay small costs time and memory and saves nothing.
+const DICTIONARY_BYTES: usize = 256 << 10;
 
 /// Rows a page: what reading a single row has to decode.
 const PAGE_ROWS: usize = 4_096;
@@ -123,6 +127,7 @@ pub(crate) fn properties(group_bytes: usize) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_max_row_group_bytes(Some(group_bytes))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_key_value_metadata(Some(stamp()))
