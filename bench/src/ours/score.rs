@@ -173,13 +173,13 @@ fn journal(count: u32) -> Vec<Trial> {
             let noise = f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
             let recall = 0.85 + 0.149 * f64::from(i) / f64::from(count) - 0.05 * noise;
             let p95 = 120.0 + 1_400.0 * f64::from(i) / f64::from(count) + 400.0 * (1.0 - noise);
-            Trial {
-                id: format!("trial-{i:05}"),
-                config: IndexConfig {
+            Trial::of(
+                format!("trial-{i:05}"),
+                IndexConfig {
                     ef_search: 10 + i,
                     ..IndexConfig::default()
                 },
-                metrics: TrialMetrics {
+                TrialMetrics {
                     build_time_secs: 8.0 + noise,
                     search_latency_p50_us: p95 / 1.7,
                     search_latency_p95_us: p95,
@@ -196,16 +196,7 @@ fn journal(count: u32) -> Vec<Trial> {
                     brute_force_latency_us: 4_000.0,
                     distances_per_query: Some(900.0 + f64::from(i)),
                 },
-                finished_at: None,
-                note: None,
-                build_id: None,
-                data_version: None,
-                host: None,
-                proposed_by: None,
-                reason: None,
-                asked: None,
-                scored_by: None,
-            }
+            )
         })
         .collect()
 }

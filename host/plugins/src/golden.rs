@@ -167,15 +167,15 @@ fn twelve() -> Vec<Trial> {
 }
 
 fn trial(row: u32, recall: f64, p95_us: f64) -> Trial {
-    Trial {
-        id: format!("golden-{row}"),
-        config: IndexConfig {
+    Trial::of(
+        format!("golden-{row}"),
+        IndexConfig {
             m: 8 + 8 * (row % 4),
             ef_construction: 40 + 20 * (row % 5),
             ef_search: 20 + 10 * row,
             seed: 0,
         },
-        metrics: TrialMetrics {
+        TrialMetrics {
             build_time_secs: f64::from(row % 3),
             search_latency_p50_us: p95_us * 0.6,
             search_latency_p95_us: p95_us,
@@ -192,16 +192,7 @@ fn trial(row: u32, recall: f64, p95_us: f64) -> Trial {
             brute_force_latency_us: 4_000.0,
             distances_per_query: Some(200.0 + 50.0 * f64::from(row)),
         },
-        finished_at: None,
-        note: None,
-        build_id: None,
-        data_version: None,
-        host: None,
-        proposed_by: None,
-        reason: None,
-        asked: None,
-        scored_by: None,
-    }
+    )
 }
 
 fn knob(name: &str, min: u32, max: u32, step: u32) -> Knob {

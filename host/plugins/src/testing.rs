@@ -167,10 +167,10 @@ pub(crate) fn words(words: &[u32]) -> String {
 
 /// A trial of the default configuration.
 pub(crate) fn trial(recall: f64, p95_us: f64) -> Trial {
-    Trial {
-        id: format!("t-{recall}-{p95_us}"),
-        config: IndexConfig::default(),
-        metrics: TrialMetrics {
+    Trial::of(
+        format!("t-{recall}-{p95_us}"),
+        IndexConfig::default(),
+        TrialMetrics {
             build_time_secs: 1.0,
             search_latency_p50_us: p95_us / 2.0,
             search_latency_p95_us: p95_us,
@@ -184,16 +184,7 @@ pub(crate) fn trial(recall: f64, p95_us: f64) -> Trial {
             brute_force_latency_us: 4_000.0,
             distances_per_query: None,
         },
-        finished_at: None,
-        note: None,
-        build_id: None,
-        data_version: None,
-        host: None,
-        proposed_by: None,
-        reason: None,
-        asked: None,
-        scored_by: None,
-    }
+    )
 }
 
 /// A journal of `count` different trials.

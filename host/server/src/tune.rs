@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use boathouse_tuning::{
     AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSet, EvalSetName,
-    EvalSource, EvalSpec, Evaluation, Promote, Promotion, Served, Strategy, TrialReport,
-    TrialRequest, TuneBounds, TuningError, best, check_config,
+    EvalSource, EvalSpec, Evaluation, Promote, Promotion, Served, StepRequest, Strategy,
+    TrialReport, TrialRequest, TuneBounds, TuningError, best, check_config,
 };
 use boathouse_types::{IndexConfig, IndexName, PluginKind};
 use serde::{Deserialize, Serialize};
@@ -300,7 +300,7 @@ pub fn autotune_request(
     }
     let bounds = spec.bounds.unwrap_or_default();
     bounds.validate()?;
-    Ok(AutotuneRequest {
+    let step = StepRequest {
         strategy: match spec.strategy {
             StrategyName::Grid => Strategy::Grid,
             StrategyName::Proposer => {
@@ -311,9 +311,12 @@ pub fn autotune_request(
         objective: index.meta.objective.clone(),
         bounds,
         serving: index.serving().served.config,
+        note: spec.note,
+    };
+    Ok(AutotuneRequest {
+        step,
         max_trials,
         max_seconds: spec.max_seconds,
-        note: spec.note,
     })
 }
 
@@ -404,6 +407,7 @@ pub async fn promote(index: &LiveIndex, spec: PromoteSpec) -> Result<Promoted, P
         serving: index.serving().served.config,
         by: None,
         reason: spec.reason,
+        evidence: None,
     };
     let promotion = index.tuner.promotions().promote(request).await?;
     index.serve(serving, &promotion);

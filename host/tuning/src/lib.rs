@@ -39,7 +39,8 @@ mod testing;
 mod tuner;
 
 pub use autotune::{
-    AutotuneEvent, AutotuneReport, AutotuneRequest, Ended, Recommendation, Strategy, proposal_seed,
+    AutotuneEvent, AutotuneReport, AutotuneRequest, Ended, Recommendation, StepRequest, Stepped,
+    Strategy, proposal_seed,
 };
 pub use best::{Best, BestBy, best};
 pub use bounds::{TuneBounds, check_config};

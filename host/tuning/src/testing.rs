@@ -61,10 +61,10 @@ pub(crate) fn data_of(rows: &[Vec<f32>], metric: Metric) -> IndexData {
 }
 
 pub(crate) fn trial(id: &str, recall: f64, p95: f64) -> Trial {
-    Trial {
-        id: id.to_owned(),
-        config: IndexConfig::default(),
-        metrics: TrialMetrics {
+    Trial::of(
+        id.to_owned(),
+        IndexConfig::default(),
+        TrialMetrics {
             build_time_secs: 1.0,
             search_latency_p50_us: p95 / 2.0,
             search_latency_p95_us: p95,
@@ -81,16 +81,7 @@ pub(crate) fn trial(id: &str, recall: f64, p95: f64) -> Trial {
             brute_force_latency_us: 5_000.0,
             distances_per_query: Some(300.0),
         },
-        finished_at: None,
-        note: None,
-        build_id: None,
-        data_version: None,
-        host: None,
-        proposed_by: None,
-        reason: None,
-        asked: None,
-        scored_by: None,
-    }
+    )
 }
 
 /// Who [`LinearScorer`] is.

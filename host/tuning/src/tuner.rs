@@ -219,10 +219,8 @@ impl Tuner {
         measured: &Measured,
     ) -> TrialReport {
         let noisy = measured.spread > self.options.plan.noisy_spread;
+        let metrics = metrics(evaluation, &built, measured);
         let trial = Trial {
-            id: trial_id(number),
-            config: request.config,
-            metrics: metrics(evaluation, &built, measured),
             finished_at: Some(self.options.clock.now()),
             note: note(request.note, noisy.then_some(measured.spread)),
             build_id: Some(built.build_id),
@@ -231,7 +229,9 @@ impl Tuner {
             proposed_by: request.proposed_by,
             reason: request.reason.map(bounded),
             asked: request.asked,
-            scored_by: None,
+            latency_spread: Some(rounded(measured.spread, 1e6)),
+            noisy,
+            ..Trial::of(trial_id(number), request.config, metrics)
         };
         TrialReport {
             trial,
@@ -276,7 +276,7 @@ fn metrics(evaluation: &Evaluation, built: &Built, measured: &Measured) -> Trial
 }
 
 /// The nearest multiple of one part in `scale`.
-fn rounded(value: f64, scale: f64) -> f64 {
+pub(crate) fn rounded(value: f64, scale: f64) -> f64 {
     (value * scale).round() / scale
 }
 

@@ -143,6 +143,61 @@ pub struct Trial {
     /// Who scored it when it was journalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scored_by: Option<PluginRef>,
+    /// Range of the passes' median latencies over their median; 0.1 is 10 %. None of a single pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_spread: Option<f64>,
+    /// The machine was too restless for times to tell configurations apart; distance counts do.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub noisy: bool,
+    /// Why it ended before all queries were asked: it could not have become better than what is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<String>,
+    /// Share of the index's vectors that were measured, in 0..1; none for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<f64>,
+    /// The build with a larger `m` that the graph was cut down from, instead of being built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<String>,
+}
+
+impl Trial {
+    /// A measurement of which nothing else is known.
+    #[must_use]
+    pub fn of(id: impl Into<String>, config: IndexConfig, metrics: TrialMetrics) -> Self {
+        Self {
+            id: id.into(),
+            config,
+            metrics,
+            finished_at: None,
+            note: None,
+            build_id: None,
+            data_version: None,
+            host: None,
+            proposed_by: None,
+            reason: None,
+            asked: None,
+            scored_by: None,
+            latency_spread: None,
+            noisy: false,
+            stopped_early: None,
+            sample: None,
+            derived_from: None,
+        }
+    }
+
+    /// Whether all vectors were measured with all queries; only such a trial may be put in service.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.sample.is_none() && self.stopped_early.is_none()
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]
@@ -158,8 +213,15 @@ mod tests {
             "eval_queries":20,"brute_force_latency_us":43983.0},"note":"seed"}"#;
         let trial: Trial = serde_json::from_str(line).expect("older line");
         assert_eq!(trial.config.m, 16);
-        assert_eq!(trial.asked, None);
+        assert_eq!(
+            trial,
+            Trial {
+                note: Some("seed".to_owned()),
+                ..Trial::of("t1", trial.config, trial.metrics)
+            }
+        );
         assert_eq!(trial.metrics.recall_interval, None);
+        assert!(trial.is_whole());
     }
 
     #[test]

@@ -7,10 +7,36 @@
 use boathouse_types::{IndexConfig, Objective, Trial, Verdict};
 
 use super::Recommendation;
-use crate::{best::score_order, judge::shortfall};
+use crate::{
+    Scorer, Tuner, TuningError,
+    best::score_order,
+    judge::{shortfall, verdicts},
+};
+
+impl Tuner {
+    /// What to do by all trials of the journal on one version of the vectors. A scorer that fails is a reason
+    /// to keep what serves.
+    ///
+    /// # Errors
+    /// When the bucket fails.
+    pub async fn recommend(
+        &self,
+        data_version: &str,
+        scorer: &dyn Scorer,
+        objective: &Objective,
+        serving: &IndexConfig,
+    ) -> Result<Recommendation, TuningError> {
+        let mut trials = self.journal().read().await?.trials;
+        trials.retain(|trial| trial.data_version.as_deref() == Some(data_version));
+        Ok(match verdicts(scorer, &trials, objective).await {
+            Ok(judged) => recommend(&trials, &judged.answer, objective, serving),
+            Err(error) => Recommendation::keep(format!("no verdict: {error}")),
+        })
+    }
+}
 
 /// Recommends by the verdicts on `trials`, which were all measured on the same vectors.
-pub(super) fn recommend(
+fn recommend(
     trials: &[Trial],
     verdicts: &[Verdict],
     objective: &Objective,

@@ -7,12 +7,15 @@ use std::sync::{
 
 use async_trait::async_trait;
 use boathouse_storage::Bucket;
-use boathouse_types::{Judged, JudgementCause, ManualClock};
+use boathouse_types::{
+    IndexConfig, Judged, JudgementCause, JudgementError, ManualClock, Objective, Proposal,
+    ProposalContext, Verdict,
+};
 
 use super::*;
 use crate::{
-    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, MeasurePlan, Promote, Replay,
-    TunerOptions, settings_of,
+    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, MeasurePlan, Promote, Proposer,
+    Replay, Scorer, TrialRequest, TuneBounds, TunerOptions, settings_of,
     testing::{
         DRAWING, DrawingProposer, LINEAR, LinearScorer, clock, clustered, index_name,
         memory_bucket, plugin,
@@ -60,22 +63,24 @@ async fn room(rows: usize) -> Room {
 
 fn request(strategy: Strategy, max_trials: u32) -> AutotuneRequest {
     AutotuneRequest {
-        strategy,
-        scorer: Arc::new(LinearScorer),
-        objective: Objective {
-            recall_floor: 0.9,
-            ..Objective::default()
-        },
-        bounds: TuneBounds::default(),
-        serving: IndexConfig {
-            m: 8,
-            ef_construction: 20,
-            ef_search: 10,
-            seed: 3,
+        step: StepRequest {
+            strategy,
+            scorer: Arc::new(LinearScorer),
+            objective: Objective {
+                recall_floor: 0.9,
+                ..Objective::default()
+            },
+            bounds: TuneBounds::default(),
+            serving: IndexConfig {
+                m: 8,
+                ef_construction: 20,
+                ef_search: 10,
+                seed: 3,
+            },
+            note: Some("run".to_owned()),
         },
         max_trials,
         max_seconds: None,
-        note: Some("run".to_owned()),
     }
 }
 
@@ -197,7 +202,7 @@ async fn a_run_tries_remembers_and_recommends() {
     if let Recommendation::Promote { trial, .. } = &report.recommendation {
         let ask = Promote {
             trial: trial.id.clone(),
-            serving: request(drawing(), 1).serving,
+            serving: request(drawing(), 1).step.serving,
             by: None,
             reason: Some(report.recommendation.reason().to_owned()),
         };
@@ -248,7 +253,7 @@ async fn a_restart_finds_journal_promotion_and_graphs() {
     let chosen = &report.trials[2];
     let ask = Promote {
         trial: chosen.id.clone(),
-        serving: request(drawing(), 1).serving,
+        serving: request(drawing(), 1).step.serving,
         by: None,
         reason: None,
     };
@@ -317,10 +322,8 @@ async fn a_good_proposal_forgives_the_bad_ones_before() {
 #[tokio::test]
 async fn a_scorer_that_fails_costs_the_verdict_only() {
     let room = room(200).await;
-    let silent = AutotuneRequest {
-        scorer: Arc::new(Silent),
-        ..request(drawing(), 2)
-    };
+    let mut silent = request(drawing(), 2);
+    silent.step.scorer = Arc::new(Silent);
     let (report, events) = room.run(silent).await;
     assert_eq!(report.trials.len(), 2);
     assert!(report.trials.iter().all(|trial| trial.scored_by.is_none()));
@@ -333,8 +336,8 @@ async fn a_scorer_that_fails_costs_the_verdict_only() {
 async fn the_grid_is_resumed_and_ends() {
     let room = room(60).await;
     let mut grid = request(Strategy::Grid, 4);
-    grid.bounds.m.max = 8;
-    grid.bounds.ef_construction.max = 20;
+    grid.step.bounds.m.max = 8;
+    grid.step.bounds.ef_construction.max = 20;
     assert_eq!(room.run(grid.clone()).await.0.ended, Ended::Trials);
     grid.max_trials = 99;
     let (report, _) = room.run(grid.clone()).await;
@@ -418,7 +421,7 @@ async fn cancelling_within_a_trial_leaves_no_line() {
 async fn impossible_bounds_are_refused_at_once() {
     let room = room(60).await;
     let mut bad = request(Strategy::Grid, 5);
-    bad.bounds.ef_search.step = 0;
+    bad.step.bounds.ef_search.step = 0;
     let refused = room
         .tuner
         .autotune(&room.evaluation, bad, &room.cancel, &|_| {})

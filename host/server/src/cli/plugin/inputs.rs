@@ -55,15 +55,15 @@ fn trial(at: usize) -> Trial {
     let recall = 0.80 + 0.19 * a;
     let p95 = 100.0 + 900.0 * (0.6 * a + 0.4 * b);
     let step = |modulus: usize| u32::try_from(at % modulus).unwrap_or(0);
-    Trial {
-        id: format!("t{at}"),
-        config: IndexConfig {
+    Trial::of(
+        format!("t{at}"),
+        IndexConfig {
             m: 8 + 2 * step(13),
             ef_construction: 20 + 20 * step(10),
             ef_search: 10 + 10 * step(399),
             seed: 0,
         },
-        metrics: TrialMetrics {
+        TrialMetrics {
             build_time_secs: if at.is_multiple_of(5) { 4.0 } else { 0.0 },
             search_latency_p50_us: p95 * 0.7,
             search_latency_p95_us: p95,
@@ -80,16 +80,7 @@ fn trial(at: usize) -> Trial {
             brute_force_latency_us: 40_000.0,
             distances_per_query: Some(500.0 + p95),
         },
-        finished_at: None,
-        note: None,
-        build_id: None,
-        data_version: None,
-        host: None,
-        proposed_by: None,
-        reason: None,
-        asked: None,
-        scored_by: None,
-    }
+    )
 }
 
 fn column(at: usize) -> ColumnSample {

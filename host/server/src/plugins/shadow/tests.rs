@@ -22,10 +22,10 @@ fn other(name: &str) -> PluginRef {
 }
 
 fn trial(recall: f64) -> Trial {
-    Trial {
-        id: format!("t{recall}"),
-        config: IndexConfig::default(),
-        metrics: TrialMetrics {
+    Trial::of(
+        format!("t{recall}"),
+        IndexConfig::default(),
+        TrialMetrics {
             build_time_secs: 1.0,
             search_latency_p50_us: 50.0,
             search_latency_p95_us: 100.0,
@@ -39,16 +39,7 @@ fn trial(recall: f64) -> Trial {
             brute_force_latency_us: 5_000.0,
             distances_per_query: None,
         },
-        finished_at: None,
-        note: None,
-        build_id: None,
-        data_version: None,
-        host: None,
-        proposed_by: None,
-        reason: None,
-        asked: None,
-        scored_by: None,
-    }
+    )
 }
 
 /// Lets the worker work until the shadow's figures meet a condition.
