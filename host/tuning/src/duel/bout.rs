@@ -1,0 +1,318 @@
+//! Two contenders answer the same queries in turns, and what came of it.
+//!
+//! Queries are asked block by block. Within a block the passes go A B B A, and in every second block B A A B, so
+//! that neither profits from a machine that warms up, slows down, or finds the vectors in its caches because the
+//! other has just read them. A query's latency is the median of its repeats; recall and numbers of distances are
+//! those of the first pass, as a search gives the same every time.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use boathouse_types::{Interval, Trial, TrialMetrics};
+use boathouse_vector::{HnswGraph, Scratch, mean_with_interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{ComparedBy, Duel, Evidence, Fighter, Side};
+use crate::{
+    Evaluation, TuningError,
+    blocking::alive,
+    judge::shortfall,
+    measure::{Comparison, MeasurePlan, compare, median, percentile, sorted},
+    tuner::rounded,
+};
+
+/// Queries of a block: some dozens of milliseconds of work.
+const BLOCK: usize = 32;
+
+/// A duel under way.
+pub(super) struct Bout {
+    evaluation: Arc<Evaluation>,
+    plan: MeasurePlan,
+    champion: Runner,
+    challenger: Runner,
+    /// First query of the next block.
+    next: usize,
+}
+
+/// One contender, and what it did so far.
+struct Runner {
+    graph: Arc<HnswGraph>,
+    ef_search: usize,
+    scratch: Scratch,
+    /// Microseconds of every repeat, query by query.
+    repeats: Vec<Vec<f64>>,
+    recalls: Vec<f64>,
+    distances: Vec<f64>,
+}
+
+/// What a duel measured of one contender, query by query.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    /// Microseconds.
+    pub(super) latencies: Vec<f64>,
+    pub(super) recalls: Vec<f64>,
+    pub(super) distances: Vec<f64>,
+    /// Bytes of vectors and graph.
+    memory_bytes: u64,
+    spread: f64,
+}
+
+/// What a duel measured.
+#[derive(Debug)]
+pub(super) struct Figures {
+    evaluation: Arc<Evaluation>,
+    pub(super) champion: Answers,
+    pub(super) challenger: Answers,
+    noisy_spread: f64,
+}
+
+impl Bout {
+    pub(super) fn new(duel: &Duel<'_>, plan: MeasurePlan) -> Self {
+        Self {
+            evaluation: Arc::clone(duel.evaluation),
+            plan,
+            champion: Runner::new(&duel.champion),
+            challenger: Runner::new(&duel.challenger),
+            next: 0,
+        }
+    }
+
+    /// Has both answer the next block of queries; false once all are answered.
+    pub(super) fn block(mut self, stop: &CancellationToken) -> Result<(Self, bool), TuningError> {
+        let all = self.evaluation.queries();
+        let block = self.next..(self.next + BLOCK).min(all);
+        let evaluation = &self.evaluation;
+        let (mut first, mut second) = match (self.next / BLOCK).is_multiple_of(2) {
+            true => (&mut self.champion, &mut self.challenger),
+            false => (&mut self.challenger, &mut self.champion),
+        };
+        if self.next == 0 {
+            // Caches, and the processor's frequency.
+            let warm_up = 0..self.plan.warm_up.min(all);
+            first.ask_all(evaluation, warm_up.clone(), stop)?;
+            second.ask_all(evaluation, warm_up, stop)?;
+        }
+        for _ in 0..self.plan.rounds.max(1) {
+            for _ in 0..2 {
+                first.pass(evaluation, block.clone(), stop)?;
+                second.pass(evaluation, block.clone(), stop)?;
+                std::mem::swap(&mut first, &mut second);
+            }
+        }
+        self.next = block.end;
+        let more = self.next < all;
+        Ok((self, more))
+    }
+
+    /// What was measured until now.
+    pub(super) fn figures(self) -> Figures {
+        let vectors = self.evaluation.data().vectors.memory_bytes();
+        Figures {
+            champion: self.champion.answers(vectors),
+            challenger: self.challenger.answers(vectors),
+            evaluation: self.evaluation,
+            noisy_spread: self.plan.noisy_spread,
+        }
+    }
+}
+
+impl Runner {
+    fn new(fighter: &Fighter) -> Self {
+        Self {
+            graph: Arc::clone(&fighter.graph),
+            ef_search: fighter.config.ef_search as usize,
+            scratch: Scratch::default(),
+            repeats: Vec::new(),
+            recalls: Vec::new(),
+            distances: Vec::new(),
+        }
+    }
+
+    fn ask(&mut self, evaluation: &Evaluation, at: usize) -> boathouse_vector::SearchOutcome {
+        let query = &evaluation.prepared()[at];
+        let wanted = query.wanted(evaluation.k());
+        let vectors = &evaluation.data().vectors;
+        let scratch = &mut self.scratch;
+        self.graph
+            .search(vectors, query.query(), wanted, self.ef_search, scratch)
+    }
+
+    fn ask_all(
+        &mut self,
+        evaluation: &Evaluation,
+        queries: Range<usize>,
+        stop: &CancellationToken,
+    ) -> Result<(), TuningError> {
+        for at in queries {
+            alive(stop)?;
+            std::hint::black_box(self.ask(evaluation, at));
+        }
+        Ok(())
+    }
+
+    fn pass(
+        &mut self,
+        evaluation: &Evaluation,
+        queries: Range<usize>,
+        stop: &CancellationToken,
+    ) -> Result<(), TuningError> {
+        for at in queries {
+            alive(stop)?;
+            let started = Instant::now();
+            let found = self.ask(evaluation, at);
+            let took = started.elapsed().as_secs_f64() * 1e6;
+            match self.repeats.get_mut(at) {
+                Some(repeats) => repeats.push(took),
+                None => {
+                    self.repeats.push(vec![took]);
+                    let recall = evaluation.prepared()[at].recall(&found.neighbors);
+                    self.recalls.push(recall);
+                    self.distances.push(found.distances as f64);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answers(self, vector_bytes: usize) -> Answers {
+        let latencies = self.repeats.iter().map(|repeats| median(&sorted(repeats)));
+        Answers {
+            latencies: latencies.collect(),
+            spread: spread(&self.repeats),
+            recalls: self.recalls,
+            distances: self.distances,
+            memory_bytes: (vector_bytes + self.graph.memory_bytes()) as u64,
+        }
+    }
+}
+
+/// Range of the repeats' median latencies over their median.
+fn spread(repeats: &[Vec<f64>]) -> f64 {
+    let count = repeats.iter().map(Vec::len).min().unwrap_or(0);
+    let of = |repeat: usize| {
+        let pass: Vec<f64> = repeats.iter().map(|query| query[repeat]).collect();
+        median(&sorted(&pass))
+    };
+    let medians: Vec<f64> = (0..count).map(of).collect();
+    let medians = sorted(&medians);
+    match (medians.first(), medians.last()) {
+        (Some(low), Some(high)) if median(&medians) > 0.0 => (high - low) / median(&medians),
+        _ => 0.0,
+    }
+}
+
+impl Figures {
+    pub(super) fn queries(&self) -> usize {
+        self.champion.recalls.len()
+    }
+
+    /// What a side reached on these queries, which may be named several times.
+    pub(super) fn metrics(&self, side: &Answers, queries: &[usize]) -> TrialMetrics {
+        let of = |values: &[f64]| -> Vec<f64> { queries.iter().map(|at| values[*at]).collect() };
+        let latencies = sorted(&of(&side.latencies));
+        let (recall, interval) = mean_with_interval(&of(&side.recalls));
+        let distances: f64 = of(&side.distances).iter().sum();
+        TrialMetrics {
+            build_time_secs: 0.0,
+            search_latency_p50_us: rounded(percentile(&latencies, 0.50), 1e3),
+            search_latency_p95_us: rounded(percentile(&latencies, 0.95), 1e3),
+            search_latency_p99_us: rounded(percentile(&latencies, 0.99), 1e3),
+            recall_at_k: rounded(recall, 1e9),
+            recall_interval: Some(rounded_interval(interval, 1e9)),
+            k: u32::try_from(self.evaluation.k()).ok(),
+            memory_bytes: side.memory_bytes,
+            vectors: self.evaluation.data().len() as u64,
+            eval_queries: queries.len() as u64,
+            brute_force_latency_us: rounded(self.evaluation.brute_force_latency_us(), 1e3),
+            distances_per_query: Some(rounded(distances / queries.len().max(1) as f64, 1e3)),
+        }
+    }
+
+    /// Both, with latencies by which they can be told apart.
+    pub(super) fn comparable(&self) -> (Answers, Answers) {
+        let (mut champion, mut challenger) = (self.champion.clone(), self.challenger.clone());
+        if self.compared_by() == ComparedBy::Distances {
+            let both = || [&self.champion, &self.challenger].into_iter();
+            let times: f64 = both().flat_map(|side| &side.latencies).sum();
+            let distances: f64 = both().flat_map(|side| &side.distances).sum();
+            let cost = times / distances.max(1.0);
+            for side in [&mut champion, &mut challenger] {
+                side.latencies = side.distances.iter().map(|count| count * cost).collect();
+            }
+        }
+        (champion, challenger)
+    }
+
+    fn spread(&self) -> f64 {
+        self.champion.spread.max(self.challenger.spread)
+    }
+
+    fn compared_by(&self) -> ComparedBy {
+        match self.spread() > self.noisy_spread {
+            true => ComparedBy::Distances,
+            false => ComparedBy::Time,
+        }
+    }
+
+    /// What there is to be said without a scorer.
+    pub(super) fn evidence(&self, duel: &Duel<'_>, host: String) -> Evidence {
+        let all: Vec<usize> = (0..self.queries()).collect();
+        let side = |fighter: &Fighter, answers: &Answers| {
+            let metrics = self.metrics(answers, &all);
+            Side {
+                shortfall: shortfall(&as_trial(fighter, metrics), duel.objective),
+                trial: fighter.trial.clone(),
+                config: fighter.config,
+                build_id: fighter.build_id.clone(),
+                metrics,
+            }
+        };
+        let (champion, challenger) = self.comparable();
+        Evidence {
+            queries: self.queries() as u64,
+            live_queries: duel.live_queries as u64,
+            k: u32::try_from(self.evaluation.k()).unwrap_or(u32::MAX),
+            data_version: self.evaluation.data().data_version.clone(),
+            host,
+            champion: side(&duel.champion, &self.champion),
+            challenger: side(&duel.challenger, &self.challenger),
+            comparison: compared(&champion, &challenger),
+            spread: rounded(self.spread(), 1e6),
+            compared_by: self.compared_by(),
+            score: None,
+        }
+    }
+}
+
+/// A contender in the shape in which scorers and the host's own reading take it.
+pub(super) fn as_trial(fighter: &Fighter, metrics: TrialMetrics) -> Trial {
+    let id = fighter.trial.as_deref().unwrap_or("unmeasured");
+    Trial {
+        build_id: Some(fighter.build_id.clone()),
+        ..Trial::of(id, fighter.config, metrics)
+    }
+}
+
+/// The two query by query; none where a single pair says nothing about others.
+fn compared(champion: &Answers, challenger: &Answers) -> Option<Comparison> {
+    if champion.recalls.len() < 2 {
+        return None;
+    }
+    let own = (&challenger.latencies[..], &challenger.recalls[..]);
+    let their = (&champion.latencies[..], &champion.recalls[..]);
+    let found = compare(own, their);
+    Some(Comparison {
+        champion_p95_us: rounded(found.champion_p95_us, 1e3),
+        champion_recall: rounded(found.champion_recall, 1e9),
+        latency_ratio: rounded(found.latency_ratio, 1e9),
+        latency_ratio_interval: rounded_interval(found.latency_ratio_interval, 1e9),
+        recall_gain: rounded(found.recall_gain, 1e9),
+        recall_gain_interval: rounded_interval(found.recall_gain_interval, 1e9),
+    })
+}
+
+fn rounded_interval(interval: Interval, scale: f64) -> Interval {
+    Interval {
+        low: rounded(interval.low, scale),
+        high: rounded(interval.high, scale),
+    }
+}
