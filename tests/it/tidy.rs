@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),
@@ -18,8 +18,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("boathouse-models", &["types"]),
     ("boathouse-tuning", &["types", "storage", "vector"]),
     ("boathouse-ingest", &["types", "storage"]),
+    ("boathouse-query", &[]),
     ("boathouse-sdk", &[]),
     ("boathouse-proposer", &["sdk"]),
+    ("boathouse-surrogate", &["sdk"]),
     ("boathouse-pii", &["sdk"]),
     ("boathouse-scoring", &["sdk"]),
     ("boathouse-bundle", &["guest-build"]),
@@ -33,11 +35,12 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Crates that exactly one room may name.
-const FIREWALLS: [(&str, &str); 4] = [
+const FIREWALLS: [(&str, &str); 5] = [
     ("wasmtime", "boathouse-plugins"),
     ("wasmtime-wasi", "boathouse-plugins"),
     ("hnsw_rs", "boathouse-vector"),
     ("model2vec-rs", "boathouse-models"),
+    ("datafusion-expr", "boathouse-query"),
 ];
 
 /// Crates that must be compiled once only.
