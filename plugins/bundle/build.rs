@@ -9,12 +9,13 @@ const STACK: &str = "-zstack-size=131072";
 const MEMORY: &str = "--initial-memory=262144";
 
 /// Package of each plugin, the file name of its component, and how it is linked.
-const PLUGINS: [(&str, &str, &[&str]); 3] = [
+const PLUGINS: [(&str, &str, &[&str]); 4] = [
     (
         "boathouse-proposer",
         "epsilon-greedy.wasm",
         &[STACK, MEMORY],
     ),
+    ("boathouse-surrogate", "surrogate.wasm", &[STACK, MEMORY]),
     ("boathouse-scoring", "pareto.wasm", &[STACK, MEMORY]),
     ("boathouse-pii", "pii.wasm", &[STACK]),
 ];

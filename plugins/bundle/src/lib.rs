@@ -1,4 +1,4 @@
-//! The three plugins that ship with Boathouse, as component bytes.
+//! The plugins that ship with Boathouse, as component bytes.
 //!
 //! The build script compiles them from the sibling crates, so the bytes always match the sources of
 //! this workspace. They are plugins like any other: the host uploads them through the same checks at
@@ -22,6 +22,14 @@ pub const EPSILON_GREEDY: Bundled = Bundled {
     bytes: include_bytes!(concat!(env!("OUT_DIR"), "/epsilon-greedy.wasm")),
 };
 
+/// Proposes what a model of the journal expects to gain most a second; an alternative that serves once it is
+/// activated.
+pub const SURROGATE: Bundled = Bundled {
+    kind: "proposer",
+    name: "boathouse/surrogate",
+    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/surrogate.wasm")),
+};
+
 /// Scores trials by recall less latency, and sorts them into Pareto fronts.
 pub const PARETO: Bundled = Bundled {
     kind: "scoring",
@@ -36,8 +44,9 @@ pub const PII: Bundled = Bundled {
     bytes: include_bytes!(concat!(env!("OUT_DIR"), "/pii.wasm")),
 };
 
-/// All of them, one of each kind.
-pub const ALL: [Bundled; 3] = [EPSILON_GREEDY, PARETO, PII];
+/// All of them. The first of a kind is the plugin of the house: it serves until another one is activated, and
+/// answers for those that are suspended.
+pub const ALL: [Bundled; 4] = [EPSILON_GREEDY, PARETO, PII, SURROGATE];
 
 #[cfg(test)]
 mod tests {
@@ -92,15 +101,16 @@ mod tests {
     #[test]
     fn each_plugin_is_a_small_component_that_exports_its_world() {
         check(EPSILON_GREEDY, 300 * KIB, ["describe", "propose"]);
+        check(SURROGATE, 300 * KIB, ["describe", "propose"]);
         check(PARETO, 300 * KIB, ["describe", "evaluate"]);
         check(PII, 3 * KIB * KIB, ["describe", "detect"]);
     }
 
     #[test]
-    fn there_is_one_of_each_kind() {
-        assert_eq!(
-            ALL.map(|plugin| plugin.kind),
-            ["proposer", "scoring", "pii"]
-        );
+    fn each_kind_has_its_plugin_of_the_house_first() {
+        let first = |kind: &str| ALL.iter().find(|plugin| plugin.kind == kind);
+        for house in [EPSILON_GREEDY, PARETO, PII] {
+            assert_eq!(first(house.kind), Some(&house));
+        }
     }
 }

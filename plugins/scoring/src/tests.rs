@@ -2,6 +2,7 @@
 
 use super::*;
 use boathouse_sdk::Trial;
+use boathouse_sdk::testing::with_settings;
 
 fn trial(recall: f64, p95_us: f64, memory_bytes: u64) -> Trial<'static> {
     Trial {
@@ -113,6 +114,13 @@ fn numbers_that_are_none_are_refused_with_their_place() {
         },
         "`recall_low` of trial 1 is NaN",
     );
+    check(
+        Trial {
+            build_seconds: f64::NAN,
+            ..fine
+        },
+        "`build_seconds` of trial 1 is NaN, not a finite number of seconds",
+    );
     let floor = Objective {
         recall_floor: f64::NAN,
         ..Objective::default()
@@ -123,6 +131,147 @@ fn numbers_that_are_none_are_refused_with_their_place() {
         ..Objective::default()
     };
     refused(&[], &budget, "p95 budget");
+}
+
+#[test]
+fn settings_set_the_taste_of_all_indexes_and_an_objective_replaces_its_weights() {
+    let row = Trial {
+        build_seconds: 30.0,
+        ..trial(0.9, 500.0, 1 << 29)
+    };
+    let check = |settings: &[(&str, &str)], objective: &Objective, expected: f64| {
+        let pairs = settings.iter().copied();
+        let verdicts = with_settings(pairs, || judge(&[row], objective));
+        let score = verdicts[0].score;
+        assert!((score - expected).abs() < 1e-12, "{settings:?}: {score}");
+    };
+    let usual = Objective::default();
+    check(&[], &usual, 0.9 - 0.2 * 0.5);
+    check(&[("latency", "1")], &usual, 0.9 - 0.5);
+    check(
+        &[
+            ("recall", "0"),
+            ("latency", "1"),
+            ("latency_scale_us", "2000"),
+        ],
+        &usual,
+        -0.25,
+    );
+    check(&[("latency", "0"), ("memory", "1")], &usual, 0.9 - 0.5);
+    check(
+        &[
+            ("latency", "0"),
+            ("memory", "1"),
+            ("memory_scale_bytes", "1073741824000"),
+        ],
+        &usual,
+        0.9 - 0.0005,
+    );
+    check(
+        &[
+            ("latency", "0"),
+            ("build", "1"),
+            ("build_scale_seconds", "60"),
+        ],
+        &usual,
+        0.9 - 0.5,
+    );
+    check(
+        &[("latency", "9"), ("recall", "2")],
+        &weights(&[("latency", 0.0)]),
+        1.8,
+    );
+}
+
+#[test]
+fn the_tighter_bound_holds() {
+    let reason = |settings: &[(&str, &str)], objective: &Objective| {
+        let row = Trial {
+            build_seconds: 30.0,
+            ..trial(0.97, 500.0, 1_000)
+        };
+        let judged = with_settings(settings.iter().copied(), || judge(&[row], objective));
+        judged[0].reason.clone().unwrap_or_default()
+    };
+    let usual = Objective::default();
+    assert_eq!(reason(&[("recall_floor", "0.5")], &usual), "");
+    assert_eq!(
+        reason(&[("recall_floor", "0.97")], &usual),
+        "recall under the floor"
+    );
+    assert_eq!(
+        reason(&[("p95_budget_us", "499")], &usual),
+        "p95 over the budget"
+    );
+    assert_eq!(
+        reason(&[("memory_cap_bytes", "999")], &usual),
+        "memory over the cap"
+    );
+    assert_eq!(
+        reason(&[("build_budget_seconds", "29")], &usual),
+        "build over the budget"
+    );
+    let tight = Objective {
+        p95_budget_us: Some(100.0),
+        ..usual
+    };
+    assert_eq!(
+        reason(&[("p95_budget_us", "499")], &tight),
+        "p95 over the budget"
+    );
+    assert_eq!(
+        reason(&[("p95_budget_us", "900")], &tight),
+        "p95 over the budget"
+    );
+}
+
+#[test]
+fn a_trial_that_reused_a_graph_costs_what_the_graph_did() {
+    let mut trials = Trials::new(["m", "ef_search"]);
+    for (settings, build_seconds) in [([16, 10], 0.0), ([16, 20], 60.0), ([32, 10], 0.0)] {
+        trials.push(Trial {
+            settings: &settings,
+            build_seconds,
+            ..trial(0.99, 0.0, 1)
+        });
+    }
+    let settings = [("build", "1"), ("build_scale_seconds", "120")];
+    let judged = with_settings(settings, || {
+        Pareto::evaluate(&trials, &Objective::default())
+    });
+    let scores: Vec<f64> = judged
+        .expect("valid")
+        .iter()
+        .map(|verdict| verdict.score)
+        .collect();
+    assert_eq!(scores, [0.99 - 0.5, 0.99 - 0.5, 0.99]);
+}
+
+#[test]
+fn bad_settings_are_refused_by_name() {
+    let check = |name: &str, value: &str, part: &str| {
+        with_settings([(name, value)], || {
+            refused(&[], &Objective::default(), part)
+        });
+    };
+    check("recal", "1", "unknown setting `recal`; known are `recall`");
+    check("latency", "fast", "setting `latency` is `fast`");
+    check(
+        "latency",
+        "-1",
+        "setting `latency` is -1; it has to be finite and not negative",
+    );
+    check("memory", "NaN", "setting `memory` is NaN");
+    check(
+        "latency_scale_us",
+        "0",
+        "setting `latency_scale_us` is 0; it has to be finite and above 0",
+    );
+    check(
+        "recall_floor",
+        "95",
+        "setting `recall_floor` is 95; it has to be in 0..=1",
+    );
 }
 
 #[test]

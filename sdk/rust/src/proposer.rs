@@ -108,6 +108,18 @@ impl Knob {
         self.at(moved.min(self.top()))
     }
 
+    /// Number of allowed values.
+    #[must_use]
+    pub fn levels(&self) -> u64 {
+        self.top() + 1
+    }
+
+    /// The allowed value at a level; levels count from 0, and beyond the last one is the last.
+    #[must_use]
+    pub fn value(&self, level: u64) -> u32 {
+        self.at(level.min(self.top()))
+    }
+
     /// The greatest level; levels count the allowed values from 0.
     fn top(&self) -> u64 {
         u64::from(self.max.saturating_sub(self.min)) / self.size()
@@ -164,6 +176,14 @@ mod tests {
         check(0, 0, 4);
         check(u32::MAX, 0, 16);
         check(8, i32::MIN, 4);
+    }
+
+    #[test]
+    fn levels_are_the_allowed_values_in_order() {
+        let knob = knob(4, 17, 4);
+        let values: Vec<u32> = (0..knob.levels()).map(|level| knob.value(level)).collect();
+        assert_eq!(values, [4, 8, 12, 16]);
+        assert_eq!(knob.value(u64::MAX), 16);
     }
 
     #[test]

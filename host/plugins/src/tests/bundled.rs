@@ -1,7 +1,7 @@
 //! The bundled plugins, built by a real toolchain, on this host: they load, answer, and answer the
 //! same to the bit on every instance and every host.
 
-use boathouse_bundle::{ALL, Bundled, EPSILON_GREEDY, PARETO, PII};
+use boathouse_bundle::{ALL, Bundled, EPSILON_GREEDY, PARETO, PII, SURROGATE};
 use boathouse_types::{ColumnSample, Objective, PluginKind, Proposal, TableSample};
 
 use super::host_with;
@@ -89,17 +89,32 @@ async fn scoring_is_bit_equal_across_instances_and_hosts() {
 #[tokio::test]
 async fn proposing_is_decided_by_context_and_seed() {
     let host = patient();
-    let plugin = load(&host, &EPSILON_GREEDY).await;
-    for seed in 0..8 {
-        let context = context(journal(12), seed);
-        let first = plugin.propose(&context).await.expect("proposes");
-        assert_eq!(plugin.propose(&context).await, Ok(first.clone()));
-        if let Proposal::Configuration { settings, .. } = first {
-            assert_eq!(settings.len(), context.knobs.len());
+    for bundled in [EPSILON_GREEDY, SURROGATE] {
+        let plugin = load(&host, &bundled).await;
+        for seed in 0..8 {
+            let context = context(journal(12), seed);
+            let first = plugin.propose(&context).await.expect("proposes");
+            assert_eq!(plugin.propose(&context).await, Ok(first.clone()));
+            if let Proposal::Configuration { settings, .. } = first {
+                assert_eq!(settings.len(), context.knobs.len());
+            }
         }
+        let empty = plugin.propose(&context(Vec::new(), 0)).await;
+        assert!(empty.is_ok(), "{empty:?}");
     }
-    let empty = plugin.propose(&context(Vec::new(), 0)).await;
-    assert!(empty.is_ok(), "{empty:?}");
+}
+
+/// Under the limits of a host that says nothing else.
+#[tokio::test]
+async fn a_long_journal_is_no_trouble_for_the_surrogate() {
+    let host = host_with(|config| config.limits.proposer.deadline_ms = 30_000);
+    let plugin = load(&host, &SURROGATE).await;
+    let mut trials = journal(1_000);
+    for (ef_search, trial) in (10..).zip(&mut trials) {
+        trial.config.ef_search = ef_search;
+    }
+    let proposal = plugin.propose(&context(trials, 3)).await;
+    assert!(proposal.is_ok(), "{proposal:?}");
 }
 
 #[tokio::test]
