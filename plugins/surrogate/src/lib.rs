@@ -25,6 +25,8 @@ mod space;
 mod surface;
 mod words;
 
+use std::collections::BTreeSet;
+
 use boathouse_sdk::{Context, Description, Error, Objective, Proposal, Proposer, Trial};
 use evidence::{Evidence, Work};
 use model::Model;
@@ -36,6 +38,8 @@ pub const DEFAULT_ENOUGH: f64 = 0.01;
 
 /// Trials without usable figures after which it gives up.
 const MOST_BLIND: usize = 8;
+/// Builds of the journal that are searched further, the best ones.
+const MOST_KNOWN: usize = 64;
 /// Builds around which further ones are looked at.
 const CENTRES: usize = 3;
 
@@ -154,19 +158,18 @@ fn blind(space: &Space<'_>, evidence: &Evidence<'_>) -> Proposal {
     }
 }
 
-/// What every build promises that can be proposed: those of the trials, and others.
+/// What every build promises that can be proposed: the better ones of the trials, and others.
 fn outlooks(goal: &Goal<'_, '_>, objective: &Objective) -> Vec<Outlook> {
-    let known = goal.evidence.builds(goal.space, objective.recall_floor);
-    let mut outlooks: Vec<Outlook> = Vec::new();
-    for (build, bracket) in known
-        .iter()
-        .filter(|(build, _)| goal.space.holds_build(build))
-    {
-        outlooks.push(goal.outlook(build, Some(bracket)));
-    }
-    let centres = centres(goal.evidence, goal.space, objective);
-    let centres: Vec<&[u32]> = centres.iter().map(Vec::as_slice).collect();
-    for build in goal.space.builds(&centres) {
+    let space = goal.space;
+    let known = goal.evidence.builds(space, objective.recall_floor);
+    let ranked = ranked(goal.evidence, space, objective);
+    let held = ranked.iter().filter(|build| space.holds_build(build));
+    let known_ones = held.take(MOST_KNOWN);
+    let mut outlooks: Vec<Outlook> = known_ones
+        .map(|build| goal.outlook(build, known.get(build)))
+        .collect();
+    let centres = ranked.iter().take(CENTRES).map(Vec::as_slice);
+    for build in space.builds(&centres.collect::<Vec<_>>()) {
         if !known.contains_key(&build) {
             outlooks.push(goal.outlook(&build, None));
         }
@@ -174,9 +177,9 @@ fn outlooks(goal: &Goal<'_, '_>, objective: &Objective) -> Vec<Outlook> {
     outlooks
 }
 
-/// The builds of the trials that meet the objective with the least work, then of those with the highest
-/// recall.
-fn centres(evidence: &Evidence<'_>, space: &Space<'_>, objective: &Objective) -> Vec<Vec<u32>> {
+/// The builds of the trials: those that meet the objective with the least work first, then those with the
+/// highest recall.
+fn ranked(evidence: &Evidence<'_>, space: &Space<'_>, objective: &Objective) -> Vec<Vec<u32>> {
     let rank = |trial: &Trial<'_>| match objective.is_met_by(trial) {
         true => (0, evidence.work.of(trial)),
         false => (1, -trial.recall_low),
@@ -187,14 +190,11 @@ fn centres(evidence: &Evidence<'_>, space: &Space<'_>, objective: &Objective) ->
         .map(|trial| (rank(trial), trial))
         .collect();
     trials.sort_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let mut builds: Vec<Vec<u32>> = Vec::new();
-    for (_, trial) in trials {
-        let build = space.build_of(trial.settings);
-        if builds.len() < CENTRES && !builds.contains(&build) {
-            builds.push(build);
-        }
-    }
-    builds
+    let mut seen = BTreeSet::new();
+    let builds = trials
+        .iter()
+        .map(|(_, trial)| space.build_of(trial.settings));
+    builds.filter(|build| seen.insert(build.clone())).collect()
 }
 
 /// The most gain a second among the builds that have enough of it.

@@ -13,7 +13,7 @@
 use crate::evidence::{Bracket, Evidence};
 use crate::model::Model;
 use crate::space::Space;
-use crate::surface::{expected_gain, normal_below};
+use crate::surface::{Belief, expected_gain, normal_below};
 
 /// Standard normal quantiles of (i + 1/2) / 15.
 const CHANCES: [f64; 15] = [
@@ -86,16 +86,18 @@ impl Goal<'_, '_> {
         if within < 0.01 {
             return 0.0;
         }
+        let mut gains: Vec<Option<f64>> = vec![None; places.len()];
         let gain_at = |chance: &f64| {
-            let enough = margins
-                .iter()
-                .position(|margin| margin + chance * spread >= 0.0);
-            enough.map_or(0.0, |place| {
-                let belief = crate::surface::Belief {
+            let is_enough = |margin: &f64| margin + chance * spread >= 0.0;
+            let Some(place) = margins.iter().position(is_enough) else {
+                return 0.0;
+            };
+            *gains[place].get_or_insert_with(|| {
+                let work = Belief {
                     mean: self.model.work(&places[place]),
                     deviation: work_spread,
                 };
-                expected_gain(self.beat, belief)
+                expected_gain(self.beat, work)
             })
         };
         within * CHANCES.iter().map(gain_at).sum::<f64>() / CHANCES.len() as f64
