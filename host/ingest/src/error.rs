@@ -373,6 +373,17 @@ impl IngestError {
         }
     }
 
+    /// A server that speaks no TLS where that is asked for.
+    pub(crate) fn no_tls() -> Self {
+        Self::BadOption {
+            option: "tls",
+            problem: "the server offers no TLS".to_owned(),
+            cure:
+                "switch TLS on there, or say `prefer` or `disable` here and in the connection text"
+                    .to_owned(),
+        }
+    }
+
     /// A worker that gave up. What it said may quote the data, so that stays out.
     pub(crate) fn gave_up(error: &tokio::task::JoinError) -> Self {
         Self::Worker(match error.is_panic() {

@@ -5,6 +5,7 @@
 //! course of every ingest (`run.rs`). Memory depends on a batch, a record and a row group, never on the file.
 
 mod arrow_ipc;
+mod bytes;
 mod columns;
 mod compress;
 mod convert;
@@ -280,6 +281,7 @@ fn open(
     let names = [label.as_str(), local.name.as_deref().unwrap_or_default()];
     let format = format::settle(&head, &names, request.format)?;
     options.check_for(format == FileFormat::Csv, format.is_text())?;
+    let options = &options.continuing(goal.existing.as_deref());
     let compression = stored.compression();
     let mut report = FileReport {
         compression: (compression != Compression::None).then_some(compression),

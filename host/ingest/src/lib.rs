@@ -35,6 +35,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod upload;
+mod uuid;
 mod watch;
 mod zone;
 

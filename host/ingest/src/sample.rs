@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use arrow::{
     array::{Array, ArrayRef, RecordBatch},
-    datatypes::Schema,
+    datatypes::{FieldRef, Schema},
     error::ArrowError,
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -17,7 +17,7 @@ use boathouse_types::{ColumnSample, TableSample};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::zone::in_utc;
+use crate::uuid;
 
 /// Values taken from the start of a column, and from the rest of it: together the 1,000 distinct values
 /// that a detector may see at most.
@@ -34,8 +34,7 @@ pub(crate) struct Sampler {
 }
 
 struct Column {
-    name: String,
-    declared_type: String,
+    field: FieldRef,
     nulls: u64,
     /// Values seen, nulls not counted.
     seen: u64,
@@ -52,8 +51,7 @@ impl Sampler {
     /// A sampler for tables of this schema.
     pub(crate) fn new(schema: &Schema, seed: u64) -> Self {
         let columns = schema.fields().iter().zip(0..).map(|(field, at)| Column {
-            name: field.name().clone(),
-            declared_type: field.data_type().to_string(),
+            field: FieldRef::clone(field),
             nulls: 0,
             seen: 0,
             first: Vec::new(),
@@ -100,7 +98,7 @@ impl Column {
         let end = self.seen + present;
         if self.seen < FIRST || self.next < end {
             let options = FormatOptions::new().with_display_error(true);
-            let array = in_utc(array)?;
+            let array = uuid::showable(&self.field, array)?;
             let formatter = ArrayFormatter::try_new(&array, &options)?;
             match nulls {
                 None => self.choose(0..array.len(), end, &formatter),
@@ -179,8 +177,8 @@ impl Column {
             }
         }
         ColumnSample {
-            name: self.name,
-            declared_type: self.declared_type,
+            name: self.field.name().clone(),
+            declared_type: self.field.data_type().to_string(),
             rows,
             nulls: self.nulls,
             values,

@@ -144,9 +144,9 @@ pub struct Window {
     pub key: Option<String>,
     /// Only rows after this position.
     pub after: Option<Position>,
-    /// Rows stay out whose `column` is less than this behind the newest: seconds of the server's clock for
-    /// times and dates, the column's own unit for numbers. It gives transactions that were slow to commit
-    /// the time to appear, so that no row is passed over.
+    /// Rows stay out whose `column` is too young: for times and dates less than so many seconds before the server's
+    /// clock at the start of the run, for numbers less than this below the greatest. It gives transactions that
+    /// were slow to commit the time to appear, so that no row is passed over.
     pub lag: u64,
 }
 
@@ -218,6 +218,10 @@ impl Source for Database<'_> {
         label::source_info(self.system, self.dsn, source)
     }
 
+    fn subject(&self, source: &TableSource) -> String {
+        label::subject(self.system, source)
+    }
+
     async fn open(
         &self,
         read: &TableRead,
@@ -286,7 +290,10 @@ async fn land(
     } = request;
     let step = match job {
         None => None,
-        Some(spec) => Some(next_step(context, &dataset, mode, &spec).await?),
+        Some(spec) => {
+            let reads = source.subject(&read.source);
+            Some(next_step(context, &dataset, mode, &spec, &reads).await?)
+        }
     };
     read.window = step.as_ref().map(Step::window);
     let target = Target {
@@ -313,13 +320,14 @@ async fn next_step(
     dataset: &DatasetName,
     mode: IngestMode,
     spec: &JobSpec,
+    reads: &str,
 ) -> Result<Step, IngestError> {
     if mode == IngestMode::Replace {
-        return Step::next(spec, None);
+        return Step::next(spec, reads, None);
     }
     match context.datasets.get(dataset).await {
-        Ok(known) => Step::next(spec, Some(&known)),
-        Err(IngestError::DatasetNotFound(_)) => Step::next(spec, None),
+        Ok(known) => Step::next(spec, reads, Some(&known)),
+        Err(IngestError::DatasetNotFound(_)) => Step::next(spec, reads, None),
         Err(error) => Err(error),
     }
 }

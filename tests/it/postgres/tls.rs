@@ -120,7 +120,7 @@ async fn what_must_be_protected_is_not_sent_in_clear() {
     for tls in ["require", "verify-full"] {
         let mut wish = wish(&database.dsn(), "table", "t");
         wish["tls"] = json!(tls);
-        check_refused(&host, &wish, "source_unreachable", &["offers no TLS"]).await;
+        check_refused(&host, &wish, "bad_option", &["offers no TLS", "`prefer`"]).await;
     }
     ingest(&host, &wish(&database.dsn(), "table", "t")).await;
     assert_eq!(landed::rows(&host.data).num_rows(), 1);

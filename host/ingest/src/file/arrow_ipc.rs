@@ -8,7 +8,7 @@ use std::{fs::File, io::BufReader};
 
 use arrow::{
     array::RecordBatch,
-    datatypes::{DataType, SchemaRef},
+    datatypes::SchemaRef,
     error::ArrowError,
     ipc::reader::{FileReader, StreamReader},
 };
@@ -73,20 +73,8 @@ impl Source for ArrowFile {
         SchemaRef::clone(&self.schema)
     }
 
-    fn is_known(&self) -> bool {
-        true
-    }
-
     fn rows(&self) -> u64 {
         self.rows
-    }
-
-    fn fits(&self, column: usize, data_type: &DataType) -> bool {
-        self.schema.field(column).data_type() == data_type
-    }
-
-    fn absent_is_null(&self) -> bool {
-        false
     }
 
     fn read(

@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{
-    look::{Look, is_json},
+    look::Look,
     profile::{DECIMAL_DIGITS, Profile, Shape, classify},
     said::{self, SaidColumn},
 };
@@ -56,10 +56,12 @@ impl Columns {
             let data_type = field.data_type();
             match looks.iter().find(|look| look.name == *field.name()) {
                 None => Ok(Builder::Absent(data_type.clone(), 0)),
-                Some(look) if look.said.is_some() => said::column(data_type, is_json(field))
-                    .map(Builder::Said)
-                    .ok_or_else(|| no_builder(data_type)),
-                Some(_) => Builder::new(data_type),
+                Some(look) => match &look.said {
+                    Some(said) => said::column(data_type, said.meaning)
+                        .map(Builder::Said)
+                        .ok_or_else(|| no_builder(data_type)),
+                    None => Builder::new(data_type),
+                },
             }
         };
         let builders = schema.fields().iter().map(builder);
@@ -83,6 +85,13 @@ impl Columns {
     ) -> bool {
         self.bytes += text.len();
         self.builders[column].push(text, profile, line).is_some()
+    }
+
+    /// The same for a text that was read already.
+    #[must_use]
+    pub(super) fn push_shape(&mut self, column: usize, shape: Shape, text: &str) -> bool {
+        self.bytes += text.len();
+        self.builders[column].push_shape(shape, text).is_some()
     }
 
     /// Adds a null to one column.
@@ -151,7 +160,13 @@ impl Builder {
         if let Some(profile) = profile {
             profile.observe_shape(shape, text, line);
         }
+        self.push_shape(shape, text)
+    }
+
+    fn push_shape(&mut self, shape: Shape, text: &str) -> Option<()> {
         match (self, shape) {
+            (Self::Said(builder), _) => return builder.push(text).then_some(()),
+            (Self::Text(builder), _) => builder.append_value(text),
             (Self::Int(builder), Shape::Number(number)) => builder.append_value(number.integer()?),
             (Self::Float(builder), Shape::Number(number)) => match number.double() {
                 Some(value) => builder.append_value(value),

@@ -111,7 +111,7 @@ impl CsvFile {
         check_count(&records)?;
         let names = match (self.has_header, schema) {
             (true, _) => header(&records)?,
-            (false, Some(schema)) if schema.names().len() == records.len() => {
+            (false, Some(schema)) if schema.names().count() == records.len() => {
                 schema.names().map(str::to_owned).collect()
             }
             (false, _) => (1..=records.len())
@@ -178,10 +178,6 @@ impl Source for CsvFile {
 
     fn fits(&self, column: usize, data_type: &DataType) -> bool {
         self.looks[column].fits(data_type)
-    }
-
-    fn absent_is_null(&self) -> bool {
-        false
     }
 
     fn read(

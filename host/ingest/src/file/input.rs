@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -84,10 +84,7 @@ impl FileInput {
         watch.check()?;
         let file = match self {
             Self::File(file) => file.try_clone().map_err(IngestError::Spool)?,
-            Self::Path(path) => File::open(path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => missing(label),
-                _ => IngestError::Spool(error),
-            })?,
+            Self::Path(path) => open(path, label)?,
             Self::Object { bucket, path } => {
                 let file = spool::nameless(folder)?;
                 copy(bucket, path, label, file, watch).await?
@@ -96,13 +93,7 @@ impl FileInput {
                 return Err(IngestError::Worker("files within files".to_owned()));
             }
         };
-        if !file.metadata().map_err(IngestError::Spool)?.is_file() {
-            return Err(IngestError::bad(
-                Place::default(),
-                "this is no regular file",
-                "name a file",
-            ));
-        }
+        check_kind(&file.metadata().map_err(IngestError::Spool)?)?;
         let name = self.name();
         Ok(LocalFile { file, name })
     }
@@ -113,6 +104,27 @@ impl FileInput {
             Self::Path(path) => Some(path.to_string_lossy().into_owned()),
             Self::Object { path, .. } => Some(path.clone()),
         }
+    }
+}
+
+/// Opens a file, unless it is a pipe, whose other end could keep that waiting.
+fn open(path: &Path, label: &str) -> Result<File, IngestError> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => missing(label),
+        _ => IngestError::Spool(error),
+    };
+    check_kind(&std::fs::metadata(path).map_err(unreadable)?)?;
+    File::open(path).map_err(unreadable)
+}
+
+fn check_kind(metadata: &Metadata) -> Result<(), IngestError> {
+    match metadata.is_file() {
+        true => Ok(()),
+        false => Err(IngestError::bad(
+            Place::default(),
+            "this is a folder, a pipe or a device, no regular file",
+            "name a file",
+        )),
     }
 }
 

@@ -6,24 +6,23 @@
 //! JSON text, exactly as written, and so is every other value of such a column; the field is marked with
 //! `arrow.json`. A key twice in one object is an error. Records are read one by one, also out of an array.
 
+mod fields;
 mod records;
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
 
 pub(super) use self::records::Layout;
-use self::records::{Record, Records};
+use self::{
+    fields::{Field, Keys, Value, unescaped},
+    records::{Record, Records},
+};
 use super::{
     columns::Columns,
     look::{Look, is_json},
     options::FileOptions,
-    profile::Profile,
+    profile::{Profile, Shape},
     report::ColumnReport,
     schema::FileSchema,
     source::{Read, Sink, Source, no_rows},
@@ -44,7 +43,7 @@ pub(super) struct JsonFile {
     layout: Layout,
     schema: Option<FileSchema>,
     looks: Vec<Look>,
-    positions: HashMap<String, usize>,
+    keys: Keys,
     rows: u64,
     is_known: bool,
 }
@@ -61,7 +60,7 @@ impl JsonFile {
             layout,
             schema: options.schema.clone(),
             looks: Vec::new(),
-            positions: HashMap::new(),
+            keys: Keys::default(),
             rows: 0,
             is_known: false,
         };
@@ -86,11 +85,14 @@ impl JsonFile {
         let mut seen_in = vec![0; self.looks.len()];
         let mut rows = 0;
         while rows < most
-            && let Some(record) = records.next()?
+            && let Some(record) = records.next(&self.keys)?
         {
             rows += 1;
-            for (order, (key, value)) in fields(&record)?.0.into_iter().enumerate() {
-                let at = self.position(order, &key, &record)?;
+            for field in record.fields {
+                let at = match field.column {
+                    Some(at) => at,
+                    None => self.new_column(field, &record)?,
+                };
                 if at == seen_in.len() {
                     seen_in.push(0);
                     // All objects before lacked the key.
@@ -98,21 +100,15 @@ impl JsonFile {
                     target = None;
                 }
                 if seen_in[at] == rows {
-                    return Err(twice(&key, &record));
+                    return Err(twice(&self.looks[at].name, &record));
                 }
                 seen_in[at] = rows;
-                if !self.take(at, value.get(), &record, target.as_mut())? {
+                if !self.take(at, field, &record, target.as_mut())? {
                     target = None;
                 }
             }
-            let missing = seen_in.iter().enumerate().filter(|(_, row)| **row != rows);
-            for (at, _) in missing {
-                if !self.is_known {
-                    self.looks[at].observe_nulls(MISSING, 1);
-                }
-                if let Some(target) = &mut target {
-                    target.push_null(at);
-                }
+            if record.fields.len() < seen_in.len() {
+                self.take_missing(&seen_in, rows, target.as_mut());
             }
             if let Some(target) = &mut target
                 && let Some(batch) = target.end_row()?
@@ -128,18 +124,24 @@ impl JsonFile {
         Ok(Read::All)
     }
 
-    /// The column of a key, which most often stands where it stood in the object before.
-    fn position(
-        &mut self,
-        order: usize,
-        key: &str,
-        record: &Record<'_>,
-    ) -> Result<usize, IngestError> {
-        if self.looks.get(order).is_some_and(|look| look.name == key) {
-            return Ok(order);
+    /// Takes the columns that were not seen in a row for nulls.
+    fn take_missing(&mut self, seen_in: &[u64], row: u64, mut target: Option<&mut Target>) {
+        let missing = seen_in.iter().enumerate().filter(|(_, seen)| **seen != row);
+        for (at, _) in missing {
+            if !self.is_known {
+                self.looks[at].observe_nulls(MISSING, 1);
+            }
+            if let Some(target) = &mut target {
+                target.push_null(at);
+            }
         }
-        if let Some(at) = self.positions.get(key) {
-            return Ok(*at);
+    }
+
+    /// The column of a key that was not known when its object was cut; there it may be a second time.
+    fn new_column(&mut self, field: &Field, record: &Record<'_>) -> Result<usize, IngestError> {
+        let key = unquoted(&record.text[field.key.clone()], true, record)?;
+        if let Some(at) = self.keys.find(&key) {
+            return Ok(at);
         }
         if key.trim().is_empty() {
             return Err(IngestError::bad(
@@ -158,23 +160,22 @@ impl JsonFile {
         if self.is_known {
             return Err(changed(record));
         }
-        let at = self.looks.len();
-        self.positions.insert(key.to_owned(), at);
-        self.looks
-            .push(Look::new(key.to_owned(), self.schema.as_ref()));
-        Ok(at)
+        self.keys.add(&key);
+        let look = Look::new(key.into_owned(), self.schema.as_ref());
+        self.looks.push(look);
+        Ok(self.looks.len() - 1)
     }
 
     /// Looks at a value and puts it into its column; false when it does not fit there.
     fn take(
         &mut self,
         at: usize,
-        raw: &str,
+        field: &Field,
         record: &Record<'_>,
         target: Option<&mut Target>,
     ) -> Result<bool, IngestError> {
         let look = &mut self.looks[at];
-        if raw == "null" {
+        if field.value == Value::Null {
             if !self.is_known {
                 look.observe_nulls(NULL, 1);
             }
@@ -183,23 +184,31 @@ impl JsonFile {
             }
             return Ok(true);
         }
-        // Numbers are looked at on their way into the column, which reads them anyway.
-        let is_number = matches!(raw.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
+        let raw = &record.text[field.raw.clone()];
+        let line = record.place.line.unwrap_or(1);
+        if !self.is_known {
+            observe(&mut look.profile, field.value, raw, record)?;
+        }
         let target = target.and_then(|target| {
             let column = target.wanted.get(at).copied().flatten()?;
             Some((target, column))
         });
-        let is_seen = self.is_known || (is_number && target.is_some());
-        if !is_seen {
-            observe(&mut look.profile, raw, record)?;
-        }
         let Some((target, column)) = target else {
             return Ok(true);
         };
-        let text = text_of(raw, target.as_json[column], record)?;
-        let profile = (is_number && !self.is_known).then_some(&mut look.profile);
-        let line = record.place.line.unwrap_or(1);
-        if target.columns.push(column, &text, profile, line) {
+        let fits = match field.value {
+            Value::Number(shape) => target.columns.push_shape(column, shape, raw),
+            Value::Boolean(value) => {
+                let shape = Shape::Boolean(value);
+                target.columns.push_shape(column, shape, raw)
+            }
+            Value::String { has_escapes } if !target.as_json[column] => {
+                let text = unquoted(raw, has_escapes, record)?;
+                target.columns.push(column, &text, None, line)
+            }
+            _ => target.columns.push(column, raw, None, line),
+        };
+        if fits {
             return Ok(true);
         }
         match &look.said {
@@ -323,83 +332,42 @@ fn changed(record: &Record<'_>) -> IngestError {
     )
 }
 
-fn observe(profile: &mut Profile, raw: &str, record: &Record<'_>) -> Result<(), IngestError> {
+fn observe(
+    profile: &mut Profile,
+    value: Value,
+    raw: &str,
+    record: &Record<'_>,
+) -> Result<(), IngestError> {
     let line = record.place.line.unwrap_or(1);
-    match raw.as_bytes().first() {
-        Some(b't' | b'f') => profile.observe_boolean(line),
-        Some(b'{' | b'[') => profile.observe_nested(line),
-        Some(b'"') => {
-            // Only escapes can still be wrong: half a surrogate pair.
-            unquote(raw, record)?;
+    match value {
+        Value::Null => {}
+        Value::Boolean(_) => profile.observe_boolean(line),
+        Value::Nested => profile.observe_nested(line),
+        Value::Number(shape) => profile.observe_shape(shape, raw, line),
+        Value::String { has_escapes } => {
+            unquoted(raw, has_escapes, record)?;
             profile.observe_string(line);
         }
-        _ => profile.observe_number(raw, line),
     }
     Ok(())
 }
 
-/// A value as the text of its column.
-fn text_of<'a>(
+/// A string without its quotes and escapes.
+fn unquoted<'a>(
     raw: &'a str,
-    as_json: bool,
+    has_escapes: bool,
     record: &Record<'_>,
 ) -> Result<Cow<'a, str>, IngestError> {
-    match raw.as_bytes().first() {
-        Some(b'"') if !as_json => unquote(raw, record),
-        _ => Ok(Cow::Borrowed(raw)),
+    if !has_escapes {
+        return Ok(Cow::Borrowed(&raw[1..raw.len() - 1]));
     }
-}
-
-/// A string without its quotes and escapes.
-fn unquote<'a>(raw: &'a str, record: &Record<'_>) -> Result<Cow<'a, str>, IngestError> {
-    let plain = raw
-        .strip_prefix('"')
-        .and_then(|raw| raw.strip_suffix('"'))
-        .filter(|plain| memchr::memchr(b'\\', plain.as_bytes()).is_none());
-    if let Some(plain) = plain {
-        return Ok(Cow::Borrowed(plain));
-    }
-    serde_json::from_str::<Unescaped<'_>>(raw)
-        .map(|text| text.0)
-        .map_err(|_| {
-            IngestError::bad(
-                record.place,
-                "a string of this object has an escape that is no character",
-                "write surrogate pairs whole, as in `\\ud83d\\ude00`",
-            )
-        })
-}
-
-/// The keys and raw values of an object, in its order.
-fn fields<'a>(record: &Record<'a>) -> Result<Fields<'a>, IngestError> {
-    serde_json::from_str(record.text).map_err(|error| record.explain(&error))
-}
-
-#[derive(Deserialize)]
-struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
-
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Unescaped<'de>, &'de RawValue>()? {
-                    fields.push((key.0, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
+    unescaped(raw).ok_or_else(|| {
+        IngestError::bad(
+            record.place,
+            "a string of this object has an escape that is no character",
+            "write surrogate pairs whole, as in `\\ud83d\\ude00`",
+        )
+    })
 }
 
 #[cfg(test)]

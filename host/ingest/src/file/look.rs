@@ -7,18 +7,19 @@ use arrow::datatypes::{DataType, Field};
 use super::{
     profile::Profile,
     report::{ColumnReport, NullSpelling},
-    schema::{FileSchema, SaidType},
+    schema::{FileSchema, Meaning, SaidType},
 };
+use crate::uuid;
 
 /// Field metadata that marks JSON text, by Arrow's list of canonical extension types.
-const JSON_FIELD: (&str, &str) = ("ARROW:extension:name", "arrow.json");
+const JSON_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.json");
 
 /// Whether a field holds JSON text.
 pub(crate) fn is_json(field: &Field) -> bool {
     field
         .metadata()
-        .get(JSON_FIELD.0)
-        .is_some_and(|name| name == JSON_FIELD.1)
+        .get(JSON_MARK.0)
+        .is_some_and(|name| name == JSON_MARK.1)
 }
 
 /// How nulls are spelled.
@@ -81,18 +82,18 @@ impl Look {
 
     /// The column as it looks; `money` is the rule of [`Profile::data_type`].
     pub(super) fn field(&self, money: bool) -> Field {
-        let (data_type, is_json) = match &self.said {
-            Some(said) => (said.data_type.clone(), said.is_json),
-            None => (self.profile.data_type(money), self.profile.is_json()),
+        let (data_type, meaning) = match &self.said {
+            Some(said) => (said.data_type.clone(), said.meaning),
+            None if self.profile.is_json() => (self.profile.data_type(money), Meaning::Json),
+            None => (self.profile.data_type(money), Meaning::Plain),
         };
         let field = Field::new(&self.name, data_type, true);
-        match is_json {
-            true => field.with_metadata(HashMap::from([(
-                JSON_FIELD.0.to_owned(),
-                JSON_FIELD.1.to_owned(),
-            )])),
-            false => field,
-        }
+        let (key, name) = match meaning {
+            Meaning::Plain => return field,
+            Meaning::Json => JSON_MARK,
+            Meaning::Uuid => uuid::MARK,
+        };
+        field.with_metadata(HashMap::from([(key.to_owned(), name.to_owned())]))
     }
 
     /// Whether every value can be had in a type.

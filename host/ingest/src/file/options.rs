@@ -1,6 +1,8 @@
 //! What a caller says about a file; what is left out is found out.
 
+use arrow::datatypes::Schema;
 use encoding_rs::Encoding;
+use serde::{Deserialize, Serialize};
 
 use super::{compress::Compression, schema::FileSchema};
 use crate::IngestError;
@@ -42,7 +44,8 @@ pub(super) enum Mark {
 
 /// What a caller says, word by word, as it stands in a query string or a configuration. `auto` is as good as
 /// nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct OptionWords {
     /// `none`, `gzip`, `zstd`, `bzip2` or `lz4`.
     pub compression: Option<String>,
@@ -101,6 +104,18 @@ impl FileOptions {
         };
         options.csv.check()?;
         Ok(options)
+    }
+
+    /// The same for a text that continues a dataset.
+    pub(super) fn continuing(&self, existing: Option<&Schema>) -> Self {
+        let said = self.schema.as_ref();
+        Self {
+            schema: existing.map_or_else(
+                || said.cloned(),
+                |existing| FileSchema::continuing(said, existing),
+            ),
+            ..self.clone()
+        }
     }
 
     /// An error when something is said that the format has no use for.

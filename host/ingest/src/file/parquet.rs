@@ -6,7 +6,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::{
     arrow::arrow_reader::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -68,20 +68,8 @@ impl Source for ParquetFile {
         Arc::clone(&self.schema)
     }
 
-    fn is_known(&self) -> bool {
-        true
-    }
-
     fn rows(&self) -> u64 {
         self.rows
-    }
-
-    fn fits(&self, column: usize, data_type: &DataType) -> bool {
-        self.schema.field(column).data_type() == data_type
-    }
-
-    fn absent_is_null(&self) -> bool {
-        false
     }
 
     fn read(

@@ -114,14 +114,6 @@ impl Profile {
         }
     }
 
-    /// Takes a number of a format that has numbers.
-    pub(super) fn observe_number(&mut self, text: &str, line: u64) {
-        match number(text.as_bytes()) {
-            Some(found) => self.observe_shape(Shape::Number(found), text, line),
-            None => self.observe_string(line),
-        }
-    }
-
     /// Takes a text of a format that tells texts from numbers.
     pub(super) fn observe_string(&mut self, line: u64) {
         self.observe_kind(TEXT, "", line);
@@ -157,10 +149,11 @@ impl Profile {
         self.turned.clone().or_else(|| {
             let line = self.beyond_line?;
             let is_text = self.number_type(true) == DataType::Utf8;
-            is_text.then(|| TextReason {
+            is_text.then_some(TextReason {
                 line,
-                expected: Some("integers of 64 bits".to_owned()),
+                expected: None,
                 null_like: None,
+                beyond_64_bits: true,
             })
         })
     }
@@ -197,6 +190,7 @@ impl Profile {
                     .iter()
                     .find(|one| **one == text)
                     .map(|one| (*one).to_owned()),
+                beyond_64_bits: false,
             });
         }
     }
@@ -282,8 +276,8 @@ fn kind_name(kind: u8) -> Option<&'static str> {
     }
 }
 
-/// Whether texts can be turned into this type at all.
-fn supported(data_type: &DataType) -> bool {
+/// Whether texts without a said type can be turned into this type at all.
+pub(super) fn supported(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             zone.as_ref().is_none_or(|zone| zone.as_ref() == "UTC")
@@ -320,8 +314,18 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`, the grammar of JSON.
+/// Reads a text that is a number and nothing else.
 fn number(text: &[u8]) -> Option<Number> {
+    match leading_number(text)? {
+        (Shape::Number(number), length) if length == text.len() => Some(number),
+        _ => None,
+    }
+}
+
+/// Reads `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`, the grammar of JSON, at the start of a text, and
+/// tells how long it is. With an exponent beyond reason it is only a text.
+#[inline]
+pub(super) fn leading_number(text: &[u8]) -> Option<(Shape, usize)> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
     let mut magnitude = 0_u64;
     let (whole, rest) = take_digits(unsigned, &mut magnitude);
@@ -335,13 +339,20 @@ fn number(text: &[u8]) -> Option<Number> {
         }
         None => (0, rest),
     };
-    let exponent = match rest {
-        [] => None,
-        [b'e' | b'E', tail @ ..] => Some(exponent(tail)?),
-        _ => return None,
+    let (exponent, rest) = match rest {
+        [b'e' | b'E', tail @ ..] => {
+            let (exponent, rest) = exponent(tail)?;
+            (Some(exponent), rest)
+        }
+        _ => (None, rest),
     };
+    let length = text.len() - rest.len();
+    let text = &text[..length];
     let plain = exponent.is_none();
-    let is_negative = unsigned.len() < text.len();
+    let Some(exponent) = exponent.unwrap_or(Some(0)) else {
+        return Some((Shape::Text, length));
+    };
+    let is_negative = text[0] == b'-';
     let mantissa = (whole + scale <= EXACT_DIGITS)
         .then(|| i64::try_from(magnitude).ok())
         .flatten()
@@ -352,15 +363,16 @@ fn number(text: &[u8]) -> Option<Number> {
         Some(value) => Some(value),
         None => std::str::from_utf8(text).ok()?.parse().ok(),
     };
-    Some(Number {
+    let number = Number {
         integer,
         mantissa: mantissa.filter(|_| plain && (magnitude > 0 || !is_negative)),
         beyond: is_integer && integer.is_none(),
         plain,
         whole,
         scale,
-        short: whole + scale <= SAFE_DIGITS && exponent.unwrap_or(0).abs() <= SAFE_EXPONENT,
-    })
+        short: whole + scale <= SAFE_DIGITS && exponent.abs() <= SAFE_EXPONENT,
+    };
+    Some((Shape::Number(number), length))
 }
 
 /// Counts the digits at the start and lets a number grow by them, which says nothing any more beyond
@@ -376,15 +388,16 @@ fn take_digits<'a>(text: &'a [u8], magnitude: &mut u64) -> (usize, &'a [u8]) {
     (count, &text[count..])
 }
 
-fn exponent(text: &[u8]) -> Option<i32> {
+/// Reads an exponent, none when it is beyond reason, and tells what follows it.
+fn exponent(text: &[u8]) -> Option<(Option<i32>, &[u8])> {
     let digits = text
         .strip_prefix(b"+")
         .or(text.strip_prefix(b"-"))
         .unwrap_or(text);
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let (count, rest) = take_digits(digits, &mut 0);
+    let written = text.get(..text.len() - rest.len())?;
+    let value = std::str::from_utf8(written).ok()?.parse().ok();
+    (count > 0).then_some((value, rest))
 }
 
 /// Whether the nearest double, printed as shortly as possible, has the digits of this text.

@@ -71,7 +71,7 @@ pub struct ColumnReport {
     pub name: String,
     /// The Arrow type that it got.
     pub data_type: String,
-    /// Whether the type was said rather than found.
+    /// Whether the type was said, or had by the dataset that the file continues, rather than found.
     pub said: bool,
     /// How nulls are spelled, as far as there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,10 +95,13 @@ pub struct NullSpelling {
 pub struct TextReason {
     /// The line on which its record begins.
     pub line: u64,
-    /// What all values before it were; none: it is the first.
+    /// What all values before it were; none: it is the first, or it is of their kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
     /// Set when it is how other programs spell null; the option `null` makes it one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_like: Option<String>,
+    /// The value is a whole number that 64 bits do not hold; with `decimal(38, 0)` said, it stays a number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beyond_64_bits: bool,
 }

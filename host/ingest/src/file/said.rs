@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, LargeStringBuilder,
-        PrimitiveBuilder, StringBuilder,
+        ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder,
+        LargeStringBuilder, PrimitiveBuilder, StringBuilder,
     },
     datatypes::{
         ArrowNativeType, DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type,
@@ -22,7 +22,11 @@ use arrow::{
 };
 use serde::de::IgnoredAny;
 
-use super::moment::{self, Moment};
+use super::{
+    moment::{self, Moment},
+    schema::Meaning,
+};
+use crate::uuid;
 
 /// A column in the making.
 pub(super) trait SaidColumn: Send {
@@ -36,12 +40,24 @@ pub(super) trait SaidColumn: Send {
     fn finish(&mut self) -> ArrayRef;
 }
 
+/// Whether texts can be turned into a type.
+pub(super) fn is_readable(data_type: &DataType, meaning: Meaning) -> bool {
+    let is_utc = |zone: &Arc<str>| zone.as_ref() == "UTC";
+    match data_type {
+        DataType::Timestamp(_, Some(zone)) if !is_utc(zone) => false,
+        _ => column(data_type, meaning).is_some(),
+    }
+}
+
 /// An empty column of a type, if texts can be turned into it.
-pub(super) fn column(data_type: &DataType, is_json: bool) -> Option<Box<dyn SaidColumn>> {
+pub(super) fn column(data_type: &DataType, meaning: Meaning) -> Option<Box<dyn SaidColumn>> {
     use DataType as T;
     let parsed = data_type.clone();
     Some(match data_type {
-        T::Utf8 if is_json => Box::new(Json(StringBuilder::new())),
+        T::Utf8 if meaning == Meaning::Json => Box::new(Json(StringBuilder::new())),
+        T::FixedSizeBinary(uuid::WIDTH) if meaning == Meaning::Uuid => {
+            Box::new(FixedSizeBinaryBuilder::new(uuid::WIDTH))
+        }
         T::Utf8 => Box::new(StringBuilder::new()),
         T::LargeUtf8 => Box::new(LargeStringBuilder::new()),
         T::Binary => Box::new(BinaryBuilder::new()),
@@ -227,6 +243,20 @@ impl SaidColumn for BooleanBuilder {
     }
 }
 
+impl SaidColumn for FixedSizeBinaryBuilder {
+    fn push(&mut self, text: &str) -> bool {
+        uuid::parse(text).is_some_and(|bytes| self.append_value(bytes).is_ok())
+    }
+
+    fn push_null(&mut self) {
+        self.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(Self::finish(self))
+    }
+}
+
 /// Texts that are JSON, kept as they are written.
 struct Json(StringBuilder);
 
@@ -277,7 +307,7 @@ mod tests {
     fn read(said: &str, text: &str) -> String {
         let schema = FileSchema::parse(&format!("x:{said}")).unwrap();
         let said = schema.get("x").unwrap();
-        let mut column = column(&said.data_type, said.is_json).unwrap();
+        let mut column = column(&said.data_type, said.meaning).unwrap();
         if !column.push(text) {
             return "~".to_owned();
         }
@@ -355,6 +385,20 @@ mod tests {
             ("json", "{\"a\"", "~"),
             ("binary", "é", "c3a9"),
             ("utf8", "007", "007"),
+            (
+                "uuid",
+                "{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}",
+                "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+            ),
+            (
+                "uuid",
+                "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+                "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+            ),
+            ("uuid", "a0eebc999c0b4ef8bb6d6bb9bd380a1", "~"),
+            ("uuid", "a0eebc99-9c0b4ef8-bb6d-6bb9bd380a11-00", "~"),
+            ("uuid", "{a0eebc999c0b4ef8bb6d6bb9bd380a11", "~"),
+            ("uuid", "g0eebc999c0b4ef8bb6d6bb9bd380a11", "~"),
         ] {
             assert_eq!(read(said, text), expected, "{text} as {said}");
         }

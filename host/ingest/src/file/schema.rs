@@ -1,4 +1,5 @@
-//! Types that a caller says for the columns of a text, instead of letting them be found.
+//! Types that a caller says for the columns of a text, instead of letting them be found, and types that the columns
+//! of a dataset have which a text continues.
 //!
 //! A schema is a list `name:type, name:type` (names with a colon or comma in double quotes, doubled inside), a
 //! JSON object of names and types, or a JSON array of `{"name": …, "type": …}`. Types go by their Arrow names or
@@ -6,10 +7,16 @@
 
 use std::{fmt, sync::Arc};
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::Value;
 
-use crate::{IngestError, error::Place};
+use super::{look::is_json, profile, said::is_readable};
+use crate::{
+    IngestError,
+    error::Place,
+    pii,
+    uuid::{self, is_uuid},
+};
 
 /// Digits of a `Decimal128` and of a `Decimal256` at most.
 const DECIMAL128_DIGITS: u8 = 38;
@@ -26,8 +33,30 @@ pub struct FileSchema {
 pub(super) struct SaidType {
     /// The Arrow type.
     pub(super) data_type: DataType,
-    /// Whether its texts are JSON.
-    pub(super) is_json: bool,
+    /// What its values are beyond that.
+    pub(super) meaning: Meaning,
+    /// Who says it.
+    pub(super) said_by: SaidBy,
+}
+
+/// What the values of a type are that stands for more than one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Themselves.
+    Plain,
+    /// Texts that are JSON.
+    Json,
+    /// Sixteen bytes that are a UUID.
+    Uuid,
+}
+
+/// Who says a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SaidBy {
+    /// The caller.
+    Caller,
+    /// The dataset that the text continues.
+    Dataset,
 }
 
 impl FileSchema {
@@ -59,15 +88,30 @@ impl FileSchema {
         }
     }
 
+    /// The schema as it is for a text that continues a dataset: a column of which the caller says nothing is read as
+    /// the dataset has it, unless what is found there would do, or it becomes text anyway.
+    pub(super) fn continuing(said: Option<&Self>, existing: &Schema) -> Option<Self> {
+        let mut schema = said.cloned().unwrap_or_default();
+        for field in existing.fields() {
+            let follows = schema.get(field.name()).is_none() && !pii::takes_any_type(field);
+            if let Some(said) = SaidType::of(field).filter(|_| follows) {
+                schema.columns.push((field.name().clone(), said));
+            }
+        }
+        (!schema.columns.is_empty()).then_some(schema)
+    }
+
     /// The type of a column, if it is said.
     pub(super) fn get(&self, name: &str) -> Option<&SaidType> {
         let found = self.columns.iter().find(|(known, _)| known == name);
         found.map(|(_, said)| said)
     }
 
-    /// The names, in order.
-    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.columns.iter().map(|(name, _)| name.as_str())
+    /// The names that the caller says, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let of_caller = |(_, said): &&(String, SaidType)| said.said_by == SaidBy::Caller;
+        let columns = self.columns.iter().filter(of_caller);
+        columns.map(|(name, _)| name.as_str())
     }
 
     /// An error when it names a column that a file lacks.
@@ -84,7 +128,7 @@ impl FileSchema {
 }
 
 const TYPES: &str = "types are int8 to int64, uint8 to uint64, float32, float64, bool, utf8, binary, date, time, \
-timestamp[s|ms|us|ns], timestamp[us, UTC], decimal(p, s) and json";
+timestamp[s|ms|us|ns], timestamp[us, UTC], decimal(p, s), uuid and json";
 
 fn bad(problem: impl fmt::Display, cure: &str) -> IngestError {
     IngestError::BadOption {
@@ -193,15 +237,42 @@ fn end_of_type(text: &str) -> usize {
 impl SaidType {
     /// The error for a value that the type cannot hold.
     pub(super) fn misfit(&self, place: Place, column: &str) -> IngestError {
-        let name = match self.is_json {
-            true => "JSON".to_owned(),
-            false => self.data_type.to_string(),
+        let name = match self.meaning {
+            Meaning::Json => "JSON".to_owned(),
+            Meaning::Uuid => "UUID".to_owned(),
+            Meaning::Plain => self.data_type.to_string(),
         };
-        IngestError::bad(
-            place,
-            format!("the value of `{column}` is no {name}"),
-            "correct it, or say another type for the column",
-        )
+        let (as_which, cure) = match self.said_by {
+            SaidBy::Caller => ("", "correct it, or say another type for the column"),
+            SaidBy::Dataset => (
+                ", as the dataset has it",
+                "correct it, or ingest with mode `replace`",
+            ),
+        };
+        let problem = format!("the value of `{column}` is no {name}{as_which}");
+        IngestError::bad(place, problem, cure)
+    }
+
+    /// The type of a column of a dataset, where no type that is found in a text fits it and texts can be read as it.
+    /// Truth values are among them, as databases write `t` and `f`. Bytes are left out: a text does not say how it
+    /// means them.
+    fn of(field: &Field) -> Option<Self> {
+        let meaning = match (is_json(field), is_uuid(field)) {
+            (true, _) => Meaning::Json,
+            (_, true) => Meaning::Uuid,
+            _ => Meaning::Plain,
+        };
+        let data_type = field.data_type();
+        let is_found = meaning == Meaning::Plain
+            && profile::supported(data_type)
+            && *data_type != DataType::Boolean;
+        let follows =
+            !is_found && *data_type != DataType::Binary && is_readable(data_type, meaning);
+        follows.then(|| Self {
+            data_type: data_type.clone(),
+            meaning,
+            said_by: SaidBy::Dataset,
+        })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -220,6 +291,7 @@ impl SaidType {
             .collect();
         let data_type = match (name, parameters.as_slice()) {
             ("json" | "jsonb", []) => DataType::Utf8,
+            ("uuid", []) => DataType::FixedSizeBinary(uuid::WIDTH),
             ("decimal" | "numeric" | "decimal128" | "decimal256", given) => decimal(name, given)?,
             ("timestamp" | "datetime", given) => timestamp(given)?,
             ("timestamptz" | "timestamp with time zone", []) => utc(TimeUnit::Microsecond),
@@ -230,7 +302,12 @@ impl SaidType {
         };
         Some(Self {
             data_type,
-            is_json: name.starts_with("json"),
+            meaning: match name {
+                "json" | "jsonb" => Meaning::Json,
+                "uuid" => Meaning::Uuid,
+                _ => Meaning::Plain,
+            },
+            said_by: SaidBy::Caller,
         })
     }
 }
@@ -330,7 +407,7 @@ mod tests {
                 format!(
                     "{name}={}{}",
                     said.data_type,
-                    ["", "+"][usize::from(said.is_json)]
+                    ["", "+"][usize::from(said.meaning == Meaning::Json)]
                 )
             })
             .collect();
@@ -364,6 +441,7 @@ mod tests {
             ("decimal(40,3)", "Decimal256(40, 3)"),
             ("double precision", "Float64"),
             ("uint8", "UInt8"),
+            ("uuid", "FixedSizeBinary(16)"),
         ] {
             assert_eq!(shown(&format!("x:{said}")), Ok(format!("x={expected}")));
         }
@@ -393,5 +471,33 @@ mod tests {
             let message = shown(text).unwrap_err();
             assert!(message.contains(expected), "{text}: {message}");
         }
+    }
+    #[test]
+    fn a_continued_schema_says_what_would_not_be_found() {
+        let uuid = ("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned());
+        let existing = Schema::new(vec![
+            Field::new("plain", DataType::Int64, true),
+            Field::new("narrow", DataType::Int16, true),
+            Field::new("truth", DataType::Boolean, true),
+            Field::new("said", DataType::Float32, true),
+            Field::new("bytes", DataType::Binary, true),
+            Field::new("sixteen", DataType::FixedSizeBinary(16), true),
+            Field::new("id", DataType::FixedSizeBinary(16), true).with_metadata([uuid].into()),
+        ]);
+        let own = FileSchema::parse("said:float64").unwrap();
+        let schema = FileSchema::continuing(Some(&own), &existing).unwrap();
+        let names: Vec<_> = schema.columns.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["said", "narrow", "truth", "id"]);
+        assert_eq!(schema.get("said").unwrap().data_type, DataType::Float64);
+        assert_eq!(schema.names().collect::<Vec<_>>(), ["said"]);
+        schema.check(&["said".to_owned()]).unwrap();
+        let plain = Schema::new(vec![Field::new("plain", DataType::Int64, true)]);
+        assert_eq!(FileSchema::continuing(None, &plain), None);
+        let misfit = |name: &str| schema.get(name).unwrap().misfit(Place::line(3), name);
+        assert_eq!(
+            misfit("narrow").to_string(),
+            "line 3: the value of `narrow` is no Int16, as the dataset has it; correct it, or ingest with mode `replace`"
+        );
+        assert!(misfit("id").to_string().contains("is no UUID"));
     }
 }

@@ -32,17 +32,23 @@ pub(crate) trait Source {
     /// Columns with the types that suit this file best, by what is known of it.
     fn schema(&self) -> SchemaRef;
 
-    /// Whether that is final.
-    fn is_known(&self) -> bool;
+    /// Whether that is final, as it is of a file that brings its types.
+    fn is_known(&self) -> bool {
+        true
+    }
 
     /// Rows of the table, as of the last reading.
     fn rows(&self) -> u64;
 
     /// Whether every value of a column, by its position in [`Source::schema`], can be had in a type.
-    fn fits(&self, column: usize, data_type: &DataType) -> bool;
+    fn fits(&self, column: usize, data_type: &DataType) -> bool {
+        self.schema().field(column).data_type() == data_type
+    }
 
     /// Whether a column that the file lacks reads as nulls.
-    fn absent_is_null(&self) -> bool;
+    fn absent_is_null(&self) -> bool {
+        false
+    }
 
     /// Reads all rows, into a schema if there is one, matched by name. Everything is known of the file then.
     fn read(

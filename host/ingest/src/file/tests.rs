@@ -1,5 +1,7 @@
 //! The whole way from a file to a visible version, and what is left when it fails.
 
+mod appends;
+
 use std::{fmt::Write as _, io::Write as _};
 
 use arrow::array::AsArray;

@@ -89,9 +89,7 @@ impl Address {
         match self.attempt(&self.opts).await {
             Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) => match &self.plain {
                 Some(plain) => self.attempt(plain).await,
-                None => {
-                    return Err(self.unreachable("the server speaks no TLS, and `tls` asks for it"));
-                }
+                None => return Err(IngestError::no_tls()),
             },
             other => other,
         }

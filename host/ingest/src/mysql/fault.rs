@@ -56,9 +56,7 @@ fn said(error: &ServerError) -> IngestError {
         1642..=1644 => lost(&number(error)),
         _ if error.state.starts_with("45") => lost(&number(error)),
         code if is_denial(code) => IngestError::Denied { reason: text },
-        1046 => IngestError::NoSuchTable {
-            what: "default database for this connection".to_owned(),
-        },
+        1046 => bad_dsn(),
         1049 => missing("database", &text),
         1054 => missing("column", &text),
         1109 | 1146 => missing("table", &text),
@@ -66,6 +64,8 @@ fn said(error: &ServerError) -> IngestError {
         1792 => refused("it writes, and a source is only read"),
         1064 => refused(&syntax(&text)),
         1295 => refused("it is no statement that gives rows"),
+        // Of these the state says nothing: values that functions do not take, such as a text that is no date.
+        1210 | 1411 | 1525 => refused(&blank(&text)),
         _ if ["21", "22", "23", "42"]
             .iter()
             .any(|class| error.state.starts_with(class)) =>
@@ -74,6 +74,14 @@ fn said(error: &ServerError) -> IngestError {
         }
         code if is_plain(code, &error.state) => lost(&blank(&text)),
         _ => lost(&number(error)),
+    }
+}
+
+/// A connection text without a database, where a name was not qualified.
+fn bad_dsn() -> IngestError {
+    IngestError::BadDsn {
+        problem: "it names no default database".to_owned(),
+        cure: "end its address with `/database`, or write `database.table`".to_owned(),
     }
 }
 
@@ -229,6 +237,19 @@ mod tests {
             "22007",
             "Truncated incorrect value: 'it's",
             "the query cannot be run: Truncated incorrect value: '…'s",
+        );
+        check(
+            1411,
+            "HY000",
+            "Incorrect datetime value: 'Jane' for function str_to_date",
+            "the query cannot be run: Incorrect datetime value: '…' for function str_to_date",
+        );
+        check(
+            1046,
+            "3D000",
+            "No database selected",
+            "the connection text cannot be used: it names no default database; \
+             end its address with `/database`, or write `database.table`",
         );
         check(
             1792,

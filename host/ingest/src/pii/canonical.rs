@@ -18,8 +18,8 @@ use std::fmt::{Display, Write as _};
 
 use arrow::{
     array::{
-        Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeBinaryArray, LargeStringArray,
-        LargeStringBuilder, PrimitiveArray,
+        Array, ArrayRef, ArrowPrimitiveType, AsArray, LargeStringArray, LargeStringBuilder,
+        PrimitiveArray,
     },
     compute::cast,
     datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type},
@@ -27,14 +27,13 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 
-use crate::zone::in_utc;
-
-/// Key and value of the metadata by which a field says that it holds UUIDs.
-const EXTENSION: &str = "ARROW:extension:name";
-const UUID: &str = "arrow.uuid";
+use crate::{uuid, zone::in_utc};
 
 /// The texts of a column's values.
 pub(super) fn texts(field: &Field, array: &ArrayRef) -> Result<LargeStringArray, ArrowError> {
+    if let Some(texts) = uuid::is_uuid(field).then(|| uuid::texts(array)).flatten() {
+        return Ok(texts);
+    }
     let texts = match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             cast(array, &DataType::LargeUtf8)?
@@ -49,7 +48,6 @@ pub(super) fn texts(field: &Field, array: &ArrayRef) -> Result<LargeStringArray,
         | DataType::Decimal64(..)
         | DataType::Decimal128(..)
         | DataType::Decimal256(..) => shown(array, |text| shortened(text))?,
-        DataType::FixedSizeBinary(16) if is_uuid(field) => uuids(array.as_fixed_size_binary()),
         _ => shown(&in_utc(array)?, |text| text)?,
     };
     Ok(texts)
@@ -97,37 +95,15 @@ fn shortened(text: &str) -> &str {
     if short == "-0" { "0" } else { short }
 }
 
-fn is_uuid(field: &Field) -> bool {
-    field
-        .metadata()
-        .get(EXTENSION)
-        .is_some_and(|name| name == UUID)
-}
-
-fn uuids(array: &FixedSizeBinaryArray) -> LargeStringArray {
-    let text = |bytes: &[u8]| {
-        let mut text = String::with_capacity(36);
-        for (at, byte) in bytes.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
-    };
-    array.iter().map(|value| value.map(text)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::{
         array::{
-            BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
-            Float64Array, Int8Array, Int64Array, ListArray, NullArray, StringArray,
-            StringViewArray, TimestampMicrosecondArray, UInt64Array,
+            BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
+            FixedSizeBinaryArray, Float32Array, Float64Array, Int8Array, Int64Array, ListArray,
+            NullArray, StringArray, StringViewArray, TimestampMicrosecondArray, UInt64Array,
         },
         datatypes::{Int32Type, Int64Type},
     };
@@ -204,7 +180,7 @@ mod tests {
         let plain = Field::new("c", array.data_type().clone(), true);
         let uuid = plain
             .clone()
-            .with_metadata([(EXTENSION.to_owned(), UUID.to_owned())].into());
+            .with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())].into());
         let text = |field: &Field| texts(field, &array).unwrap().value(0).to_owned();
         assert_eq!(text(&uuid), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert_eq!(text(&plain), "000102030405060708090a0b0c0d0e0f");

@@ -21,11 +21,19 @@ const RANGE_SCANS: u32 = 140_000;
 /// Most pages of a table.
 const MAX_PAGES: u64 = u32::MAX as u64;
 
-/// A table and all that inherit from it, with what lies where.
-const PAGES: &str = "
+/// A table and all that inherit from it.
+const TREE: &str = "
     WITH RECURSIVE tree(oid) AS (
         SELECT $1::text::regclass::oid
-        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree t ON i.inhparent = t.oid)
+        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree t ON i.inhparent = t.oid)";
+
+/// Whether rows were ever counted wherever there are any. Before version 14 none counted and none there are the same.
+const IS_COUNTED: &str = "
+    SELECT coalesce(bool_and(c.relkind = 'p' OR c.reltuples > 0 OR pg_catalog.pg_relation_size(c.oid) = 0), false)
+    FROM tree JOIN pg_catalog.pg_class c USING (oid)";
+
+/// What lies where.
+const PAGES: &str = "
     SELECT c.relkind = 'p', coalesce(a.amname = 'heap', false),
         coalesce(pg_catalog.pg_relation_size(c.oid), 0) / current_setting('block_size')::int8,
         current_setting('block_size')::int8
@@ -59,7 +67,7 @@ pub(super) async fn layout(
         layout.note = Some("row security limits which rows this user sees".to_owned());
     }
     if matches!(kind.as_str(), "r" | "p" | "m") {
-        layout.estimated_rows = estimate(session, source, &stretch.conditions).await?;
+        layout.estimated_rows = estimate(session, source, name, &stretch.conditions).await?;
         // Ranges of pages would keep an index from being used.
         if session.version >= RANGE_SCANS && !stretch.by_index {
             layout.ranges = page_ranges(session, name).await?;
@@ -74,12 +82,18 @@ async fn row_security(session: &mut Session, name: &str) -> Result<bool, Failure
     get(&row, 0)
 }
 
-/// What the server's planner expects.
+/// What the server's planner expects; none where it would have to guess by the width of the columns.
 async fn estimate(
     session: &mut Session,
     source: &Source,
+    name: &str,
     conditions: &str,
 ) -> Result<Option<u64>, Failure> {
+    let counted = format!("{TREE}{IS_COUNTED}");
+    let counted = session.query_one(&counted, &[&name]).await?;
+    if !get::<bool>(&counted, 0)? {
+        return Ok(None);
+    }
     let sql = format!(
         "EXPLAIN (FORMAT JSON) SELECT FROM {}{}",
         source.in_from(0),
@@ -96,7 +110,7 @@ async fn page_ranges(
 ) -> Result<Vec<(u64, Option<u64>)>, Failure> {
     let mut pages = Vec::new();
     let mut page_bytes = 8_192;
-    for row in session.query(PAGES, &[&name]).await? {
+    for row in session.query(&format!("{TREE}{PAGES}"), &[&name]).await? {
         let (is_parent, is_heap): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
         if !is_parent && !is_heap {
             return Ok(vec![(0, None)]);

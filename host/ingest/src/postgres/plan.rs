@@ -184,8 +184,20 @@ async fn table_columns(session: &mut Session, name: &str) -> Result<Vec<Column>,
     columns.map_err(Failure::at_work)
 }
 
+/// What the server says of several statements is about how they were sent.
+fn one_select(failure: Failure) -> IngestError {
+    match failure.at_work() {
+        IngestError::BadQuery { reason } if reason.contains("multiple commands") => {
+            IngestError::BadQuery {
+                reason: "it is more than one statement; give one SELECT".to_owned(),
+            }
+        }
+        other => other,
+    }
+}
+
 async fn query_columns(session: &mut Session, query: &str) -> Result<Vec<Column>, IngestError> {
-    let statement = session.prepare(query).await.map_err(Failure::at_work)?;
+    let statement = session.prepare(query).await.map_err(one_select)?;
     if !statement.params().is_empty() {
         return Err(IngestError::BadQuery {
             reason: "it has parameters such as `$1`, for which there are no values".to_owned(),

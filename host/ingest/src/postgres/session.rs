@@ -29,7 +29,7 @@ use super::{
     address::{Address, Endpoint},
     failure::{self, Failure},
     guard::Guarded,
-    socket::{self, Stream},
+    socket::{self, Shut, Stream},
 };
 
 /// Settings of a session, where the server has them. `lock_timeout` bounds the wait for a table that is being
@@ -146,7 +146,10 @@ impl Session {
 
     async fn log_in(address: &Address, endpoint: &Endpoint) -> Result<Self, IngestError> {
         let stream = socket::open(address, endpoint).await;
-        let stream = stream.map_err(|reason| failure::unreachable(endpoint, reason))?;
+        let stream = stream.map_err(|shut| match shut {
+            Shut::Unreachable(reason) => failure::unreachable(endpoint, reason),
+            Shut::Unprotected => IngestError::no_tls(),
+        })?;
         let (client, connection) = address
             .login
             .connect_raw(Guarded::new(stream), NoTls)

@@ -33,10 +33,24 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 /// A connection on which the protocol can begin.
 pub(super) type Stream = Box<dyn Duplex>;
 
-/// Opens a connection. The error is a clause for a person.
-pub(super) async fn open(address: &Address, endpoint: &Endpoint) -> Result<Stream, String> {
+/// Why a connection could not be opened.
+pub(super) enum Shut {
+    /// As a clause for a person.
+    Unreachable(String),
+    /// The server offers no TLS, which is asked for.
+    Unprotected,
+}
+
+impl From<String> for Shut {
+    fn from(reason: String) -> Self {
+        Self::Unreachable(reason)
+    }
+}
+
+/// Opens a connection.
+pub(super) async fn open(address: &Address, endpoint: &Endpoint) -> Result<Stream, Shut> {
     match endpoint {
-        Endpoint::Unix(path) => open_unix(path).await,
+        Endpoint::Unix(path) => Ok(open_unix(path).await?),
         Endpoint::Tcp { name, .. } => {
             let stream = open_tcp(endpoint)
                 .await
@@ -73,7 +87,7 @@ async fn open_tcp(endpoint: &Endpoint) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn protect(mut stream: TcpStream, host: &str, address: &Address) -> Result<Stream, String> {
+async fn protect(mut stream: TcpStream, host: &str, address: &Address) -> Result<Stream, Shut> {
     if address.tls == TlsMode::Disable {
         return Ok(Box::new(stream));
     }
@@ -92,7 +106,9 @@ async fn protect(mut stream: TcpStream, host: &str, address: &Address) -> Result
             ))
         }
         ([b'N'], TlsMode::Prefer) => Ok(Box::new(stream)),
-        ([b'N'], _) => Err("the server offers no TLS, and TLS is required".to_owned()),
-        _ => Err("what answers there is no PostgreSQL server".to_owned()),
+        ([b'N'], _) => Err(Shut::Unprotected),
+        _ => Err("what answers there is no PostgreSQL server"
+            .to_owned()
+            .into()),
     }
 }

@@ -59,6 +59,7 @@ impl Stretch {
         let key = window.key.as_deref().map(named).transpose()?;
         let base = Base::of(session, column).await?;
         let order = Order::new(column, key, base.limits(session.version));
+        order.check(window.after.as_ref())?;
         let start = window.after.as_ref().map(|after| order.after(after));
         let start = start.unwrap_or_default();
         let age = order.age(from, base.is_time, window.lag);
@@ -190,6 +191,24 @@ impl<'a> Order<'a> {
             unplaced: limits.map(|limits| limits.unplaced),
             placed: placed.join(" AND "),
         }
+    }
+
+    /// Refuses a start behind which no row can come: earlier releases took infinities and NaN for places.
+    fn check(&self, after: Option<&Position>) -> Result<(), IngestError> {
+        let ends = ["infinity", "nan"];
+        let is_end = |after: &Position| {
+            ends.iter()
+                .any(|end| after.column.eq_ignore_ascii_case(end))
+        };
+        let Some(unplaced) = self.unplaced.filter(|_| after.is_some_and(is_end)) else {
+            return Ok(());
+        };
+        Err(IngestError::BadJob {
+            problem: format!(
+                "it stands at a row whose `{}` is {unplaced}, behind which none can come; begin anew with mode `replace`, or give the job another name",
+                self.column.name
+            ),
+        })
     }
 
     /// Both sides of a comparison with a position: with its key where both have one.
@@ -350,6 +369,34 @@ mod tests {
             " AND q.at < 'NaN'::numeric",
             Some("rows whose `at` is not a number are not read"),
         );
+    }
+
+    #[test]
+    fn a_start_behind_which_nothing_comes_is_refused_with_a_way_out() {
+        let at = column("at", "double precision");
+        let check = |oid: Type, text: &str| {
+            let base = Base {
+                oid: oid.oid(),
+                is_time: false,
+            };
+            let position = Position {
+                column: text.to_owned(),
+                key: None,
+            };
+            let order = Order::new(&at, None, base.limits(150_000));
+            order
+                .check(Some(&position))
+                .map_err(|error| error.to_string())
+        };
+        for text in ["Infinity", "infinity", "NaN"] {
+            let told = check(Type::FLOAT8, text).unwrap_err();
+            assert!(
+                told.contains("`at`") && told.contains("mode `replace`"),
+                "{told}"
+            );
+        }
+        assert_eq!(check(Type::FLOAT8, "-Infinity"), Ok(()));
+        assert_eq!(check(Type::TEXT, "NaN"), Ok(()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Rows as JSON objects, for people and search hits.
 //!
 //! Every column is present, nulls too. Decimals become texts, which keep every digit; columns of JSON text
-//! become the JSON that they hold; times are ISO 8601, those with a zone in UTC; bytes are hexadecimal; NaN is null.
+//! become the JSON that they hold; times are ISO 8601, those with a zone in UTC; UUIDs have their
+//! hyphens, other bytes are hexadecimal; NaN is null.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use arrow::{
 };
 use serde_json::Value;
 
-use crate::{IngestError, file::is_json, zone::in_utc};
+use crate::{IngestError, file::is_json, uuid};
 
 /// One object a row.
 pub(super) async fn objects(batch: RecordBatch) -> Result<Vec<Value>, IngestError> {
@@ -55,14 +56,14 @@ fn convert(batch: &RecordBatch) -> Result<Vec<Value>, IngestError> {
     Ok(rows)
 }
 
-/// The batch with decimals as text and times in UTC.
+/// The batch with decimals and UUIDs as text and times in UTC.
 fn showable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         let column = match field.data_type() {
             DataType::Decimal128(..) | DataType::Decimal256(..) => cast(column, &DataType::Utf8)?,
-            _ => in_utc(column)?,
+            _ => uuid::showable(field, column)?,
         };
         fields.push(Field::new(field.name(), column.data_type().clone(), true));
         columns.push(column);

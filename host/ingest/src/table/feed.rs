@@ -23,6 +23,9 @@ pub(super) trait Source: Send + Sync {
     /// What it is called in lineage.
     fn info(&self, source: &TableSource) -> SourceInfo;
 
+    /// The table or query, by which a job tells that it is still the same.
+    fn subject(&self, source: &TableSource) -> String;
+
     /// Opens a snapshot.
     async fn open(
         &self,

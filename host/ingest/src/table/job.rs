@@ -21,13 +21,15 @@ use crate::{DatasetManifest, IngestError, Treatment};
 pub struct JobSpec {
     /// Its name; a dataset may have several jobs.
     pub name: JobName,
-    /// The column that grows, for example `updated_at` or a number from a sequence.
+    /// The column that grows, for example `updated_at` or a number from a sequence. `cursor` is the same.
+    #[serde(alias = "cursor")]
     pub column: String,
     /// A column that tells rows apart which are equal in `column`, for example the primary key.
     #[serde(default)]
     pub key: Option<String>,
-    /// Rows stay out until the next run whose `column` is less than this behind the newest: seconds for times
-    /// and dates, the column's own unit for numbers. It has to be longer than the slowest transaction.
+    /// Rows stay out until a later run whose `column` is too young: for times and dates less than so many seconds
+    /// before the server's clock at the start of the run, for numbers less than this below the greatest. It has to
+    /// be longer than the slowest transaction.
     #[serde(default)]
     pub lag: u64,
 }
@@ -42,6 +44,9 @@ pub struct JobMark {
     /// The column that tells equal rows apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The table or query that it reads, without constants; none in versions of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
     /// The last row that was brought; none while there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
@@ -75,16 +80,29 @@ pub struct JobInfo {
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     spec: JobSpec,
+    reads: String,
     begins: Option<(u64, JobMark)>,
 }
 
 impl Step {
     /// The step after where a job got to; the first one where there is no dataset, or it is to be replaced.
+    /// `reads` is the table or query.
     pub(super) fn next(
         spec: &JobSpec,
+        reads: &str,
         known: Option<&DatasetManifest>,
     ) -> Result<Self, IngestError> {
         let begins = known.and_then(|manifest| manifest.job(&spec.name));
+        if let Some((_, mark)) = begins
+            && let Some(other) = mark.reads.as_deref().filter(|other| *other != reads)
+        {
+            return Err(IngestError::BadJob {
+                problem: format!(
+                    "`{}` reads `{other}` so far; keep to that, give the job another name, or begin anew with mode `replace`",
+                    spec.name
+                ),
+            });
+        }
         if let Some((_, mark)) = begins
             && (&mark.column, &mark.key) != (&spec.column, &spec.key)
         {
@@ -99,6 +117,7 @@ impl Step {
         }
         Ok(Self {
             spec: spec.clone(),
+            reads: reads.to_owned(),
             begins: begins.map(|(version, mark)| (version, mark.clone())),
         })
     }
@@ -119,6 +138,7 @@ impl Step {
             job: self.spec.name.clone(),
             column: self.spec.column.clone(),
             key: self.spec.key.clone(),
+            reads: Some(self.reads.clone()),
             position: reached.or_else(|| self.position().cloned()),
             after: self.begins.as_ref().map(|(version, _)| *version),
         }

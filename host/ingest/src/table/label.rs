@@ -14,22 +14,25 @@ const BLANK: char = '?';
 pub(super) fn source_info(system: TableSystem, dsn: &Dsn, source: &TableSource) -> SourceInfo {
     let place = Place::of(&redact_dsn(dsn.expose()), system.port());
     let namespace = format!("{}://{}:{}", system.name(), place.host, place.port);
-    let (name, what) = match source {
-        TableSource::Table(table) => {
-            let table = clean_label(table);
-            let name = match place.database.is_empty() {
-                true => table.clone(),
-                false => format!("{}.{table}", place.database),
-            };
-            (Some(name), table)
-        }
-        TableSource::Query(query) => (None, clean_label(&blanked(query, system))),
+    let what = subject(system, source);
+    let name = match (source, place.database.is_empty()) {
+        (TableSource::Query(_), _) => None,
+        (TableSource::Table(_), true) => Some(what.clone()),
+        (TableSource::Table(_), false) => Some(format!("{}.{what}", place.database)),
     };
     let label = format!("{}:{}/{}: {what}", place.host, place.port, place.database);
     SourceInfo {
         namespace: Some(clean_label(&namespace)),
         name,
         ..SourceInfo::new(system.name(), clean_label(&label))
+    }
+}
+
+/// The table or query alone, wherever the database is.
+pub(super) fn subject(system: TableSystem, source: &TableSource) -> String {
+    match source {
+        TableSource::Table(table) => clean_label(table),
+        TableSource::Query(query) => clean_label(&blanked(query, system)),
     }
 }
 

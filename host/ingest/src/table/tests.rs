@@ -169,6 +169,10 @@ impl Source for Tables {
         SourceInfo::new("postgres", "db:5432/shop: t")
     }
 
+    fn subject(&self, _: &TableSource) -> String {
+        "t".to_owned()
+    }
+
     async fn open(&self, read: &TableRead, _: &Watch) -> Result<Arc<dyn Connector>, IngestError> {
         Ok(match self {
             Self::Fixed(table) => Arc::clone(table) as _,
@@ -502,6 +506,10 @@ impl Source for Slow {
         SourceInfo::new("postgres", "t")
     }
 
+    fn subject(&self, _: &TableSource) -> String {
+        "t".to_owned()
+    }
+
     async fn open(&self, _: &TableRead, _: &Watch) -> Result<Arc<dyn Connector>, IngestError> {
         Ok(Arc::new(self.clone()))
     }
@@ -543,11 +551,16 @@ async fn a_job_keeps_its_cursor_and_one_that_is_treated_is_refused() {
         column: "name".to_owned(),
         ..spec()
     };
-    let refused = Step::next(&other, Some(&known)).map(|_| ()).unwrap_err();
-    assert!(
-        refused.to_string().contains("follows column `id`"),
-        "{refused}"
-    );
+    for (spec, reads, expected) in [
+        (&other, "t", "follows column `id`"),
+        (&spec(), "u", "reads `t` so far"),
+    ] {
+        let refused = Step::next(spec, reads, Some(&known)).map(|_| ());
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+    Step::next(&spec(), "t", Some(&known)).unwrap();
+    Step::next(&spec(), "u", None).unwrap();
     let (_, mark) = known.job(&spec().name).unwrap();
     assert_eq!(mark.position.as_ref().unwrap().column, "1");
     let jobs = Jobs::new(

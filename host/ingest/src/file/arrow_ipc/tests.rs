@@ -7,7 +7,7 @@ use arrow::{
         ArrayRef, DictionaryArray, Int32Array, RunArray, StringArray, StringViewArray, StructArray,
         UnionArray,
     },
-    datatypes::{Field, Int32Type, Schema, UnionFields},
+    datatypes::{DataType, Field, Int32Type, Schema, UnionFields},
     ipc::{
         CompressionType,
         writer::{FileWriter, IpcWriteOptions, StreamWriter},

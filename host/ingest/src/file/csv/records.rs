@@ -4,7 +4,10 @@
 //! over; a quote is one only at the start of a field; what follows the closing quote up to the delimiter belongs
 //! to the field. Memory is one record and a block. Fields without escapes are slices of the text.
 
-use super::super::text::{More, Window};
+use super::super::{
+    bytes::Stops,
+    text::{More, Window},
+};
 use crate::{IngestError, error::Place};
 
 /// How a CSV text is written.
@@ -33,7 +36,8 @@ struct Span {
 #[derive(Debug)]
 pub(super) struct Fields {
     dialect: Dialect,
-    ends: Ends,
+    /// Bytes that end a field without quotes.
+    ends: Stops<3>,
     spans: Vec<Span>,
     /// Texts of fields with escapes, one behind the other.
     scratch: String,
@@ -60,7 +64,7 @@ impl Fields {
     /// No fields yet.
     pub(super) fn new(dialect: Dialect) -> Self {
         Self {
-            ends: Ends::of(dialect.delimiter),
+            ends: Stops::new([dialect.delimiter, b'\r', b'\n'], 0),
             dialect,
             spans: Vec::new(),
             scratch: String::new(),
@@ -100,7 +104,7 @@ impl Fields {
                     None => return Found::NoEnd { quote: Some(at) },
                 },
                 false => {
-                    let end = self.ends.next(bytes, at);
+                    let end = at + self.ends.before(&bytes[at..]);
                     self.push(at, end, false);
                     end
                 }
@@ -153,7 +157,7 @@ impl Fields {
         if at + 1 == bytes.len() && !is_all {
             return None;
         }
-        let end = self.ends.next(bytes, at + 1);
+        let end = at + 1 + self.ends.before(&bytes[at + 1..]);
         if end == bytes.len() && !is_all {
             return None;
         }
@@ -169,27 +173,6 @@ impl Fields {
 
     fn push(&mut self, from: usize, to: usize, is_copy: bool) {
         self.spans.push(Span { from, to, is_copy });
-    }
-}
-
-/// The bytes that end a field without quotes.
-#[derive(Debug)]
-struct Ends([bool; 256]);
-
-impl Ends {
-    fn of(delimiter: u8) -> Self {
-        let mut ends = [false; 256];
-        for byte in [delimiter, b'\r', b'\n'] {
-            ends[usize::from(byte)] = true;
-        }
-        Self(ends)
-    }
-
-    /// The first of them from `at` on, or the end of the text.
-    fn next(&self, bytes: &[u8], at: usize) -> usize {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let found = rest.iter().position(|byte| self.0[usize::from(*byte)]);
-        found.map_or(bytes.len(), |found| at + found)
     }
 }
 

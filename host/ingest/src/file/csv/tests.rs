@@ -247,7 +247,7 @@ fn what_made_a_column_text_is_told_without_its_value() {
         .iter()
         .map(|column| {
             let reason = column.text_because.clone();
-            reason.map(|r| (r.line, r.expected, r.null_like))
+            reason.map(|r| (r.line, r.expected, r.null_like, r.beyond_64_bits))
         })
         .collect();
     let some = |text: &str| Some(text.to_owned());
@@ -255,10 +255,10 @@ fn what_made_a_column_text_is_told_without_its_value() {
         told,
         [
             None,
-            Some((3, some("numbers"), some("NULL"))),
-            Some((3, some("dates"), None)),
-            Some((2, None, None)),
-            Some((2, some("integers of 64 bits"), None)),
+            Some((3, some("numbers"), some("NULL"), false)),
+            Some((3, some("dates"), None, false)),
+            Some((2, None, None, false)),
+            Some((2, None, None, true)),
         ]
     );
     assert!(report.iter().all(|column| column.nulls[0].values == 1));

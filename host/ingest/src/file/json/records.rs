@@ -1,10 +1,13 @@
-//! Cuts a JSON file into its objects without parsing them, counting lines and columns.
+//! Cuts a JSON file into its objects and those into their members, counting lines and columns.
 //!
-//! Memory is one object. A line is an object; in an array, objects are found by matching brackets outside
-//! strings. Whether an object is sound inside is for the parser to say; its errors are moved to the place
-//! in the file by [`Record::explain`].
+//! Memory is one object. A line is an object; in an array, an object ends where its members do. One that is not
+//! whole in the window, or not sound, is found by matching brackets outside strings. What is wrong with it is for
+//! serde_json to say; its errors are moved to the place in the file by [`explain`].
 
-use super::super::text::{More, Window};
+use super::{
+    super::text::{More, Window},
+    fields::{self, Field, Keys},
+};
 use crate::{IngestError, error::Place};
 
 /// How objects stand in the file.
@@ -16,31 +19,36 @@ pub(in crate::file) enum Layout {
     Array,
 }
 
-/// One object, unparsed.
+/// One object.
 pub(super) struct Record<'a> {
     /// Its text.
     pub(super) text: &'a str,
+    /// Its members, in its order.
+    pub(super) fields: &'a [Field],
     /// Where it begins.
     pub(super) place: Place,
 }
 
-impl Record<'_> {
-    /// Puts a parser's error, whose place counts from the record, into the file's terms.
-    pub(super) fn explain(&self, error: &serde_json::Error) -> IngestError {
-        let (line, column) = (error.line() as u64, error.column() as u64);
-        let first_line = self.place.line.unwrap_or(1);
-        let first_column = self.place.column.unwrap_or(1);
-        let place = match line {
-            0 | 1 => Place::at(first_line, first_column + column.saturating_sub(1)),
-            _ => Place::at(first_line + line - 1, column),
-        };
-        let text = error.to_string();
-        let problem = text.split(" at line ").next().unwrap_or("bad syntax");
-        IngestError::bad(
-            place,
-            format!("this is no JSON object: {problem}"),
-            "correct the syntax; a file holds one object a line, or one array of objects",
-        )
+/// Puts the parser's error about an object, whose place counts from `start`, into the file's terms.
+fn explain(text: &str, start: Place) -> IngestError {
+    let (place, problem) = match fields::judge(text) {
+        Ok(()) => (start, "it is not cut off where it should be".to_owned()),
+        Err(error) => (place_in(start, &error), error.to_string()),
+    };
+    let problem = problem.split(" at line ").next().unwrap_or("bad syntax");
+    IngestError::bad(
+        place,
+        format!("this is no JSON object: {problem}"),
+        "correct the syntax; a file holds one object a line, or one array of objects",
+    )
+}
+
+fn place_in(start: Place, error: &serde_json::Error) -> Place {
+    let (line, column) = (error.line() as u64, error.column() as u64);
+    let (first_line, first_column) = (start.line.unwrap_or(1), start.column.unwrap_or(1));
+    match line {
+        0 | 1 => Place::at(first_line, first_column + column.saturating_sub(1)),
+        _ => Place::at(first_line + line - 1, column),
     }
 }
 
@@ -53,6 +61,8 @@ pub(super) struct Records {
     column: u64,
     /// What is passed over before the next object.
     length: usize,
+    /// Of the object.
+    fields: Vec<Field>,
     state: State,
 }
 
@@ -79,21 +89,31 @@ impl Records {
             line: 1,
             column: 1,
             length: 0,
+            fields: Vec::new(),
             state: State::Start,
         }
     }
 
-    /// The next object; none at the end of the file.
-    pub(super) fn next(&mut self) -> Result<Option<Record<'_>>, IngestError> {
+    /// The next object; none at the end of the file. `keys` are those that are known.
+    pub(super) fn next(&mut self, keys: &Keys) -> Result<Option<Record<'_>>, IngestError> {
         self.pass(self.length);
         self.length = match self.layout {
             Layout::Lines => self.find_line()?,
-            Layout::Array => self.find_element()?,
+            Layout::Array => self.find_element(keys)?,
         };
         let text = &self.window.rest()[..self.length];
-        Ok((!text.is_empty()).then(|| Record {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let place = Place::at(self.line, self.column);
+        let is_cut = self.layout == Layout::Array && !self.fields.is_empty();
+        if !is_cut && fields::cut(text, keys, &mut self.fields) != Some(text.len()) {
+            return Err(explain(text, place));
+        }
+        Ok(Some(Record {
             text,
-            place: Place::at(self.line, self.column),
+            fields: &self.fields,
+            place,
         }))
     }
 
@@ -119,7 +139,7 @@ impl Records {
     }
 
     /// Moves to the next object of the array; gives its length, 0 at the end of the file.
-    fn find_element(&mut self) -> Result<usize, IngestError> {
+    fn find_element(&mut self, keys: &Keys) -> Result<usize, IngestError> {
         loop {
             let Some(next) = self.skip_blank()? else {
                 return match self.state {
@@ -137,7 +157,7 @@ impl Records {
             match (self.state, next) {
                 (State::Start, b'[') => self.step(State::First),
                 (State::First | State::After, b']') => self.step(State::Over),
-                (State::First | State::Next, b'{') => return self.find_end(),
+                (State::First | State::Next, b'{') => return self.find_end(keys),
                 (State::After, b',') => self.step(State::Next),
                 (State::Start | State::First | State::Next, _) => return Err(self.not_an_object()),
                 (State::After, _) => {
@@ -156,9 +176,13 @@ impl Records {
         }
     }
 
-    /// The length of the object that begins here.
-    fn find_end(&mut self) -> Result<usize, IngestError> {
+    /// The length of the object that begins here, whose members are cut where it is sound.
+    fn find_end(&mut self, keys: &Keys) -> Result<usize, IngestError> {
         self.state = State::After;
+        if let Some(length) = fields::cut(self.window.rest(), keys, &mut self.fields) {
+            return Ok(length);
+        }
+        self.fields.clear();
         let mut nesting = Nesting::default();
         let mut seen = 0;
         loop {
