@@ -1,4 +1,7 @@
 //! The best trial of a journal, by one of three questions.
+//!
+//! Where times cannot be told apart, distance counts decide ([`crate::rank`]): the answer to a question in which
+//! time has a say is then the trial that finds as much with fewer distances.
 
 use std::{cmp::Ordering, str::FromStr};
 
@@ -8,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TuningError,
     judge::{Scorer, shortfall, verdicts},
+    rank::settle,
 };
 
 /// What "best" means.
@@ -104,7 +108,8 @@ fn by_latency(trials: &[Trial], objective: &Objective) -> Option<Best> {
     } else {
         trials.iter().collect()
     };
-    let trial = pool.iter().copied().min_by(|a, b| p95_order(a, b))?;
+    let fastest = pool.iter().copied().min_by(|a, b| p95_order(a, b))?;
+    let trial = settle(fastest, pool.iter().copied());
     Some(Best {
         trial: trial.clone(),
         by: BestBy::Latency,
@@ -155,10 +160,12 @@ async fn by_score(
 /// Position of the highest score among the feasible, else among all, and whether it is feasible.
 fn highest_score(trials: &[Trial], verdicts: &[Verdict]) -> Option<(usize, bool)> {
     let any = verdicts.iter().any(|verdict| verdict.feasible);
-    (0..trials.len())
-        .filter(|&at| verdicts[at].feasible || !any)
-        .min_by(|&a, &b| score_order((&trials[a], &verdicts[a]), (&trials[b], &verdicts[b])))
-        .map(|at| (at, any))
+    let pool = || (0..trials.len()).filter(|&at| verdicts[at].feasible || !any);
+    let highest = pool()
+        .min_by(|&a, &b| score_order((&trials[a], &verdicts[a]), (&trials[b], &verdicts[b])))?;
+    let settled = settle(&trials[highest], pool().map(|at| &trials[at]));
+    let at = pool().find(|&at| std::ptr::eq(&trials[at], settled));
+    at.map(|at| (at, any))
 }
 
 /// Higher score first, then lower p95.
@@ -226,6 +233,27 @@ mod tests {
         }
         trials.push(trial("c", 1.0, 99.0));
         check(&trials, "recall", "c", true).await;
+    }
+
+    #[tokio::test]
+    async fn distances_decide_between_times_that_cannot_be_told_apart() {
+        let measured = |id: &str, p95: f64, distances: f64| {
+            let mut trial = trial(id, 0.97, p95);
+            trial.metrics.distances_per_query = Some(distances);
+            trial.latency_spread = Some(0.2);
+            trial
+        };
+        let mut trials = vec![
+            measured("lucky", 95.0, 900.0),
+            measured("good", 100.0, 800.0),
+            measured("slow", 200.0, 100.0),
+        ];
+        check(&trials, "latency", "good", true).await;
+        check(&trials, "pareto", "good", true).await;
+        trials.push(measured("quick", 50.0, 2_000.0));
+        check(&trials, "latency", "quick", true).await;
+        trials[3].noisy = true;
+        check(&trials, "latency", "slow", true).await;
     }
 
     #[tokio::test]

@@ -78,6 +78,17 @@ impl TuneBounds {
         ]
     }
 
+    /// The bounds that these knobs stand for; none when they are not the knobs of an HNSW index.
+    pub(crate) fn of(knobs: &[Knob]) -> Option<Self> {
+        let knob = |name| knobs.iter().find(|knob| knob.name == name).cloned();
+        let bounds = Self {
+            m: knob("m")?,
+            ef_construction: knob("ef_construction")?,
+            ef_search: knob("ef_search")?,
+        };
+        bounds.validate().is_ok().then_some(bounds)
+    }
+
     /// A proposal's values as a configuration.
     ///
     /// # Errors

@@ -6,6 +6,11 @@
 //! that is damaged or belongs to other vectors is refused, reported and replaced by a new build.
 //!
 //! Only a few graphs are kept in memory, the most recently used; callers hold theirs by `Arc`.
+//!
+//! What serves a measurement alone is never stored: graphs over samples, and graphs that are cut down from one
+//! with a larger `m` ([`Builds::derive`]). The latter are kept in memory as others are.
+
+mod derive;
 
 use std::{
     ops::ControlFlow,
@@ -40,6 +45,11 @@ pub enum BuildOrigin {
         #[serde(skip_serializing_if = "Option::is_none")]
         replaces: Option<String>,
     },
+    /// Cut down just now from a graph with a larger `m`.
+    Derived {
+        /// Wall-clock seconds.
+        secs: f64,
+    },
     /// Read from the bucket.
     Stored,
     /// Still in memory.
@@ -55,14 +65,16 @@ pub struct Built {
     pub build_id: String,
     /// Where it came from.
     pub origin: BuildOrigin,
+    /// Identity of the graph that it was cut down from; none for a real build.
+    pub derived_from: Option<String>,
 }
 
 impl Built {
-    /// Seconds spent building for this request: 0 unless it was built just now.
+    /// Seconds spent building for this request: 0 unless it was built or cut down just now.
     #[must_use]
     pub fn build_secs(&self) -> f64 {
         match self.origin {
-            BuildOrigin::Built { secs, .. } => secs,
+            BuildOrigin::Built { secs, .. } | BuildOrigin::Derived { secs } => secs,
             BuildOrigin::Stored | BuildOrigin::Memory => 0.0,
         }
     }
@@ -119,13 +131,7 @@ impl Builds {
         config: &IndexConfig,
         cancel: &CancellationToken,
     ) -> Result<Built, TuningError> {
-        check_config(config)?;
-        if data.index != self.index {
-            let (given, own) = (&data.index, &self.index);
-            return Err(TuningError::InvalidInput(format!(
-                "these are the vectors of index `{given}`, not of `{own}`"
-            )));
-        }
+        self.check(data, config)?;
         let build_id = build_id(&data.data_version, config);
         let slot = self.slot(&build_id);
         let mut origin = BuildOrigin::Memory;
@@ -140,7 +146,46 @@ impl Builds {
             graph: Arc::clone(graph),
             build_id,
             origin,
+            derived_from: None,
         })
+    }
+
+    /// The graph of a configuration over vectors that are no index's own, such as a sample: built, neither kept
+    /// nor stored.
+    ///
+    /// # Errors
+    /// As [`Self::obtain`], but for the bucket.
+    pub(crate) async fn passing(
+        &self,
+        data: &IndexData,
+        config: &IndexConfig,
+        cancel: &CancellationToken,
+    ) -> Result<Built, TuningError> {
+        self.check(data, config)?;
+        let options = BuildOptions::new(config, self.threads);
+        let vectors = Arc::clone(&data.vectors);
+        let built = blocking(cancel, move |stop| build(&vectors, &options, stop));
+        let (graph, secs) = built.await?;
+        Ok(Built {
+            graph: Arc::new(graph),
+            build_id: build_id(&data.data_version, config),
+            origin: BuildOrigin::Built {
+                secs,
+                replaces: None,
+            },
+            derived_from: None,
+        })
+    }
+
+    fn check(&self, data: &IndexData, config: &IndexConfig) -> Result<(), TuningError> {
+        check_config(config)?;
+        if data.index != self.index {
+            let (given, own) = (&data.index, &self.index);
+            return Err(TuningError::InvalidInput(format!(
+                "these are the vectors of index `{given}`, not of `{own}`"
+            )));
+        }
+        Ok(())
     }
 
     /// Whether the graph of a configuration is in memory or in the bucket.
@@ -196,12 +241,7 @@ impl Builds {
         let options = BuildOptions::new(config, self.threads);
         let vectors = Arc::clone(&data.vectors);
         let (graph, bytes, secs) = blocking(cancel, move |stop| {
-            let started = Instant::now();
-            let graph = HnswGraph::build(&vectors, &options, &|_| match stop.is_cancelled() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            })?;
-            let secs = started.elapsed().as_secs_f64();
+            let (graph, secs) = build(&vectors, &options, stop)?;
             let bytes = Bytes::from(graph.to_bytes());
             Ok((Arc::new(graph), bytes, secs))
         })
@@ -261,6 +301,24 @@ impl Builds {
 
     fn path(&self, build_id: &str) -> String {
         format!("{}/{build_id}.graph", self.prefix())
+    }
+}
+
+/// A graph, and the seconds that it took.
+fn build(
+    vectors: &VectorSet,
+    options: &BuildOptions,
+    stop: &CancellationToken,
+) -> Result<(HnswGraph, f64), TuningError> {
+    let started = Instant::now();
+    let graph = HnswGraph::build(vectors, options, &|_| go_on(stop))?;
+    Ok((graph, started.elapsed().as_secs_f64()))
+}
+
+fn go_on(stop: &CancellationToken) -> ControlFlow<()> {
+    match stop.is_cancelled() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     }
 }
 

@@ -6,16 +6,18 @@
 //! vectors are interchangeable: which of them counts as true is settled when recall is computed, by
 //! distance.
 //!
-//! Truth is found by exact search over all vectors, in parallel, once; after an append only new rows are
-//! looked at. Sets are stored by [`EvalSets`], checksummed and checked when read.
+//! Truth is found by exact search over all vectors, in parallel, once; when vectors follow from those before,
+//! [`EvalSet::updated`] looks at the new ones only. Sets are stored by [`EvalSets`], checksummed and checked when
+//! read.
 
 mod name;
 mod store;
+mod update;
 
 use std::sync::Arc;
 
 use boathouse_types::{Dimension, IndexName, Metric};
-use boathouse_vector::{Query, VectorError, VectorSet, exact_top_k, exact_top_k_batch};
+use boathouse_vector::{Query, VectorError, VectorSet, exact_top_k_batch};
 use rand::{Rng, SeedableRng, seq::index::sample};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +37,12 @@ const MAX_K: u32 = 1_000;
 /// Length of the noise in a perturbed query, as a share of the vector's own length. At 0.1 the cosine
 /// between a vector and its perturbed copy is about 0.995.
 const NOISE: f32 = 0.1;
-/// Queries between two looks at the cancellation token.
-const BATCH: usize = 256;
+/// Components that are compared between two looks at the cancellation token: about a tenth of a second's work for
+/// one core. A batch passes over all vectors once, so a small one is dear by the byte; this one is large enough
+/// that computing outweighs reading.
+const BETWEEN_LOOKS: usize = 1_000_000_000;
+/// Most queries of a batch.
+const MAX_BATCH: usize = 256;
 
 /// What kind of set to make.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,46 +148,6 @@ impl EvalSet {
             seed,
             queries,
         })
-    }
-
-    /// The same queries after rows were appended: `data` begins with the rows that this set knows. Only
-    /// the new rows and the old answers are looked at.
-    ///
-    /// # Errors
-    /// [`TuningError::InvalidInput`] when `data` is of another index or shape, or has fewer rows;
-    /// [`TuningError::Cancelled`].
-    pub async fn after_append(
-        &self,
-        data: &IndexData,
-        cancel: &CancellationToken,
-    ) -> Result<Self, TuningError> {
-        self.check_shape(data)?;
-        let known = u32::try_from(self.vectors)
-            .ok()
-            .filter(|known| *known as usize <= data.len())
-            .ok_or_else(|| {
-                let (set, had, has) = (&self.name, self.vectors, data.len());
-                TuningError::InvalidInput(format!(
-                    "evaluation set `{set}` knows {had} vectors and the index has {has}: make a new set"
-                ))
-            })?;
-        let mut updated = self.clone();
-        updated.data_version.clone_from(&data.data_version);
-        updated.vectors = data.len() as u64;
-        let set = Arc::clone(&data.vectors);
-        blocking(cancel, move |stop| {
-            for query in &mut updated.queries {
-                alive(stop)?;
-                let prepared = prepare(&set, &query.vector)?;
-                let old = &query.truth;
-                let nearest = exact_top_k(&set, &prepared, updated.k as usize, |row| {
-                    row >= known || old.contains(&row)
-                });
-                query.truth = nearest.into_iter().map(|neighbor| neighbor.row).collect();
-            }
-            Ok(updated)
-        })
-        .await
     }
 
     /// How to make a set like this one for other vectors: with the same queries when they were given, else
@@ -297,9 +263,10 @@ fn find_truth(
     stop: &CancellationToken,
 ) -> Result<(), TuningError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    for (number, batch) in queries.chunks_mut(BATCH).enumerate() {
+    let size = batch_size(set);
+    for (number, batch) in queries.chunks_mut(size).enumerate() {
         alive(stop)?;
-        let first = number * BATCH;
+        let first = number * size;
         let prepared: Vec<Query> = (first..)
             .zip(batch.iter())
             .map(|(at, query)| {
@@ -319,6 +286,12 @@ fn find_truth(
         }
     }
     Ok(())
+}
+
+/// How many queries are compared with all vectors at once.
+pub(crate) fn batch_size(set: &VectorSet) -> usize {
+    let components = set.len().saturating_mul(set.dimension().get());
+    (BETWEEN_LOOKS / components.max(1)).clamp(1, MAX_BATCH)
 }
 
 fn refused(query: usize, why: &VectorError) -> TuningError {

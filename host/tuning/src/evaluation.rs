@@ -1,12 +1,20 @@
 //! An evaluation set made ready for trials on the vectors at hand.
 //!
 //! Queries are prepared (normalised, padded) once, and exact search is timed once, for all trials. The
-//! set must be of the same version as the vectors: truth about other vectors would be a lie.
+//! set must be of the same version as the vectors: truth about other vectors would be a lie. Queries are kept in
+//! a random order, always the same for as many, so that the first of them stand for all.
+
+mod sample;
 
 use std::{sync::Arc, time::Instant};
 
 use boathouse_vector::{Neighbor, Query, exact_top_k};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
+
+use sample::Kept;
+pub(crate) use sample::sample_version;
 
 use crate::{
     EvalSet, IndexData, TuningError,
@@ -16,6 +24,8 @@ use crate::{
 
 /// Queries on which exact search is timed.
 const BRUTE_FORCE_QUERIES: usize = 20;
+/// Seed of the order in which queries are asked.
+const ORDER: u64 = 0;
 
 /// Vectors with queries whose exact answers are known.
 #[derive(Debug)]
@@ -24,6 +34,7 @@ pub struct Evaluation {
     k: usize,
     queries: Vec<PreparedQuery>,
     brute_force_latency_us: f64,
+    sample: Kept,
 }
 
 /// One query, ready to be asked and judged.
@@ -72,6 +83,7 @@ impl Evaluation {
                     radius,
                 });
             }
+            queries.shuffle(&mut ChaCha8Rng::seed_from_u64(ORDER));
             let k = set.k as usize;
             let brute_force_latency_us = time_exact_search(&data, &queries, k, stop)?;
             Ok(Arc::new(Self {
@@ -79,6 +91,7 @@ impl Evaluation {
                 k,
                 queries,
                 brute_force_latency_us,
+                sample: Kept::default(),
             }))
         })
         .await

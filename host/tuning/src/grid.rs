@@ -5,9 +5,12 @@
 //! `ef_search` of a build come together, so a budget that runs out leaves whole builds explored and no
 //! build is made for a single trial.
 
-use boathouse_types::{IndexConfig, Proposal, Trial};
+use boathouse_types::{IndexConfig, Trial};
 
-use crate::bounds::{TuneBounds, snap};
+use crate::{
+    bounds::{TuneBounds, snap},
+    house::Choice,
+};
 
 /// `(m, ef_construction)`, in the order in which they are tried.
 const BUILDS: [(u32, u32); 5] = [(16, 80), (16, 20), (16, 200), (8, 80), (32, 80)];
@@ -33,7 +36,7 @@ pub(crate) fn points(bounds: &TuneBounds) -> Vec<[u32; 3]> {
 }
 
 /// The first point of the grid that `tried` does not have at this seed.
-pub(crate) fn next(bounds: &TuneBounds, tried: &[Trial], seed: u64) -> Proposal {
+pub(crate) fn next(bounds: &TuneBounds, tried: &[&Trial], seed: u64) -> Choice {
     let points = points(bounds);
     let total = points.len();
     let known = |&[m, ef_construction, ef_search]: &[u32; 3]| {
@@ -46,11 +49,11 @@ pub(crate) fn next(bounds: &TuneBounds, tried: &[Trial], seed: u64) -> Proposal 
         tried.iter().any(|trial| trial.config == config)
     };
     match points.iter().position(|point| !known(point)) {
-        Some(at) => Proposal::Configuration {
-            settings: points[at].to_vec(),
+        Some(at) => Choice::Try {
+            settings: points[at],
             reason: format!("point {} of {total} of the grid", at + 1),
         },
-        None => Proposal::Exhausted(format!("all {total} points of the grid have been tried")),
+        None => Choice::Exhausted(format!("all {total} points of the grid have been tried")),
     }
 }
 
@@ -84,15 +87,13 @@ mod tests {
     fn tried_points_are_skipped_until_none_is_left() {
         let bounds = TuneBounds::default();
         let mut tried = Vec::new();
-        while let Proposal::Configuration { settings, .. } = next(&bounds, &tried, 3) {
+        let next = |tried: &[Trial], seed| next(&bounds, &tried.iter().collect::<Vec<_>>(), seed);
+        while let Choice::Try { settings, .. } = next(&tried, 3) {
             let mut done = trial(&format!("t{}", tried.len()), 0.9, 1.0);
             done.config = bounds.configuration(&settings, 3).unwrap();
             tried.push(done);
         }
         assert_eq!(tried.len(), 25);
-        assert!(matches!(
-            next(&bounds, &tried, 4),
-            Proposal::Configuration { .. }
-        ));
+        assert!(matches!(next(&tried, 4), Choice::Try { .. }));
     }
 }

@@ -145,6 +145,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::testing::{clock, index_name, memory_bucket, trial};
+    use boathouse_types::{IndexConfig, TrialMetrics};
     use serde_json::json;
 
     fn older_line() -> Value {
@@ -209,6 +210,65 @@ mod tests {
         assert_eq!(first.trials[1].id, format!("{}-2", first.trials[0].id));
         assert_eq!(first.trials[2].id, "mine");
         assert_eq!(journal.read().await.unwrap(), first, "ids are stable");
+    }
+
+    /// A line with exactly the fields that journals had at first.
+    #[tokio::test]
+    async fn a_line_of_the_first_shape_is_read_field_by_field() {
+        let journal = Journal::new(&memory_bucket(), &index_name(), clock());
+        let line = r#"{"trial_id":"trial-1","config":{"ef_construction":80,"ef_search":60,"seed":42},
+            "metrics":{"build_time_secs":8.25,"search_latency_p50_us":509.5,"search_latency_p95_us":800.25,
+            "search_latency_p99_us":900.75,"recall_at_k":0.96,"memory_bytes":409600000,"vectors":100000,
+            "eval_queries":20,"brute_force_latency_us":43983.5},"note":"baseline"}"#;
+        let line: Value = serde_json::from_str(line).unwrap();
+        journal.log.append(line).await.unwrap();
+        let read = journal.read().await.unwrap();
+        let expected = Trial {
+            note: Some("baseline".to_owned()),
+            ..Trial::of(
+                "trial-1",
+                IndexConfig {
+                    m: 16,
+                    ef_construction: 80,
+                    ef_search: 60,
+                    seed: 42,
+                },
+                TrialMetrics {
+                    build_time_secs: 8.25,
+                    search_latency_p50_us: 509.5,
+                    search_latency_p95_us: 800.25,
+                    search_latency_p99_us: 900.75,
+                    recall_at_k: 0.96,
+                    recall_interval: None,
+                    k: None,
+                    memory_bytes: 409_600_000,
+                    vectors: 100_000,
+                    eval_queries: 20,
+                    brute_force_latency_us: 43_983.5,
+                    distances_per_query: None,
+                },
+            )
+        };
+        assert_eq!((read.trials, read.malformed), (vec![expected], 0));
+    }
+
+    #[tokio::test]
+    async fn lines_with_measurements_that_are_no_numbers_cost_only_themselves() {
+        let journal = Journal::new(&memory_bucket(), &index_name(), clock());
+        journal.append(&trial("t1", 0.9, 100.0)).await.unwrap();
+        for broken in [Value::Null, json!("NaN"), json!({}), json!(true)] {
+            let mut line = older_line();
+            line["metrics"]["recall_at_k"] = broken;
+            journal.log.append(line).await.unwrap();
+        }
+        let whole = older_line().to_string();
+        for number in ["NaN", "1e999", "-Infinity"] {
+            let line = whole.replace("0.96", number);
+            assert_ne!(line, whole);
+            assert!(read_line(line.as_bytes()).is_none(), "{number}");
+        }
+        let read = journal.read().await.unwrap();
+        assert_eq!((read.trials.len(), read.malformed), (1, 4));
     }
 
     /// Whichever way a journal is read, its trials are the same.

@@ -6,16 +6,25 @@
 //! *spread*: a spread beyond [`MeasurePlan::noisy_spread`] means that times of this run cannot tell
 //! configurations apart, and distance counts should.
 //!
-//! Recall and distance counts come from the first pass; search is deterministic, so one is enough.
+//! Recall and distance counts come from the first pass; search is deterministic, so one is enough. That pass
+//! may end early ([`crate::early`]): then nothing else is asked, and what was measured until then is the outcome.
+//!
+//! How long the thread had to wait for a core meanwhile, and what was stolen from the machine, is looked at too
+//! ([`crate::disturbance`]): a steady disturbance does not show in the spread.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use boathouse_types::Interval;
 use boathouse_vector::{HnswGraph, Scratch, mean_with_interval};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Evaluation, TuningError, blocking::alive};
+use crate::{
+    Evaluation, TuningError,
+    blocking::alive,
+    disturbance::Watch,
+    early::{BLOCK, Bar, SoFar},
+};
 
 /// How thoroughly to measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,21 +35,26 @@ pub struct MeasurePlan {
     pub warm_up: usize,
     /// Spread above which a run counts as noisy; 0.2 is 20 %.
     pub noisy_spread: f64,
+    /// Share of the time that the thread waited for a core, or that the cores were stolen, above which a run
+    /// counts as noisy; 0.05 is 5 %.
+    pub noisy_share: f64,
 }
 
 impl Default for MeasurePlan {
-    /// Two rounds, so four repeats of each query; 100 queries of warm-up; noisy above 20 %.
+    /// Two rounds, so four repeats of each query; 100 queries of warm-up; noisy above a spread of 20 % or a
+    /// disturbance of 5 %.
     fn default() -> Self {
         Self {
             rounds: 2,
             warm_up: 100,
             noisy_spread: 0.2,
+            noisy_share: 0.05,
         }
     }
 }
 
 /// A challenger beside the champion, query by query.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Comparison {
     /// p95 of the champion in the same run, in microseconds.
     pub champion_p95_us: f64,
@@ -72,45 +86,78 @@ pub(crate) struct Measured {
     pub(crate) recall: f64,
     pub(crate) recall_interval: Interval,
     pub(crate) distances_per_query: f64,
-    pub(crate) spread: f64,
+    /// Queries that were asked.
+    pub(crate) asked: usize,
+    /// None of a single pass.
+    pub(crate) spread: Option<f64>,
     pub(crate) comparison: Option<Comparison>,
+    /// Why it ended before all queries were asked.
+    pub(crate) stopped_early: Option<String>,
+    /// Why its times tell little; none where they do.
+    pub(crate) noise: Option<String>,
 }
 
-/// Measures a challenger, beside the champion when there is one.
+/// Measures a challenger, beside the champion when there is one, as long as it may clear the bar.
 pub(crate) fn measure(
     evaluation: &Evaluation,
-    challenger: &Contender,
-    champion: Option<&Contender>,
+    (challenger, champion): (&Contender, Option<&Contender>),
+    bar: Option<&Bar>,
     plan: &MeasurePlan,
     stop: &CancellationToken,
 ) -> Result<Measured, TuningError> {
+    let watch = Watch::start();
     let mut a = Run::new(evaluation, challenger);
-    let mut b = champion.map(|champion| Run::new(evaluation, champion));
     a.warm_up(plan.warm_up, stop)?;
-    if let Some(b) = &mut b {
-        b.warm_up(plan.warm_up, stop)?;
+    let stopped_early = a.first_pass(bar, stop)?;
+    let mut comparison = None;
+    if stopped_early.is_none() {
+        let mut b = champion.map(|champion| Run::new(evaluation, champion));
+        if let Some(b) = &mut b {
+            b.warm_up(plan.warm_up, stop)?;
+        }
+        take_turns(&mut a, b.as_mut(), plan.rounds, stop)?;
+        comparison = b.map(|b| {
+            let theirs = (b.latencies(), &b.recalls);
+            compare((&a.latencies(), &a.recalls), (&theirs.0, theirs.1))
+        });
     }
-    for _ in 0..plan.rounds.max(1) {
-        a.pass(stop)?;
+    let disturbance = watch.stop().complaint(plan.noisy_share);
+    Ok(Measured {
+        comparison,
+        stopped_early,
+        ..a.measured(plan, disturbance)
+    })
+}
+
+/// The passes after the first: A B B A, then again.
+fn take_turns(
+    a: &mut Run<'_>,
+    mut b: Option<&mut Run<'_>>,
+    rounds: usize,
+    stop: &CancellationToken,
+) -> Result<(), TuningError> {
+    for round in 0..rounds.max(1) {
+        if round > 0 {
+            a.pass(stop)?;
+        }
         if let Some(b) = &mut b {
             b.pass(stop)?;
             b.pass(stop)?;
         }
         a.pass(stop)?;
     }
-    let latencies = a.latencies();
-    let (recall, recall_interval) = mean_with_interval(&a.recalls);
-    let sorted = sorted(&latencies);
-    Ok(Measured {
-        p50_us: percentile(&sorted, 0.50),
-        p95_us: percentile(&sorted, 0.95),
-        p99_us: percentile(&sorted, 0.99),
-        recall,
-        recall_interval,
-        distances_per_query: a.distances as f64 / a.recalls.len().max(1) as f64,
-        spread: a.spread(),
-        comparison: b.map(|b| compare(&latencies, &a.recalls, &b)),
-    })
+    Ok(())
+}
+
+/// The recall that a contender is sure of, by asking every query once.
+pub(crate) fn sure_recall(
+    evaluation: &Evaluation,
+    contender: &Contender,
+    stop: &CancellationToken,
+) -> Result<f64, TuningError> {
+    let mut run = Run::new(evaluation, contender);
+    run.pass(stop)?;
+    Ok(mean_with_interval(&run.recalls).1.low)
 }
 
 /// One contender's passes so far.
@@ -120,8 +167,10 @@ struct Run<'a> {
     scratch: Scratch,
     /// Microseconds, pass by pass, query by query.
     passes: Vec<Vec<f64>>,
+    /// Of the first pass, as long as it went.
     recalls: Vec<f64>,
-    distances: u64,
+    /// Distances computed, likewise.
+    distances: Vec<f64>,
 }
 
 impl<'a> Run<'a> {
@@ -132,7 +181,7 @@ impl<'a> Run<'a> {
             scratch: Scratch::default(),
             passes: Vec::new(),
             recalls: Vec::new(),
-            distances: 0,
+            distances: Vec::new(),
         }
     }
 
@@ -144,21 +193,59 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// The first pass; ends, and says why, once the bar cannot be cleared any more.
+    fn first_pass(
+        &mut self,
+        bar: Option<&Bar>,
+        stop: &CancellationToken,
+    ) -> Result<Option<String>, TuningError> {
+        let all = self.evaluation.queries();
+        let vectors = &self.evaluation.data().vectors;
+        let memory_bytes = (vectors.memory_bytes() + self.contender.graph.memory_bytes()) as u64;
+        let mut latencies = Vec::with_capacity(all);
+        for from in (0..all).step_by(BLOCK) {
+            let to = all.min(from + BLOCK);
+            self.time(from..to, &mut latencies, stop)?;
+            let so_far = SoFar {
+                recalls: &self.recalls,
+                distances: &self.distances,
+                memory_bytes,
+            };
+            let missed = bar.filter(|_| to < all).and_then(|bar| bar.missed(&so_far));
+            if missed.is_some() {
+                self.passes.push(latencies);
+                return Ok(missed);
+            }
+        }
+        self.passes.push(latencies);
+        Ok(None)
+    }
+
     fn pass(&mut self, stop: &CancellationToken) -> Result<(), TuningError> {
-        let first = self.passes.is_empty();
         let mut latencies = Vec::with_capacity(self.evaluation.queries());
-        for at in 0..self.evaluation.queries() {
+        self.time(0..self.evaluation.queries(), &mut latencies, stop)?;
+        self.passes.push(latencies);
+        Ok(())
+    }
+
+    fn time(
+        &mut self,
+        queries: Range<usize>,
+        latencies: &mut Vec<f64>,
+        stop: &CancellationToken,
+    ) -> Result<(), TuningError> {
+        let is_first = self.passes.is_empty();
+        for at in queries {
             alive(stop)?;
             let started = Instant::now();
             let found = self.ask(at);
             latencies.push(started.elapsed().as_secs_f64() * 1e6);
-            if first {
+            if is_first {
                 let query = &self.evaluation.prepared()[at];
                 self.recalls.push(query.recall(&found.neighbors));
-                self.distances += found.distances;
+                self.distances.push(found.distances as f64);
             }
         }
-        self.passes.push(latencies);
         Ok(())
     }
 
@@ -176,12 +263,39 @@ impl<'a> Run<'a> {
 
     /// Each query's median over the passes, in microseconds.
     fn latencies(&self) -> Vec<f64> {
-        (0..self.evaluation.queries())
+        (0..self.recalls.len())
             .map(|at| {
                 let repeats: Vec<f64> = self.passes.iter().map(|pass| pass[at]).collect();
                 median(&sorted(&repeats))
             })
             .collect()
+    }
+
+    /// What its passes gave.
+    fn measured(&self, plan: &MeasurePlan, disturbance: Option<String>) -> Measured {
+        let latencies = sorted(&self.latencies());
+        let (recall, recall_interval) = mean_with_interval(&self.recalls);
+        let asked = self.recalls.len();
+        let spread = (self.passes.len() > 1).then(|| self.spread());
+        let restless = spread
+            .filter(|spread| *spread > plan.noisy_spread)
+            .map(|spread| format!("repeats differ by {:.0} %", spread * 100.0));
+        Measured {
+            p50_us: percentile(&latencies, 0.50),
+            p95_us: percentile(&latencies, 0.95),
+            p99_us: percentile(&latencies, 0.99),
+            recall,
+            recall_interval,
+            distances_per_query: self.distances.iter().sum::<f64>() / asked.max(1) as f64,
+            asked,
+            spread,
+            comparison: None,
+            stopped_early: None,
+            noise: match (restless, disturbance) {
+                (Some(restless), Some(disturbance)) => Some(format!("{restless}, {disturbance}")),
+                (restless, disturbance) => restless.or(disturbance),
+            },
+        }
     }
 
     /// Range of the passes' medians over their median.
@@ -199,25 +313,28 @@ impl<'a> Run<'a> {
     }
 }
 
-fn compare(latencies: &[f64], recalls: &[f64], champion: &Run<'_>) -> Comparison {
-    let theirs = champion.latencies();
+/// A contender's latencies in microseconds and its recalls, query by query, beside a champion's.
+pub(crate) fn compare(
+    (latencies, recalls): (&[f64], &[f64]),
+    (theirs, their_recalls): (&[f64], &[f64]),
+) -> Comparison {
     // A clock that did not move between start and end would make the logarithm infinite.
     let floor = |latency: f64| latency.max(1e-3);
     let ratios: Vec<f64> = latencies
         .iter()
-        .zip(&theirs)
+        .zip(theirs)
         .map(|(own, their)| (floor(*own) / floor(*their)).ln())
         .collect();
     let gains: Vec<f64> = recalls
         .iter()
-        .zip(&champion.recalls)
+        .zip(their_recalls)
         .map(|(own, their)| own - their)
         .collect();
     let (ratio, ratio_interval) = paired_interval(&ratios);
     let (recall_gain, recall_gain_interval) = paired_interval(&gains);
     Comparison {
-        champion_p95_us: percentile(&sorted(&theirs), 0.95),
-        champion_recall: mean_with_interval(&champion.recalls).0,
+        champion_p95_us: percentile(&sorted(theirs), 0.95),
+        champion_recall: mean_with_interval(their_recalls).0,
         latency_ratio: ratio.exp(),
         latency_ratio_interval: Interval {
             low: ratio_interval.low.exp(),
@@ -243,14 +360,14 @@ fn paired_interval(differences: &[f64]) -> (f64, Interval) {
     (mean, Interval { low, high })
 }
 
-fn sorted(values: &[f64]) -> Vec<f64> {
+pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted
 }
 
 /// Middle of sorted values, the mean of the two middle ones for an even number; 0 of none.
-fn median(sorted: &[f64]) -> f64 {
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
     match (sorted.get(half.wrapping_sub(1)), sorted.get(half)) {
         (Some(low), Some(high)) if sorted.len().is_multiple_of(2) => f64::midpoint(*low, *high),
@@ -261,7 +378,7 @@ fn median(sorted: &[f64]) -> f64 {
 
 /// Nearest-rank percentile of sorted values: the least value that at least the share does not exceed; 0
 /// of none.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }

@@ -9,13 +9,23 @@
 //! journal are fingerprinted in one pass. It protects against accidents, not against somebody who writes
 //! the whole journal anew.
 //!
+//! What the strategies of the host chose follows from the same lines, so [`Replay::house`] makes their choices
+//! again. A baseline and a person's trial follow from nothing; they have no question.
+//!
 //! Nothing here calls a proposer or reads a bucket. The operator's settings of a plugin are not part of
 //! the question: they are those of today.
 
-use boathouse_types::{Asked, IndexConfig, IndexFacts, Objective, ProposalContext, Trial};
+use boathouse_types::{
+    Asked, HouseStrategy, IndexConfig, IndexFacts, Knob, Objective, ProposalContext, Trial,
+};
 use sha2::{Digest as _, Sha256};
 
-use crate::{TuneBounds, autotune::proposal_seed, journal::hex};
+use crate::{
+    TuneBounds,
+    autotune::proposal_seed,
+    house::{Choice, Situation},
+    journal::hex,
+};
 
 /// Bytes of a fingerprint that a journal line keeps; accidents do not hit 64 bits.
 const KEPT: usize = 8;
@@ -62,30 +72,82 @@ impl Replay {
     }
 
     /// The question that the trial at a position answers; none when the journal does not say what was
-    /// asked, or says something that cannot have been.
+    /// asked, no proposer was, or it says something that cannot have been.
     #[must_use]
     pub fn question(&self, at: usize) -> Option<Question> {
-        let asked = self.trials.get(at)?.asked.clone()?;
-        let length = usize::try_from(asked.journal_length).ok()?;
-        let within = |champion: u32| champion < asked.journal_length;
-        if length > at || !asked.champion.is_none_or(within) {
-            return None;
-        }
+        let asked = self.asked(at).filter(|asked| asked.strategy.is_none())?;
+        let before = self.before(asked);
+        let shown = Shown::of(before, asked.data_version.as_deref());
+        let champion = match asked.champion {
+            Some(line) => Some(shown.position(line as usize)?),
+            None => None,
+        };
         Some(Question {
-            same_journal: self.digests[length] == asked.journal_digest,
+            same_journal: self.is_unchanged(asked),
             context: ProposalContext {
-                index: asked.index,
-                knobs: asked.knobs,
-                objective: asked.objective,
-                trials: self.trials[..length].to_vec(),
-                champion: asked.champion,
-                seed: proposal_seed(length),
+                index: asked.index.clone(),
+                knobs: asked.knobs.clone(),
+                objective: asked.objective.clone(),
+                champion,
+                seed: proposal_seed(before.len()),
+                trials: shown.trials(),
             },
         })
     }
 
+    /// What a strategy of the host chose, and what it chooses now, for the trial at a position; none when no such
+    /// strategy was followed.
+    #[must_use]
+    pub fn house(&self, at: usize) -> Option<HouseReplay> {
+        let asked = self.asked(at)?;
+        let (strategy, trial) = (asked.strategy?, &self.trials[at]);
+        let situation = Situation {
+            bounds: TuneBounds::of(&asked.knobs)?,
+            floor: asked.objective.recall_floor,
+            seed: trial.config.seed,
+            data_version: asked.data_version.as_deref()?,
+            vectors: asked.index.vectors,
+            journal: self.before(asked),
+        };
+        let equal = match situation.choice(strategy) {
+            Choice::Try { settings, .. } => settings == settings_of_config(&trial.config),
+            // The least `ef_search` was looked for on the sample, so it is none of the choice.
+            Choice::Sample { build, share, .. } => {
+                trial.sample == Some(share)
+                    && build == (trial.config.m, trial.config.ef_construction)
+            }
+            Choice::Exhausted(_) => false,
+        };
+        Some(HouseReplay {
+            strategy,
+            equal,
+            same_journal: self.is_unchanged(asked),
+        })
+    }
+
+    /// What the journal says of the question that the trial at a position answers, when that can have been.
+    fn asked(&self, at: usize) -> Option<&Asked> {
+        let asked = self.trials.get(at)?.asked.as_ref()?;
+        let length = usize::try_from(asked.journal_length).ok()?;
+        let champion_is_before = asked
+            .champion
+            .is_none_or(|champion| champion < asked.journal_length);
+        (length <= at && champion_is_before).then_some(asked)
+    }
+
+    /// The lines that a question is about.
+    fn before(&self, asked: &Asked) -> &[Trial] {
+        let length = usize::try_from(asked.journal_length).unwrap_or(usize::MAX);
+        &self.trials[..length.min(self.trials.len())]
+    }
+
+    fn is_unchanged(&self, asked: &Asked) -> bool {
+        self.digests[self.before(asked).len()] == asked.journal_digest
+    }
+
     /// The question that a run with default bounds puts after so many lines: for lines that do not say
-    /// what was asked, and, after the last, for what would be proposed now.
+    /// what was asked, and, after the last, for what would be proposed now. It shows the trials on the vectors
+    /// that were measured last. `champion` is a line.
     #[must_use]
     pub fn assumed(
         &self,
@@ -95,16 +157,66 @@ impl Replay {
         champion: Option<usize>,
     ) -> ProposalContext {
         let length = length.min(self.trials.len());
-        let champion = champion.filter(|at| *at < length);
+        let before = &self.trials[..length];
+        let last = before.iter().rfind(|trial| trial.sample.is_none());
+        let shown = Shown::of(before, last.and_then(|last| last.data_version.as_deref()));
         ProposalContext {
             index,
             knobs: TuneBounds::default().knobs(),
             objective,
-            champion: champion.and_then(|at| u32::try_from(at).ok()),
+            champion: champion.and_then(|line| shown.position(line)),
             seed: proposal_seed(length),
-            trials: self.trials[..length].to_vec(),
+            trials: shown.trials(),
         }
     }
+}
+
+/// A choice of the host made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HouseReplay {
+    /// Whose choice.
+    pub strategy: HouseStrategy,
+    /// It came out as recorded.
+    pub equal: bool,
+    /// The lines before are those of then. When false, another choice is no surprise.
+    pub same_journal: bool,
+}
+
+/// The lines of a journal that a question shows.
+pub(crate) struct Shown<'a>(Vec<(usize, &'a Trial)>);
+
+impl<'a> Shown<'a> {
+    /// The lines that measured one version of the vectors; all lines without one.
+    pub(crate) fn of(journal: &'a [Trial], data_version: Option<&str>) -> Self {
+        let is_shown = |trial: &Trial| {
+            data_version.is_none_or(|version| trial.data_version.as_deref() == Some(version))
+        };
+        let lines = journal.iter().enumerate();
+        Self(lines.filter(|(_, trial)| is_shown(trial)).collect())
+    }
+
+    pub(crate) fn trials(&self) -> Vec<Trial> {
+        self.0.iter().map(|(_, trial)| (*trial).clone()).collect()
+    }
+
+    pub(crate) fn into_lines(self) -> Vec<&'a Trial> {
+        self.0.into_iter().map(|(_, trial)| trial).collect()
+    }
+
+    /// Position among what is shown of a line of the journal.
+    fn position(&self, line: usize) -> Option<u32> {
+        let at = self.0.iter().position(|(shown, _)| *shown == line)?;
+        u32::try_from(at).ok()
+    }
+
+    /// Line of the journal at a position among what is shown.
+    pub(crate) fn line(&self, at: usize) -> Option<u32> {
+        u32::try_from(self.0.get(at)?.0).ok()
+    }
+}
+
+fn settings_of_config(config: &IndexConfig) -> [u32; 3] {
+    [config.m, config.ef_construction, config.ef_search]
 }
 
 /// A configuration as a proposal for these knobs would give it; none when one of them is no setting of
@@ -121,19 +233,35 @@ pub fn settings_of(config: &IndexConfig, context: &ProposalContext) -> Option<Ve
     knobs.map(|knob| value(&knob.name)).collect()
 }
 
-/// What a journal keeps of a question.
-pub(crate) fn asked(context: &ProposalContext) -> Asked {
-    let mut chain = Chain::default();
-    for trial in &context.trials {
-        chain.add(trial);
-    }
-    Asked {
-        journal_length: u32::try_from(context.trials.len()).unwrap_or(u32::MAX),
-        journal_digest: chain.kept(),
-        champion: context.champion,
-        index: context.index.clone(),
-        knobs: context.knobs.clone(),
-        objective: context.objective.clone(),
+/// What a journal keeps of a question: all of it, but for the trials.
+pub(crate) struct Put<'a> {
+    pub(crate) journal: &'a [Trial],
+    pub(crate) index: IndexFacts,
+    pub(crate) knobs: Vec<Knob>,
+    pub(crate) objective: Objective,
+    pub(crate) data_version: String,
+    /// Line of what serves.
+    pub(crate) champion: Option<u32>,
+    pub(crate) strategy: Option<HouseStrategy>,
+}
+
+impl Put<'_> {
+    /// Costs a pass over all lines.
+    pub(crate) fn asked(self) -> Asked {
+        let mut chain = Chain::default();
+        for trial in self.journal {
+            chain.add(trial);
+        }
+        Asked {
+            journal_length: u32::try_from(self.journal.len()).unwrap_or(u32::MAX),
+            journal_digest: chain.kept(),
+            champion: self.champion,
+            index: self.index,
+            knobs: self.knobs,
+            objective: self.objective,
+            data_version: Some(self.data_version),
+            strategy: self.strategy,
+        }
     }
 }
 
@@ -175,13 +303,24 @@ mod tests {
     /// Three trials: a baseline, and two that a proposer made.
     fn journal() -> Vec<Trial> {
         let mut trials = vec![trial("a", 0.9, 100.0)];
+        trials[0].data_version = Some("v1".to_owned());
         for (id, ef_search) in [("b", 40), ("c", 50)] {
             let known = Replay::of(trials.clone());
             let context = known.assumed(trials.len(), facts(), Objective::default(), Some(0));
+            let put = Put {
+                journal: &trials,
+                index: context.index,
+                knobs: context.knobs,
+                objective: context.objective,
+                data_version: "v1".to_owned(),
+                champion: Some(0),
+                strategy: None,
+            };
             let mut next = trial(id, 0.95, 120.0);
             next.config.ef_search = ef_search;
             next.proposed_by = Some(plugin("tests/drawing"));
-            next.asked = Some(asked(&context));
+            next.data_version = Some("v1".to_owned());
+            next.asked = Some(put.asked());
             trials.push(next);
         }
         trials

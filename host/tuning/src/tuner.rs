@@ -3,6 +3,11 @@
 //! A trial is measured on the blocking pool, one at a time across all tuners that share a lane, because
 //! two trials at once would spoil each other's times. It becomes a line of the journal only at its very
 //! end: whatever stops it before leaves nothing.
+//!
+//! A trial that cannot clear its bar any more ends early and is written down with what was measured; one over a
+//! share of the vectors ([`sample`]) compares with others over the same share only.
+
+mod sample;
 
 use std::sync::Arc;
 
@@ -15,10 +20,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(crate) use sample::SampleRequest;
+
 use crate::{
     Builds, EvalSets, Evaluation, Journal, Promotions, TuningError,
     blocking::{alive, blocking, unless_cancelled},
     builds::{BuildOrigin, Built},
+    early::Bar,
     fingerprint::host_fingerprint,
     measure::{Comparison, Contender, MeasurePlan, Measured, measure},
 };
@@ -81,6 +89,10 @@ pub struct TrialRequest {
     pub reason: Option<String>,
     /// What its proposer was asked.
     pub asked: Option<Asked>,
+    /// What it has to beat; it ends early once it cannot. None to ask every query whatever comes.
+    pub bar: Option<Bar>,
+    /// Whether a graph that is cut down from a larger build will do.
+    pub derive: bool,
 }
 
 /// A trial with what the journal has no field for.
@@ -91,9 +103,9 @@ pub struct TrialReport {
     /// How it compares with the champion, when that was timed alongside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
-    /// Range of the passes' median latencies over their median; 0.1 is 10 %.
+    /// Range of the passes' median latencies over their median; 0.1 is 10 %, 0 of a single pass.
     pub spread: f64,
-    /// The spread is too wide for times to tell configurations apart; the trial's note says so too.
+    /// The machine was too restless for times to tell configurations apart; the trial's note says why.
     pub noisy: bool,
     /// Where the graph came from.
     pub build: BuildOrigin,
@@ -176,7 +188,14 @@ impl Tuner {
         cancel: &CancellationToken,
     ) -> Result<TrialReport, TuningError> {
         let data = evaluation.data();
-        let built = self.builds.obtain(data, &request.config, cancel).await?;
+        let built = match request.derive {
+            true => {
+                self.builds
+                    .obtain_or_derive(data, &request.config, cancel)
+                    .await?
+            }
+            false => self.builds.obtain(data, &request.config, cancel).await?,
+        };
         let challenger = contender(&built, &request.config);
         let champion = match request
             .champion
@@ -188,16 +207,26 @@ impl Tuner {
             }
             None => None,
         };
-        let measured = {
-            let lane = unless_cancelled(cancel, self.options.lane.acquire()).await?;
-            let _lane = lane.map_err(|closed| TuningError::Worker(closed.to_string()))?;
-            let (evaluation, plan) = (Arc::clone(evaluation), self.options.plan);
-            blocking(cancel, move |stop| {
-                measure(&evaluation, &challenger, champion.as_ref(), &plan, stop)
+        let (shared, plan) = (Arc::clone(evaluation), self.options.plan);
+        let bar = request.bar.clone();
+        let measured = self
+            .in_lane(cancel, move |stop| {
+                let contenders = (&challenger, champion.as_ref());
+                measure(&shared, contenders, bar.as_ref(), &plan, stop)
             })
-            .await?
-        };
-        Ok(self.report(evaluation, request, number, built, &measured))
+            .await?;
+        Ok(self.report(evaluation, request, number, built, measured))
+    }
+
+    /// Runs a measurement while no other one runs.
+    async fn in_lane<T: Send + 'static>(
+        &self,
+        cancel: &CancellationToken,
+        work: impl FnOnce(&CancellationToken) -> Result<T, TuningError> + Send + 'static,
+    ) -> Result<T, TuningError> {
+        let lane = unless_cancelled(cancel, self.options.lane.acquire()).await?;
+        let _lane = lane.map_err(|closed| TuningError::Worker(closed.to_string()))?;
+        blocking(cancel, work).await
     }
 
     /// Adds a measured trial to the journal unless somebody asked to stop.
@@ -216,27 +245,29 @@ impl Tuner {
         request: TrialRequest,
         number: usize,
         built: Built,
-        measured: &Measured,
+        measured: Measured,
     ) -> TrialReport {
-        let noisy = measured.spread > self.options.plan.noisy_spread;
-        let metrics = metrics(evaluation, &built, measured);
+        let metrics = metrics(evaluation, &built, &measured);
+        let noisy = measured.noise.is_some();
         let trial = Trial {
             finished_at: Some(self.options.clock.now()),
-            note: note(request.note, noisy.then_some(measured.spread)),
+            note: note(request.note, measured.noise),
             build_id: Some(built.build_id),
             data_version: Some(evaluation.data().data_version.clone()),
             host: Some(self.options.host.clone()),
             proposed_by: request.proposed_by,
             reason: request.reason.map(bounded),
             asked: request.asked,
-            latency_spread: Some(rounded(measured.spread, 1e6)),
+            latency_spread: measured.spread.map(|spread| rounded(spread, 1e6)),
             noisy,
+            stopped_early: measured.stopped_early,
+            derived_from: built.derived_from,
             ..Trial::of(trial_id(number), request.config, metrics)
         };
         TrialReport {
             trial,
             comparison: measured.comparison,
-            spread: measured.spread,
+            spread: measured.spread.unwrap_or(0.0),
             noisy,
             build: built.origin,
         }
@@ -269,7 +300,7 @@ fn metrics(evaluation: &Evaluation, built: &Built, measured: &Measured) -> Trial
         k: u32::try_from(evaluation.k()).ok(),
         memory_bytes: (vectors.memory_bytes() + built.graph.memory_bytes()) as u64,
         vectors: vectors.len() as u64,
-        eval_queries: evaluation.queries() as u64,
+        eval_queries: measured.asked as u64,
         brute_force_latency_us: rounded(evaluation.brute_force_latency_us(), 1e3),
         distances_per_query: Some(rounded(measured.distances_per_query, 1e3)),
     }
@@ -287,13 +318,9 @@ fn trial_id(number: usize) -> String {
     format!("t{number:04}-{}", &random[random.len() - 6..])
 }
 
-fn note(given: Option<String>, spread: Option<f64>) -> Option<String> {
-    let noise = spread.map(|spread| {
-        format!(
-            "noisy machine: repeats differ by {:.0} %, compare distance counts instead of times",
-            spread * 100.0
-        )
-    });
+fn note(given: Option<String>, noise: Option<String>) -> Option<String> {
+    let noise =
+        noise.map(|why| format!("noisy machine: {why}; compare distance counts instead of times"));
     match (given.map(bounded), noise) {
         (Some(given), Some(noise)) => Some(format!("{given}; {noise}")),
         (given, noise) => given.or(noise),

@@ -18,5 +18,5 @@ pub use judgement::{
 };
 pub use name::{BucketName, DatasetName, IndexName, JobName, NameError};
 pub use pii::{ColumnSample, Evidence, Finding, Scope, TableSample};
-pub use trial::{Asked, IndexConfig, Interval, Trial, TrialMetrics};
+pub use trial::{Asked, HouseStrategy, IndexConfig, Interval, Trial, TrialMetrics};
 pub use vector::{Dimension, DimensionError, Metric, VectorBackend};

@@ -87,7 +87,7 @@ pub struct TrialMetrics {
     pub distances_per_query: Option<f64>,
 }
 
-/// The question that a proposal answered, but for the trials that it was asked about: those are the lines
+/// The question that a proposal answered, or what a strategy of the host followed, but for the trials that it was asked about: those are the lines
 /// of the journal before. With both, the same question can be asked again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Asked {
@@ -104,6 +104,22 @@ pub struct Asked {
     pub knobs: Vec<Knob>,
     /// What the owner wanted.
     pub objective: Objective,
+    /// The version of the vectors whose trials were shown; none: all lines were (journals of older hosts).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<String>,
+    /// Which strategy of the host was followed; none when a proposer was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<HouseStrategy>,
+}
+
+/// Strategies that need no proposer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HouseStrategy {
+    /// A small fixed grid.
+    Grid,
+    /// Many builds on few vectors, the better ones on more, the best on all.
+    Halving,
 }
 
 /// One line of an index's journal.
@@ -137,7 +153,7 @@ pub struct Trial {
     /// Why it was proposed, in the proposer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the proposer was asked; none for a person, a grid, and journals of older hosts.
+    /// What the proposer was asked or the strategy followed; none for a person, and in journals of older hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
     /// Who scored it when it was journalled.

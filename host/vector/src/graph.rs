@@ -12,6 +12,7 @@
 
 mod builder;
 mod bytes;
+mod derive;
 mod diversify;
 mod layers;
 mod repair;

@@ -439,6 +439,7 @@ pub(super) async fn obtain(
         served,
         origin: match built.origin {
             BuildOrigin::Built { .. } => "built",
+            BuildOrigin::Derived { .. } => "derived",
             BuildOrigin::Stored => "stored",
             BuildOrigin::Memory => "memory",
         },

@@ -15,6 +15,9 @@ pub enum AutotuneEvent {
         number: usize,
         /// What will be tried.
         config: IndexConfig,
+        /// Share of the vectors that will be measured, at the `ef_search` that is needed there; none for all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sample: Option<f64>,
         /// Why.
         reason: String,
         /// Who proposed it; none for the baseline and the grid.

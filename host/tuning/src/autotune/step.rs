@@ -4,25 +4,29 @@
 //! equal journals get equal proposals. When the serving configuration has no trial on the present vectors it is
 //! tried first: without it nothing could be said about an improvement.
 //!
+//! A candidate that cannot become better than what is known ends early ([`crate::Bar`]); what serves is always
+//! measured to the end.
+//!
 //! A step decides nothing about what serves, and keeps nothing between two steps but the journal: who steps
 //! again after a restart goes on where the journal ends.
 
 use std::sync::Arc;
 
 use boathouse_types::{
-    Asked, IndexConfig, Judged, JudgementError, Objective, PluginRef, Proposal, ProposalContext,
-    Trial, Verdict,
+    Asked, HouseStrategy, IndexConfig, Judged, JudgementError, Objective, PluginRef, Proposal,
+    ProposalContext, Trial, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::AutotuneEvent;
+use super::{AutotuneEvent, proposal_seed};
 use crate::{
-    Evaluation, Proposer, Scorer, TrialReport, TrialRequest, TuneBounds, Tuner, TuningError,
+    Bar, Evaluation, Proposer, Scorer, TrialReport, TrialRequest, TuneBounds, Tuner, TuningError,
     blocking::{blocking, unless_cancelled},
     builds::build_id,
-    grid,
+    house::{Choice, Situation},
     judge::{champion_position, verdicts},
-    replay,
+    replay::{Put, Shown},
+    tuner::SampleRequest,
 };
 
 /// Who says what to try next.
@@ -31,6 +35,9 @@ pub enum Strategy {
     /// A small fixed grid within the bounds: five builds by five `ef_search`, those of one build
     /// together; points that the journal has for the present vectors are skipped.
     Grid,
+    /// Nine builds on a tenth of the vectors, the better ones on three tenths, the best on all with a search for
+    /// its `ef_search`; where a round would have fewer than 1,000 vectors it is left out.
+    Halving,
     /// A proposer.
     Proposer(Arc<dyn Proposer>),
 }
@@ -132,7 +139,10 @@ enum Next {
 }
 
 struct Candidate {
+    /// For a sample, `ef_search` is not meant.
     config: IndexConfig,
+    /// Share of the vectors; none for all.
+    sample: Option<f64>,
     reason: String,
     proposed_by: Option<PluginRef>,
     asked: Option<Asked>,
@@ -141,111 +151,206 @@ struct Candidate {
 impl Step<'_> {
     async fn next(&self) -> Result<Next, TuningError> {
         let serving = self.request.serving;
-        let comparable = self.comparable();
-        if !comparable.iter().any(|trial| trial.config == serving) {
+        let version = &self.evaluation.data().data_version;
+        let is_known = |trial: &&Trial| trial.config == serving && trial.is_whole();
+        if !self
+            .comparable(version)
+            .iter()
+            .any(|trial| is_known(&trial))
+        {
             return Ok(Next::Try(Box::new(Candidate {
                 config: serving,
+                sample: None,
                 reason: "baseline: what serves".to_owned(),
                 proposed_by: None,
                 asked: None,
             })));
         }
-        let (proposal, proposed_by, asked) = match &self.request.strategy {
-            Strategy::Grid => {
-                let next = grid::next(&self.request.bounds, &comparable, serving.seed);
-                (Ok(next), None, None)
-            }
+        match &self.request.strategy {
+            Strategy::Grid => self.house(HouseStrategy::Grid).await,
+            Strategy::Halving => self.house(HouseStrategy::Halving).await,
             Strategy::Proposer(proposer) => {
                 let (context, asked) = self.question().await?;
                 match unless_cancelled(self.cancel, proposer.propose(context)).await? {
-                    Ok(judged) => (Ok(judged.answer), Some(judged.by), Some(asked)),
-                    Err(error) => (Err(error), None, None),
+                    Ok(judged) => Ok(self.check(judged, asked)),
+                    Err(error) => Ok(Next::Refused(error.to_string())),
                 }
             }
+        }
+    }
+
+    /// What a strategy of the host chooses.
+    async fn house(&self, strategy: HouseStrategy) -> Result<Next, TuningError> {
+        let data = self.evaluation.data();
+        let seed = self.request.serving.seed;
+        let situation = Situation {
+            bounds: self.request.bounds.clone(),
+            floor: self.request.objective.recall_floor,
+            seed,
+            data_version: &data.data_version,
+            vectors: data.len() as u64,
+            journal: &self.journal,
         };
-        Ok(self.check(proposal, proposed_by, asked))
+        let least = self.request.bounds.ef_search.min;
+        let (settings, sample, reason) = match situation.choice(strategy) {
+            Choice::Try { settings, reason } => (settings, None, reason),
+            Choice::Sample {
+                build: (m, ef_construction),
+                share,
+                reason,
+            } => ([m, ef_construction, least], Some(share), reason),
+            Choice::Exhausted(reason) => return Ok(Next::Exhausted(reason)),
+        };
+        Ok(Next::Try(Box::new(Candidate {
+            config: self.request.bounds.configuration(&settings, seed)?,
+            sample,
+            reason,
+            proposed_by: None,
+            asked: Some(self.asked(None, Some(strategy)).await?),
+        })))
     }
 
     /// A proposal as a candidate, or why it is none.
-    fn check(
-        &self,
-        proposal: Result<Proposal, JudgementError>,
-        proposed_by: Option<PluginRef>,
-        asked: Option<Asked>,
-    ) -> Next {
-        let (settings, reason) = match proposal {
-            Ok(Proposal::Configuration { settings, reason }) => (settings, reason),
-            Ok(Proposal::Exhausted(reason)) => return Next::Exhausted(reason),
-            Err(error) => return Next::Refused(error.to_string()),
+    fn check(&self, judged: Judged<Proposal>, asked: Asked) -> Next {
+        let (settings, reason) = match judged.answer {
+            Proposal::Configuration { settings, reason } => (settings, reason),
+            Proposal::Exhausted(reason) => return Next::Exhausted(reason),
         };
         let seed = self.request.serving.seed;
         match self.request.bounds.configuration(&settings, seed) {
             Ok(config) => Next::Try(Box::new(Candidate {
                 config,
+                sample: None,
                 reason,
-                proposed_by,
-                asked,
+                proposed_by: Some(judged.by),
+                asked: Some(asked),
             })),
-            Err(error) => {
-                let who = proposed_by.map_or_else(String::new, |plugin| format!("{plugin}: "));
-                Next::Refused(format!("{who}{error}"))
-            }
+            Err(error) => Next::Refused(format!("{}: {error}", judged.by)),
         }
     }
 
-    /// A question to the proposer, and what the journal keeps of it.
+    /// A question to the proposer, and what the journal keeps of it. It shows the trials on the present vectors:
+    /// figures on others do not compare.
     async fn question(&self) -> Result<(ProposalContext, Asked), TuningError> {
         let promoted = self.tuner.promotions().current().await?;
-        let champion = champion_position(&self.journal, promoted.as_ref(), &self.request.serving);
+        let data = self.evaluation.data();
+        let shown = Shown::of(&self.journal, Some(&data.data_version));
+        let trials = shown.trials();
+        let champion = champion_position(&trials, promoted.as_ref(), &self.request.serving);
         let context = ProposalContext {
-            index: self.evaluation.data().facts(),
+            index: data.facts(),
             knobs: self.request.bounds.knobs(),
             objective: self.request.objective.clone(),
             champion: champion.and_then(|at| u32::try_from(at).ok()),
-            seed: super::proposal_seed(self.journal.len()),
-            trials: self.journal.clone(),
+            seed: proposal_seed(self.journal.len()),
+            trials,
         };
+        let line = champion.and_then(|at| shown.line(at));
+        Ok((context, self.asked(line, None).await?))
+    }
+
+    /// What the journal keeps of a question or of a choice of the host.
+    async fn asked(
+        &self,
+        champion: Option<u32>,
+        strategy: Option<HouseStrategy>,
+    ) -> Result<Asked, TuningError> {
+        let data = self.evaluation.data().clone();
+        let (journal, bounds) = (self.journal.clone(), self.request.bounds.clone());
+        let objective = self.request.objective.clone();
         blocking(self.cancel, move |_| {
-            let asked = replay::asked(&context);
-            Ok((context, asked))
+            let put = Put {
+                journal: &journal,
+                index: data.facts(),
+                knobs: bounds.knobs(),
+                objective,
+                data_version: data.data_version,
+                champion,
+                strategy,
+            };
+            Ok(put.asked())
         })
         .await
     }
 
     async fn attempt(&self, candidate: Candidate) -> Result<Stepped, TuningError> {
         let number = self.journal.len() + 1;
-        let Candidate {
-            config,
-            reason,
-            proposed_by,
-            asked,
-        } = candidate;
         (self.on_event)(AutotuneEvent::Proposed {
             number,
-            config,
-            reason: reason.clone(),
-            proposed_by: proposed_by.clone(),
+            config: candidate.config,
+            sample: candidate.sample,
+            reason: candidate.reason.clone(),
+            proposed_by: candidate.proposed_by.clone(),
         });
-        let data = self.evaluation.data();
-        if !self.tuner.builds().has(data, &config).await? {
+        let report = match candidate.sample {
+            None => self.on_all_vectors(candidate, number).await?,
+            Some(share) => self.on_a_sample(candidate, share, number).await?,
+        };
+        self.remember(report).await
+    }
+
+    async fn on_all_vectors(
+        &self,
+        candidate: Candidate,
+        number: usize,
+    ) -> Result<TrialReport, TuningError> {
+        let (data, config) = (self.evaluation.data(), candidate.config);
+        let serving = self.request.serving;
+        // The last word of halving is about the build itself, and so is what is said of what serves.
+        let derive = config != serving && !matches!(self.request.strategy, Strategy::Halving);
+        let builds = self.tuner.builds();
+        let must_build = match derive {
+            true => builds.must_build(data, &config).await?,
+            false => !builds.has(data, &config).await?,
+        };
+        if must_build {
             (self.on_event)(AutotuneEvent::Building {
                 config,
                 build_id: build_id(&data.data_version, &config),
             });
         }
+        // What serves is measured to the end: all others are compared with it.
+        let bar = (config != serving).then(|| {
+            let floor = self.request.objective.recall_floor;
+            Bar::new(floor, &self.comparable(&data.data_version))
+        });
         let request = TrialRequest {
-            config,
-            champion: Some(self.request.serving),
-            note: self.request.note.clone(),
-            proposed_by,
-            reason: Some(reason),
-            asked,
+            champion: Some(serving),
+            bar,
+            derive,
+            ..self.trial(candidate)
         };
-        let report = self
-            .tuner
+        self.tuner
             .measure(self.evaluation, request, number, self.cancel)
-            .await?;
-        self.remember(report).await
+            .await
+    }
+
+    async fn on_a_sample(
+        &self,
+        candidate: Candidate,
+        share: f64,
+        number: usize,
+    ) -> Result<TrialReport, TuningError> {
+        let request = SampleRequest {
+            trial: self.trial(candidate),
+            share,
+            floor: self.request.objective.recall_floor,
+            ef_search: self.request.bounds.ef_search.clone(),
+        };
+        self.tuner
+            .measure_sample(self.evaluation, request, number, self.cancel)
+            .await
+    }
+
+    fn trial(&self, candidate: Candidate) -> TrialRequest {
+        TrialRequest {
+            config: candidate.config,
+            note: self.request.note.clone(),
+            proposed_by: candidate.proposed_by,
+            reason: Some(candidate.reason),
+            asked: candidate.asked,
+            ..TrialRequest::default()
+        }
     }
 
     /// Asks the scorer about a new trial and appends it to the journal.
@@ -272,7 +377,8 @@ impl Step<'_> {
         &self,
         trial: &Trial,
     ) -> Result<Result<Judged<Option<Verdict>>, JudgementError>, TuningError> {
-        let mut trials = self.comparable();
+        let version = trial.data_version.as_deref().unwrap_or_default();
+        let mut trials = self.comparable(version);
         trials.push(trial.clone());
         let scorer = self.request.scorer.as_ref();
         let asked = verdicts(scorer, &trials, &self.request.objective);
@@ -283,13 +389,8 @@ impl Step<'_> {
         }))
     }
 
-    /// Trials on the present vectors; measurements on others do not compare.
-    fn comparable(&self) -> Vec<Trial> {
-        let version = Some(&self.evaluation.data().data_version);
-        self.journal
-            .iter()
-            .filter(|trial| trial.data_version.as_ref() == version)
-            .cloned()
-            .collect()
+    /// Trials on one version of the vectors; measurements on others do not compare.
+    fn comparable(&self, data_version: &str) -> Vec<Trial> {
+        Shown::of(&self.journal, Some(data_version)).trials()
     }
 }

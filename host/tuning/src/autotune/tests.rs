@@ -1,5 +1,7 @@
 //! Whole runs with native judgements, over a bucket in memory.
 
+mod strategies;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -14,8 +16,8 @@ use boathouse_types::{
 
 use super::*;
 use crate::{
-    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, MeasurePlan, Promote, Proposer,
-    Replay, Scorer, TrialRequest, TuneBounds, TunerOptions, settings_of,
+    BuildOrigin, EvalSet, EvalSetName, EvalSource, EvalSpec, IndexData, MeasurePlan, Promote,
+    Proposer, Replay, Scorer, TrialRequest, TuneBounds, TunerOptions, settings_of,
     testing::{
         DRAWING, DrawingProposer, LINEAR, LinearScorer, clock, clustered, index_name,
         memory_bucket, plugin,
@@ -37,6 +39,7 @@ fn open(bucket: &Bucket, clock: &Arc<ManualClock>) -> Tuner {
             rounds: 1,
             warm_up: 5,
             noisy_spread: f64::INFINITY,
+            noisy_share: f64::INFINITY,
         },
         ..TunerOptions::new(clock.clone())
     };
@@ -44,21 +47,28 @@ fn open(bucket: &Bucket, clock: &Arc<ManualClock>) -> Tuner {
 }
 
 async fn room(rows: usize) -> Room {
+    room_over(clustered(rows), 100).await
+}
+
+async fn room_over(data: IndexData, queries: usize) -> Room {
     let (bucket, clock, cancel) = (memory_bucket(), clock(), CancellationToken::new());
-    let data = clustered(rows);
-    let spec = EvalSpec {
-        source: EvalSource::Drawn { queries: 100 },
-        ..EvalSpec::default()
-    };
-    let name = EvalSetName::new("drawn").unwrap();
-    let set = EvalSet::make(name, &data, spec, &cancel).await.unwrap();
     Room {
         tuner: open(&bucket, &clock),
-        evaluation: Evaluation::prepare(&data, set, &cancel).await.unwrap(),
+        evaluation: evaluated(data, queries, &cancel).await,
         bucket,
         clock,
         cancel,
     }
+}
+
+async fn evaluated(data: IndexData, queries: usize, cancel: &CancellationToken) -> Arc<Evaluation> {
+    let spec = EvalSpec {
+        source: EvalSource::Drawn { queries },
+        ..EvalSpec::default()
+    };
+    let name = EvalSetName::new("drawn").unwrap();
+    let set = EvalSet::make(name, &data, spec, cancel).await.unwrap();
+    Evaluation::prepare(&data, set, cancel).await.unwrap()
 }
 
 fn request(strategy: Strategy, max_trials: u32) -> AutotuneRequest {

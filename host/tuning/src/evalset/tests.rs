@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::testing::{clustered, data_of, index_name, memory_bucket};
+use boathouse_vector::exact_top_k;
 
 fn name() -> EvalSetName {
     EvalSetName::new("drawn").unwrap()
@@ -92,6 +93,8 @@ async fn impossible_specifications_are_refused() {
         (given(vec![]), "queries"),
         (given(vec![vec![1.0; 16], vec![1.0; 3]]), "query 1: "),
         (given(vec![vec![f32::NAN; 16]]), "query 0: "),
+        (given(vec![vec![1.0; 16], vec![0.0; 16]]), "zero vector"),
+        (given(vec![vec![f32::INFINITY; 16]]), "not a finite number"),
     ] {
         let error = make(&data, spec).await.unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
@@ -114,28 +117,6 @@ async fn given_queries_may_find_every_row() {
     let set = make(&data, spec).await.unwrap();
     assert_eq!(set.queries[0].truth, [1, 0]);
     assert_eq!(set.queries[0].held_out, None);
-}
-
-#[tokio::test]
-async fn an_append_gives_what_a_new_computation_would() {
-    let (before, mut after) = (clustered(200), clustered(320));
-    after.data_version = "v2".to_owned();
-    let set = make(&before, drawn_spec(30, 8)).await.unwrap();
-    let cancel = CancellationToken::new();
-    let updated = set.after_append(&after, &cancel).await.unwrap();
-    assert_eq!(
-        (updated.data_version.as_str(), updated.vectors),
-        ("v2", 320)
-    );
-    for query in &updated.queries {
-        let prepared = prepare(&after.vectors, &query.vector).unwrap();
-        let own = query.held_out;
-        let exact = exact_top_k(&after.vectors, &prepared, 8, |row| Some(row) != own);
-        let exact: Vec<u32> = exact.into_iter().map(|neighbor| neighbor.row).collect();
-        assert_eq!(query.truth, exact);
-    }
-    let error = updated.after_append(&before, &cancel).await.unwrap_err();
-    assert!(error.to_string().contains("320"), "{error}");
 }
 
 #[tokio::test]

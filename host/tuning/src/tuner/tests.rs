@@ -180,8 +180,9 @@ fn rounded_measurements_read_back_bit_for_bit() {
 #[test]
 fn noise_and_length_show_in_the_note() {
     assert_eq!(note(None, None), None);
-    assert!(note(Some("a".to_owned()), Some(0.5)).is_some_and(|note| note.starts_with("a; noisy")));
-    assert!(note(None, Some(0.5)).is_some_and(|note| note.contains("50 %")));
+    let noise = || Some("repeats differ by 50 %".to_owned());
+    assert!(note(Some("a".to_owned()), noise()).is_some_and(|note| note.starts_with("a; noisy")));
+    assert!(note(None, noise()).is_some_and(|note| note.contains("50 %; compare")));
     assert_eq!(bounded("é".repeat(2_000)).chars().count(), MAX_TEXT);
     assert_ne!(trial_id(1), trial_id(1));
 }

@@ -1,0 +1,62 @@
+//! What the host itself would try next: strategies that need no proposer.
+//!
+//! A strategy is a function of the journal and of what is wanted, nothing else. So a run that was interrupted
+//! goes on where it ended, and what was chosen can be chosen again ([`crate::Replay::house`]).
+
+use boathouse_types::{HouseStrategy, Trial};
+
+use crate::{TuneBounds, grid, halving, replay::Shown};
+
+/// What a choice depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation<'a> {
+    /// What may be tried.
+    pub(crate) bounds: TuneBounds,
+    /// Recall to reach.
+    pub(crate) floor: f64,
+    /// Seed of every build.
+    pub(crate) seed: u64,
+    /// Version of the vectors at hand.
+    pub(crate) data_version: &'a str,
+    /// How many there are.
+    pub(crate) vectors: u64,
+    /// All lines.
+    pub(crate) journal: &'a [Trial],
+}
+
+/// What to try.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Choice {
+    /// A configuration, on all vectors.
+    Try {
+        /// `m`, `ef_construction`, `ef_search`.
+        settings: [u32; 3],
+        reason: String,
+    },
+    /// A build, on a share of the vectors.
+    Sample {
+        /// `m`, `ef_construction`.
+        build: (u32, u32),
+        share: f64,
+        reason: String,
+    },
+    /// Nothing is left.
+    Exhausted(String),
+}
+
+impl Situation<'_> {
+    pub(crate) fn choice(&self, strategy: HouseStrategy) -> Choice {
+        match strategy {
+            HouseStrategy::Grid => {
+                let comparable = self.measured(self.data_version);
+                grid::next(&self.bounds, &comparable, self.seed)
+            }
+            HouseStrategy::Halving => halving::next(self),
+        }
+    }
+
+    /// Trials on one version of vectors.
+    pub(crate) fn measured(&self, data_version: &str) -> Vec<&Trial> {
+        Shown::of(self.journal, Some(data_version)).into_lines()
+    }
+}
