@@ -10,9 +10,12 @@
 //! so a crash at any step leaves at worst an object that nobody refers to; a file of an unknown newer
 //! format is refused by name, never guessed at. Secrets are references and are neither kept nor shown.
 //!
+//! Beside them a [`FileCache`] keeps local copies that are mapped instead of read, and can be made again.
+//!
 //! Not here: what the documents mean, tasks and retries (this crate spawns nothing), garbage collection.
 
 mod bucket;
+mod cache;
 mod config;
 mod error;
 mod id;
@@ -29,6 +32,7 @@ mod secret;
 mod staged;
 
 pub use bucket::{Bucket, ObjectInfo};
+pub use cache::FileCache;
 pub use config::{BackendConfig, BucketConfig, S3Config};
 pub use error::StorageError;
 pub use id::time_ordered_id;
