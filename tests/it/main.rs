@@ -5,6 +5,7 @@
 //! standard error and passes; with `BOATHOUSE_TESTS_NO_SKIP` set it fails.
 
 mod access;
+mod agent;
 mod append;
 mod bad_input;
 mod buckets;
@@ -14,11 +15,13 @@ mod compile;
 mod contract;
 mod determinism;
 mod files;
+mod filters;
 mod formats;
 mod gc;
 mod guests;
 mod hostile;
 mod lineage;
+mod living;
 mod moves;
 mod mysql;
 mod openapi;
@@ -27,6 +30,8 @@ mod pii;
 mod plugin_cli;
 mod plugins;
 mod postgres;
+mod promotion;
+mod recall;
 mod replay;
 mod rescue;
 mod restart;
@@ -38,4 +43,5 @@ mod support;
 mod swap;
 mod table;
 mod tidy;
+mod trials;
 mod watcher;

@@ -100,6 +100,19 @@ impl Client {
             .map(drop)
     }
 
+    /// `DELETE` with a JSON body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::DELETE, path).json(body))
+            .await
+    }
+
     /// `POST` of a JSON body.
     ///
     /// # Errors
@@ -167,11 +180,14 @@ impl Client {
             return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
         }
         let stream = tokio_util::io::ReaderStream::with_capacity(opened, 1 << 18);
-        let request = self
-            .request(Method::POST, path)
-            .header("content-length", meta.len())
-            .body(reqwest::Body::wrap_stream(stream));
-        self.json(request).await
+        let request = self.request(Method::POST, path);
+        // Pipes and devices do not know how long they are, and some files of the system say nothing.
+        let request = match meta.is_file() && meta.len() > 0 {
+            true => request.header("content-length", meta.len()),
+            false => request,
+        };
+        self.json(request.body(reqwest::Body::wrap_stream(stream)))
+            .await
     }
 
     /// `POST` of bytes.

@@ -30,6 +30,7 @@ mod indexes;
 mod ingest;
 mod keys;
 mod lineage;
+mod live;
 mod metrics;
 pub(crate) mod pii;
 mod plugins;
@@ -151,8 +152,14 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(indexes::list, indexes::create))
         .routes(routes!(indexes::show, indexes::change, indexes::delete))
         .routes(routes!(indexes::refresh))
+        .routes(routes!(indexes::delete_documents))
+        .routes(routes!(live::recall))
         .routes(routes!(agent::show))
+        .routes(routes!(agent::status))
+        .routes(routes!(agent::start))
+        .routes(routes!(agent::stop))
         .routes(routes!(agent::enqueue))
+        .routes(routes!(agent::events))
         .routes(routes!(search::search))
         .routes(routes!(evalsets::list, evalsets::create))
         .routes(routes!(trials::journal, trials::run))

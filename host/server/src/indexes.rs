@@ -2,11 +2,12 @@
 //!
 //! An index lives in its home bucket. Its manifest is committed last, so an index that is listed is
 //! whole: vectors, graph and all. What serves is swapped as one pointer; a search that has begun
-//! finishes on what it began with. Rows that are appended to its dataset become part of it (`append.rs`). An index may move to another bucket while it serves (`moves.rs`); which
+//! finishes on what it began with. Rows that are appended to its dataset become part of it (`append.rs`), documents can
+//! be deleted from it (`delete.rs`). An index may move to another bucket while it serves (`moves.rs`); which
 //! of several manifests decides is told in `standing.rs`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,10 @@ use crate::problem::Problem;
 pub(crate) mod append;
 pub(crate) mod chores;
 pub(crate) mod create;
+pub(crate) mod delete;
 mod embed;
+mod filter;
+mod frozen;
 mod live;
 mod meta;
 pub(crate) mod moves;
@@ -27,19 +31,26 @@ mod open;
 mod search;
 mod standing;
 mod tail;
+mod tombstones;
+mod truth;
 #[cfg(test)]
 mod testing;
 
 use chores::Chores;
+use filter::Filters;
 use objects::{erase, sweep};
 use standing::{Found, give_up};
 
+pub use delete::{DeleteDocuments, DeletedDocuments};
+pub use filter::{FilterPlan, FilterView};
+pub(crate) use embed::check_embedder;
 pub use live::{LiveIndex, Serving, Turn};
 pub use meta::{
-    AppendPolicy, Behind, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
+    AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
     ServingView,
 };
 pub use search::{Hit, SearchAnswer, SearchRequest, search};
+pub(crate) use truth::Truth;
 
 /// Whether a bucket of that name is registered, also one that could not be opened.
 pub type IsRegistered = Arc<dyn Fn(&BucketName) -> bool + Send + Sync>;
@@ -57,6 +68,7 @@ pub struct Indexes {
     strangers: Mutex<BTreeMap<(IndexName, BucketName), String>>,
     /// Indexes that are being built.
     reserved: Mutex<BTreeMap<IndexName, Building>>,
+    filters: Filters,
     chores: Chores,
 }
 
@@ -89,6 +101,7 @@ impl Indexes {
             broken: Mutex::default(),
             strangers: Mutex::default(),
             reserved: Mutex::default(),
+            filters: Filters::default(),
             chores: Chores::default(),
         }
     }
@@ -152,6 +165,14 @@ impl Indexes {
             .filter(|(_, building)| building.dataset == *dataset)
             .map(|(name, _)| name.clone());
         live.chain(building).collect()
+    }
+
+    /// Names of the indexes that serve, cannot be opened or are being built.
+    fn names(&self) -> BTreeSet<IndexName> {
+        let mut names: BTreeSet<_> = locked(&self.live).keys().cloned().collect();
+        names.extend(locked(&self.broken).keys().cloned());
+        names.extend(locked(&self.reserved).keys().cloned());
+        names
     }
 
     /// Whether there is an index of that name, served or not, or one is being built.
@@ -234,6 +255,7 @@ impl Indexes {
         }
         let swept = sweep(index.bucket(), &name).await;
         self.retire(&index);
+        frozen::forget(&index).await;
         self.settle_later(&name);
         Ok(swept?)
     }

@@ -50,8 +50,8 @@ pub(crate) async fn look(
         let prefix = format!("indexes/{name}/manifest");
         let found = newest::<IndexMeta>(places, &prefix).await?;
         let is_whole = |meta: &IndexMeta| {
-            let mut vectors = meta.vector_objects();
-            vectors.all(|(path, _)| paths.contains(path))
+            let mut objects = meta.objects();
+            objects.all(|(path, _)| paths.contains(path))
         };
         if found.is_some_and(|meta| !meta.deleted && !is_whole(&meta)) {
             gone.indexes.insert(name);

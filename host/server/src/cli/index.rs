@@ -7,6 +7,7 @@ use crate::{
     cli::{
         CliError, Output,
         output::{cell, table},
+        recall,
     },
     client::Client,
     tasks::TaskView,
@@ -65,6 +66,22 @@ pub(crate) enum Command {
         /// `auto` or `manual`.
         policy: String,
     },
+    /// Show the recall that searches really got.
+    Recall {
+        /// Name of the index.
+        name: String,
+    },
+    /// Delete documents of an index; their rows stay in the dataset.
+    DeleteDocs {
+        /// Name of the index.
+        name: String,
+        /// Ids of the documents.
+        #[arg(required_unless_present = "filter")]
+        ids: Vec<String>,
+        /// Those whose rows match a condition in SQL, instead.
+        #[arg(long, value_name = "CONDITION", conflicts_with = "ids")]
+        filter: Option<String>,
+    },
     /// Delete an index, its journal and its evaluation sets.
     Delete {
         /// Name of the index.
@@ -78,40 +95,13 @@ pub(crate) async fn run(
     command: Command,
 ) -> Result<(), CliError> {
     match command {
-        Command::Create {
-            name,
-            dataset,
-            text,
-            id,
-            metric,
-            bucket,
-            appends,
-        } => {
-            let mut body =
-                json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
-            for (key, value) in [("id_column", id), ("bucket", bucket), ("appends", appends)] {
-                if let Some(value) = value {
-                    body[key] = value.into();
-                }
-            }
-            let task = client.post("/vectors/indexes", &body).await?;
+        Command::Create { .. } => {
+            let task = client.post("/vectors/indexes", &command.body()).await?;
             output.result(&followed(client, output, &task).await?, summary);
         }
         Command::List => {
             let list: Value = client.get("/vectors/indexes").await?;
-            output.result(&list, |list| {
-                let columns = [
-                    ("name", "/name"),
-                    ("dataset", "/dataset"),
-                    ("text", "/text_column"),
-                    ("vectors", "/vectors"),
-                    ("bucket", "/bucket"),
-                    ("m", "/serving/config/m"),
-                    ("ef_construction", "/serving/config/ef_construction"),
-                    ("ef_search", "/serving/config/ef_search"),
-                ];
-                println!("{}", table(&list["indexes"], &columns));
-            });
+            output.result(&list, all);
         }
         Command::Show { name } => {
             let index: Value = client.get(&format!("/vectors/indexes/{name}")).await?;
@@ -137,6 +127,16 @@ pub(crate) async fn run(
             let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
             output.result(&index, summary);
         }
+        Command::Recall { name } => recall::show(client, output, &name).await?,
+        Command::DeleteDocs { name, ids, filter } => {
+            let body = match filter {
+                Some(filter) => json!({"filter": filter}),
+                None => json!({"ids": ids}),
+            };
+            let path = format!("/vectors/indexes/{name}/documents");
+            let answer: Value = client.delete_with(&path, &body).await?;
+            output.result(&answer, deleted);
+        }
         Command::Delete { name } => {
             client.delete(&format!("/vectors/indexes/{name}")).await?;
             output.result(&Value::Null, |_| println!("deleted"));
@@ -145,12 +145,65 @@ pub(crate) async fn run(
     Ok(())
 }
 
+impl Command {
+    /// The body of a request to create an index.
+    fn body(&self) -> Value {
+        let Self::Create {
+            name,
+            dataset,
+            text,
+            id,
+            metric,
+            bucket,
+            appends,
+        } = self
+        else {
+            return Value::Null;
+        };
+        let mut body =
+            json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
+        for (key, value) in [("id_column", id), ("bucket", bucket), ("appends", appends)] {
+            if let Some(value) = value {
+                body[key] = value.as_str().into();
+            }
+        }
+        body
+    }
+}
+
+/// Prints a list of indexes.
+fn all(list: &Value) {
+    let columns = [
+        ("name", "/name"),
+        ("dataset", "/dataset"),
+        ("text", "/text_column"),
+        ("vectors", "/vectors"),
+        ("bucket", "/bucket"),
+        ("m", "/serving/config/m"),
+        ("ef_construction", "/serving/config/ef_construction"),
+        ("ef_search", "/serving/config/ef_search"),
+    ];
+    println!("{}", table(&list["indexes"], &columns));
+}
+
 /// The result of a task, whose progress is shown until it ends.
 async fn followed(client: &Client, output: &Output, task: &TaskView) -> Result<Value, CliError> {
     let bar = output.bar();
     let ended = client.wait(task, |view| bar.follow(view)).await;
     bar.done();
     Ok(ended?)
+}
+
+fn deleted(answer: &Value) {
+    let count = |pointer| cell(answer.pointer(pointer));
+    println!(
+        "{} documents deleted, {} left",
+        count("/deleted"),
+        count("/vectors")
+    );
+    for id in answer["unknown"].as_array().into_iter().flatten() {
+        println!("not there: {}", cell(Some(id)));
+    }
 }
 
 fn summary(index: &Value) {
@@ -164,8 +217,10 @@ fn summary(index: &Value) {
         ("vectors", "/vectors"),
         ("beside the graph", "/tail_vectors"),
         ("rows without text", "/skipped_rows"),
+        ("deleted", "/deleted"),
         ("dataset version", "/dataset_version"),
         ("rows behind", "/behind/rows"),
+        ("rows replaced", "/behind/replaced"),
         ("appended rows", "/appends"),
         ("bucket", "/bucket"),
         ("m", "/serving/config/m"),

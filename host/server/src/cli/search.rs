@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Candidates kept while searching, instead of the champion's.
     #[arg(long)]
     ef_search: Option<u32>,
+    /// Search only rows for which this condition in SQL is true, as in `--filter "year >= 2020"`.
+    #[arg(long, value_name = "CONDITION")]
+    filter: Option<String>,
     /// Columns of the dataset to show; all when left out.
     #[arg(long = "with", value_delimiter = ',')]
     with: Option<Vec<String>>,
@@ -37,6 +40,9 @@ pub(crate) async fn run(
     if let Some(ef) = arguments.ef_search {
         body["ef_search"] = ef.into();
     }
+    if let Some(filter) = arguments.filter {
+        body["filter"] = filter.into();
+    }
     if let Some(columns) = arguments.with {
         body["with"] = columns.into();
     }
@@ -45,7 +51,12 @@ pub(crate) async fn run(
     }
     let path = format!("/vectors/indexes/{}/search", arguments.index);
     let answer: Value = client.post(&path, &body).await?;
-    output.result(&answer, hits);
+    output.result(&answer, |answer| {
+        hits(answer);
+        if let Some(matching) = answer.pointer("/filter/matching") {
+            println!("the filter lets {matching} documents through");
+        }
+    });
     Ok(())
 }
 

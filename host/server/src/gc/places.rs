@@ -36,6 +36,8 @@ pub enum Class {
     Rows,
     /// Vectors that no index serves.
     Vectors,
+    /// Lists of deleted documents that no index names.
+    Tombstones,
     /// Graphs that nothing names.
     Graphs,
     /// Evaluation sets of deleted indexes.
@@ -58,6 +60,7 @@ impl Class {
         match self {
             Self::Rows => "rows",
             Self::Vectors => "vectors",
+            Self::Tombstones => "tombstones",
             Self::Graphs => "graphs",
             Self::EvaluationSets => "evaluation_sets",
             Self::Logs => "logs",
@@ -95,6 +98,7 @@ impl Group {
             Self::Index(name) => {
                 let mut folders = vec![
                     format!("indexes/{name}/vectors"),
+                    format!("indexes/{name}/tombstones"),
                     format!("indexes/{name}/graphs"),
                     format!("_evalsets/{name}"),
                 ];
@@ -150,6 +154,9 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         ["indexes", name, "vectors", file] if is_id(file, ".parquet") => {
             Some((Group::Index(index(name)?), Class::Vectors))
         }
+        ["indexes", name, "tombstones", file] if is_id(file, ".json") => {
+            Some((Group::Index(index(name)?), Class::Tombstones))
+        }
         ["indexes", name, "graphs", file] if is_hex(file, 16, ".graph") => {
             Some((Group::Index(index(name)?), Class::Graphs))
         }
@@ -174,7 +181,7 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         }
         ["plugins" | "storage", "manifest", file]
         | ["auth", "keys", file]
-        | ["agent", "queue", file]
+        | ["agent", "queue" | "state", file]
             if is_version(file) =>
         {
             manifest(path, true)
@@ -249,11 +256,12 @@ mod tests {
 
     /// Paths, with `ID`, `VERSION` and `DIGEST` for what a host would write there.
     #[rustfmt::skip]
-    const PLACES: [(&str, &str, Class); 21] = [
+    const PLACES: [(&str, &str, Class); 23] = [
         ("datasets/d/data/ID.parquet", "dataset `d`", Class::Rows),
         ("datasets/d/manifest/VERSION.json", "manifest `datasets/d/manifest`", Class::Manifests),
         ("_lineage/d/ID.jsonl", "log `_lineage/d`", Class::Logs),
         ("indexes/i/vectors/ID.parquet", "index `i`", Class::Vectors),
+        ("indexes/i/tombstones/ID.json", "index `i`", Class::Tombstones),
         ("indexes/i/graphs/0123456789abcdef.graph", "index `i`", Class::Graphs),
         ("indexes/i/manifest/VERSION.json", "manifest `indexes/i/manifest`", Class::Manifests),
         ("_hnsw_trials/i/ID.compact.jsonl", "index `i`", Class::Logs),
@@ -269,6 +277,7 @@ mod tests {
         ("audit/log/ID.jsonl", "log `audit/log`", Class::Logs),
         ("ingest/jobs/d/j/VERSION.json", "manifest `ingest/jobs/d/j`", Class::Manifests),
         ("agent/queue/VERSION.json", "manifest `agent/queue`", Class::Manifests),
+        ("agent/state/VERSION.json", "manifest `agent/state`", Class::Manifests),
         ("storage/manifest/VERSION.json", "manifest `storage/manifest`", Class::Manifests),
         (".boathouse-probe/x/race-1", "probes", Class::Probes),
     ];
@@ -296,6 +305,7 @@ mod tests {
             "datasets/D/data/0199aa00-0000-7000-8000-000000000001.parquet",
             "datasets/d/manifest/7.json",
             "indexes/i/vectors/mine.parquet",
+            "indexes/i/tombstones/mine.json",
             "indexes/i/graphs/0123456789ABCDEF.graph",
             "indexes/i/graphs/0123.graph",
             "indexes/i/notes/x.json",

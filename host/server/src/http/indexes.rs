@@ -14,7 +14,10 @@ use crate::{
     auth::Caller,
     extract::{Json, Path},
     http::{AppState, tasks::accepted},
-    indexes::{AppendPolicy, IndexChange, IndexSpec, IndexView, append, create as creation, moves},
+    indexes::{
+        AppendPolicy, DeleteDocuments, DeletedDocuments, IndexChange, IndexSpec, IndexView, append,
+        create as creation, delete as deletion, moves,
+    },
     problem::Problem,
     tasks::TaskView,
 };
@@ -32,7 +35,10 @@ pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<Ind
     indexes
         .retain(|index| caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset)));
     axum::Json(IndexList {
-        indexes: indexes.iter().map(|index| index.view()).collect(),
+        indexes: indexes
+            .iter()
+            .map(|index| index.view_with(&app.embedder))
+            .collect(),
     })
 }
 
@@ -70,7 +76,8 @@ pub(crate) async fn show(
     State(app): AppState,
     Path(name): Path<String>,
 ) -> Result<axum::Json<IndexView>, Problem> {
-    Ok(axum::Json(app.indexes.get(&name)?.view()))
+    let index = app.indexes.get(&name)?;
+    Ok(axum::Json(index.view_with(&app.embedder)))
 }
 
 /// Move an index to another bucket, or change what happens to rows that are appended to its dataset. Searches go
@@ -120,6 +127,20 @@ pub(crate) async fn refresh(
         Ok(refreshed)
     });
     Ok(accepted(task))
+}
+
+/// Delete documents from an index, by their ids or by a condition over the columns of the dataset. They are hidden when
+/// this answers; ids that are not there are told and are no error, so it can be done again. The dataset keeps its rows.
+#[utoipa::path(
+    delete, path = "/vectors/indexes/{idx}/documents", params(("idx" = String, Path)), request_body = DeleteDocuments,
+    responses((status = 200, body = DeletedDocuments), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn delete_documents(
+    State(app): AppState,
+    Path(name): Path<String>,
+    Json(request): Json<DeleteDocuments>,
+) -> Result<axum::Json<DeletedDocuments>, Problem> {
+    deletion::delete(&app, &name, request).await.map(axum::Json)
 }
 
 /// Delete an index with its journal, promotions and evaluation sets.

@@ -8,16 +8,15 @@
 //! wins. So nothing that another build may just have stored is taken away here: vectors have names of their
 //! own, graphs are told by what they were built from, and what is left over of either is garbage.
 
-use std::sync::Arc;
-
 use boathouse_ingest::Dataset;
 use boathouse_storage::Bucket;
 use boathouse_types::{IndexName, VectorBackend};
-use boathouse_vector::{VectorSet, table::VectorTable};
+use boathouse_vector::Frozen;
 
 use super::{
     IndexMeta, IndexSpec, LiveIndex,
     embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text},
+    frozen,
     objects::{forget_copies, fresh_path, manifest, sweep_records},
     standing::{lives_in, next_generation},
 };
@@ -144,8 +143,7 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     } = embed(app, source, task).await?.not_empty(&plan.spec)?;
     task.progress("storing vectors", 0, Some(table.len() as u64), "vectors");
     let Encoded {
-        table,
-        vectors,
+        frozen,
         bytes,
         digest,
     } = encode(table, plan.spec.metric).await?;
@@ -168,7 +166,7 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         id_column: plan.spec.id_column.clone(),
         embedder: app.embedder.name().to_owned(),
         embedder_digest: app.embedder.model_digest().to_owned(),
-        dimension: table.dimension(),
+        dimension: frozen.vectors.dimension(),
         metric: plan.spec.metric,
         bucket: plan.bucket.name().clone(),
         home_generation,
@@ -183,16 +181,17 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         objective: plan.spec.objective.clone(),
         vectors_path: path.clone(),
         data_version: digest.chars().take(16).collect(),
-        vectors: table.len() as u64,
+        vectors: frozen.vectors.len() as u64,
         skipped_rows: skipped,
         superseded_rows: superseded,
         created_at: app.clock.now(),
         deleted: false,
         appends: plan.spec.appends,
         grown: None,
+        deletions: Vec::new(),
         first_vectors_path: None,
     };
-    let finished = finish(app, &plan, (meta, version), vectors, &table, task).await;
+    let finished = finish(app, &plan, (meta, version), frozen, task).await;
     if finished.is_err() {
         forget(&plan.bucket, name, &path).await;
     }
@@ -218,18 +217,18 @@ async fn vacant(app: &App, plan: &Plan) -> Result<u64, Problem> {
     Ok(found.map_or(0, |found| found.version))
 }
 
-/// Takes away the vectors that a build or an append has stored which failed, unless its commit happened after
-/// all or that is unknown.
+/// Takes away the object that a build, an append or a deletion has stored which failed, unless its commit happened
+/// after all or that is unknown.
 pub(super) async fn forget(bucket: &Bucket, name: &IndexName, path: &str) {
     let found = manifest(&bucket.without_rescue(), name).load().await;
-    let names = |meta: &IndexMeta| meta.vector_objects().any(|(known, _)| known == path);
+    let names = |meta: &IndexMeta| meta.objects().any(|(known, _)| known == path);
     let forgotten = match found {
         Ok(Some(found)) if names(&found.value) => Ok(()),
         Ok(_) => bucket.delete(path).await,
         Err(error) => Err(error),
     };
     if let Err(error) = forgotten {
-        tracing::warn!(index = %name, %error, "vectors of a build that failed may be left over");
+        tracing::warn!(index = %name, %error, "an object of a change that failed may be left over");
     }
 }
 
@@ -238,15 +237,20 @@ async fn finish(
     app: &App,
     plan: &Plan,
     (meta, version): (IndexMeta, u64),
-    vectors: Arc<VectorSet>,
-    table: &VectorTable,
+    frozen: Frozen,
     task: &TaskContext,
 ) -> Result<LiveIndex, Problem> {
     task.progress("building the graph", 0, Some(meta.vectors), "vectors");
     let options = app.tuner_options();
     let cancel = task.cancellation();
-    let live =
-        LiveIndex::assemble(&plan.bucket, meta.clone(), vectors, table, options, &cancel).await?;
+    let frozen = frozen::keep(
+        &meta.name,
+        &meta.data_version,
+        frozen,
+        options.files.as_ref(),
+    )
+    .await?;
+    let live = LiveIndex::assemble(&plan.bucket, meta.clone(), frozen, options, &cancel).await?;
     if cancel.is_cancelled() {
         return Err(Problem::cancelled());
     }

@@ -15,20 +15,25 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
 use boathouse_types::{BucketName, Trial};
-use boathouse_vector::{HnswGraph, VectorSet, table};
+use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Behind, IndexMeta, IndexView, ServingView,
+    Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder, frozen,
     meta::Counts,
     standing::Found,
     tail::{Match, Part, Tail},
+    tombstones::Tombstones,
 };
-use crate::problem::Problem;
+use crate::{
+    live::{self, Traffic},
+    problem::Problem,
+};
 
 /// What answers searches at this moment.
 pub struct Serving {
@@ -55,11 +60,13 @@ pub struct LiveIndex {
     /// The vectors of its base, which the graph leads to and trials measure.
     pub data: IndexData,
     /// Document id of each vector of the base.
-    pub doc_ids: Arc<[String]>,
+    pub doc_ids: DocIds,
     /// Row of the dataset of each vector of the base.
-    pub rows: Arc<[u64]>,
-    /// What was appended since the base was made.
+    pub rows: DocRows,
+    /// What was appended since the base was made, and which rows are hidden.
     pub(super) tail: Tail,
+    /// What was deleted.
+    pub(super) tombstones: Arc<Tombstones>,
     /// Its journal, graphs, promotions and evaluation sets.
     pub tuner: Tuner,
     seat: Arc<Seat>,
@@ -74,6 +81,8 @@ struct Seat {
     retired: AtomicBool,
     moving_to: ArcSwapOption<BucketName>,
     serving: ArcSwap<Serving>,
+    /// What served before, for a way back that takes no time.
+    previous: ArcSwapOption<Serving>,
     upkeep: Arc<Upkeep>,
 }
 
@@ -83,6 +92,7 @@ struct Upkeep {
     growing: Arc<Mutex<()>>,
     merging: Arc<Mutex<()>>,
     behind: ArcSwapOption<Behind>,
+    traffic: Traffic,
 }
 
 /// The right to run trials on an index, to change what serves, to move or to delete it: one at a time.
@@ -94,8 +104,8 @@ pub(super) type Hold = OwnedMutexGuard<()>;
 /// A base: vectors, where they came from, and the graph over them.
 pub(super) struct Base {
     pub(super) data: IndexData,
-    pub(super) doc_ids: Arc<[String]>,
-    pub(super) rows: Arc<[u64]>,
+    pub(super) doc_ids: DocIds,
+    pub(super) rows: DocRows,
     pub(super) serving: Arc<Serving>,
 }
 
@@ -107,6 +117,7 @@ impl Seat {
             retired: AtomicBool::new(false),
             moving_to: ArcSwapOption::empty(),
             serving: ArcSwap::new(serving),
+            previous: ArcSwapOption::empty(),
             upkeep,
         })
     }
@@ -118,21 +129,13 @@ impl LiveIndex {
     /// # Errors
     /// When the bucket fails or holds damaged vectors.
     pub(crate) async fn open(found: &Found, options: TunerOptions) -> Result<Self, Problem> {
-        let bytes = found.bucket.get(&found.meta.vectors_path).await?;
-        let metric = found.meta.metric;
-        let loaded = tokio::task::spawn_blocking(move || {
-            let table = table::read(bytes)?;
-            let set = table.to_set(metric)?;
-            Ok::<_, Problem>((table, set))
-        });
-        let (table, set) = loaded.await.map_err(|error| Problem::internal(&error))??;
         let (meta, uncancelled) = (found.meta.clone(), CancellationToken::new());
-        let vectors = Arc::new(set);
-        let base = Self::assemble(&found.bucket, meta, vectors, &table, options, &uncancelled);
+        let frozen = frozen::base(&found.bucket, &meta, options.files.as_ref()).await?;
+        let base = Self::assemble(&found.bucket, meta, frozen, options, &uncancelled);
         let base = base.await?;
-        match base.meta.grown {
-            Some(_) => base.grown(found.meta.clone()).await,
-            None => Ok(base),
+        match base.meta.grown.is_some() || !base.meta.deletions.is_empty() {
+            true => base.grown(found.meta.clone()).await,
+            false => Ok(base),
         }
     }
 
@@ -143,8 +146,7 @@ impl LiveIndex {
     pub(crate) async fn assemble(
         bucket: &Bucket,
         meta: IndexMeta,
-        vectors: Arc<VectorSet>,
-        table: &table::VectorTable,
+        frozen: Frozen,
         options: TunerOptions,
         cancel: &CancellationToken,
     ) -> Result<Self, Problem> {
@@ -152,7 +154,7 @@ impl LiveIndex {
             index: meta.name.clone(),
             backend: meta.vector_backend,
             data_version: meta.data_version.clone(),
-            vectors,
+            vectors: frozen.vectors,
         };
         let tuner = Tuner::open(bucket, &meta.name, options);
         let served = tuner
@@ -162,9 +164,10 @@ impl LiveIndex {
             .unwrap_or_else(|| meta.first());
         let serving = obtain(&tuner, &data, served, cancel).await?;
         Ok(Self {
-            doc_ids: table.doc_ids().into(),
-            rows: table.rows().into(),
+            doc_ids: frozen.doc_ids,
+            rows: frozen.rows,
             tail: Tail::default(),
+            tombstones: Arc::default(),
             seat: Seat::new(Arc::new(serving), Arc::default()),
             bucket: bucket.clone(),
             meta,
@@ -177,14 +180,17 @@ impl LiveIndex {
     #[must_use]
     pub(super) fn at(&self, home: &Found) -> Self {
         let options = self.tuner.options().clone();
+        let seat = Seat::new(self.serving(), Arc::clone(&self.seat.upkeep));
+        seat.previous.store(self.seat.previous.load_full());
         Self {
             meta: home.meta.clone(),
             data: self.data.clone(),
-            doc_ids: Arc::clone(&self.doc_ids),
-            rows: Arc::clone(&self.rows),
+            doc_ids: self.doc_ids.clone(),
+            rows: self.rows.clone(),
             tail: self.tail.clone(),
+            tombstones: Arc::clone(&self.tombstones),
             tuner: Tuner::open(&home.bucket, &home.meta.name, options),
-            seat: Seat::new(self.serving(), Arc::clone(&self.seat.upkeep)),
+            seat,
             bucket: home.bucket.clone(),
         }
     }
@@ -194,15 +200,17 @@ impl LiveIndex {
     /// # Errors
     /// When the bucket fails or holds damaged vectors.
     pub(super) async fn grown(&self, meta: IndexMeta) -> Result<Self, Problem> {
-        let tail = self.tail_of(&meta, &self.doc_ids).await?;
+        let base = (self.doc_ids.clone(), self.rows.clone());
+        let (tail, tombstones) = self.tail_of(&meta, base).await?;
         Ok(Self {
             data: self.data.clone(),
-            doc_ids: Arc::clone(&self.doc_ids),
-            rows: Arc::clone(&self.rows),
+            doc_ids: self.doc_ids.clone(),
+            rows: self.rows.clone(),
             tuner: self.tuner.clone(),
             seat: Arc::clone(&self.seat),
             bucket: self.bucket.clone(),
             tail,
+            tombstones,
             meta,
         })
     }
@@ -212,8 +220,11 @@ impl LiveIndex {
     /// # Errors
     /// As [`Self::grown`].
     pub(super) async fn on(&self, base: Base, meta: IndexMeta) -> Result<Self, Problem> {
+        let documents = (base.doc_ids.clone(), base.rows.clone());
+        let (tail, tombstones) = self.tail_of(&meta, documents).await?;
         Ok(Self {
-            tail: self.tail_of(&meta, &base.doc_ids).await?,
+            tail,
+            tombstones,
             data: base.data,
             doc_ids: base.doc_ids,
             rows: base.rows,
@@ -224,26 +235,34 @@ impl LiveIndex {
         })
     }
 
-    async fn tail_of(&self, meta: &IndexMeta, base_ids: &Arc<[String]>) -> Result<Tail, Problem> {
+    async fn tail_of(
+        &self,
+        meta: &IndexMeta,
+        (ids, rows): (DocIds, DocRows),
+    ) -> Result<(Tail, Arc<Tombstones>), Problem> {
         let mut parts = Vec::with_capacity(meta.segments().len());
         for segment in meta.segments() {
             let known = self.tail.parts().iter();
             let known = known.clone().find(|part| part.path == segment.path);
             parts.push(match known {
                 Some(part) => Arc::clone(part),
-                None => Arc::new(self.part(&segment.path).await?),
+                None => Arc::new(self.part(segment).await?),
             });
         }
-        let (base_ids, unique) = (Arc::clone(base_ids), meta.id_column.is_none());
-        let made = tokio::task::spawn_blocking(move || Tail::behind(&base_ids, parts, unique));
+        let known = &self.tombstones;
+        let tombstones = Tombstones::load(known, &self.bucket, &meta.deletions).await?;
+        let unique = meta.id_column.is_none();
+        let made = tokio::task::spawn_blocking(move || {
+            let tail = Tail::behind((&ids, &rows), parts, unique, &tombstones);
+            (tail, tombstones)
+        });
         made.await.map_err(|error| Problem::internal(&error))
     }
 
-    async fn part(&self, path: &str) -> Result<Part, Problem> {
-        let bytes = self.bucket.get(path).await?;
-        let (path, metric) = (path.to_owned(), self.meta.metric);
-        let read = tokio::task::spawn_blocking(move || Part::read(&path, bytes, metric));
-        read.await.map_err(|error| Problem::internal(&error))?
+    async fn part(&self, segment: &Segment) -> Result<Part, Problem> {
+        let files = self.tuner.options().files.as_ref();
+        let frozen = frozen::segment(&self.bucket, &self.meta, segment, files).await?;
+        Ok(Part::new(&segment.path, frozen))
     }
 
     /// Whether a trial measured the vectors that the graph leads to. Trials of older journals do not say which
@@ -280,6 +299,7 @@ impl LiveIndex {
         Counts {
             base: (self.data.len() - self.tail.hidden_in_base()) as u64,
             tail: self.tail.vectors() as u64,
+            deleted: self.tail.deleted() as u64,
         }
     }
 
@@ -287,8 +307,8 @@ impl LiveIndex {
     pub(super) fn document(&self, found: &Match) -> (&str, u64) {
         let row = found.row as usize;
         match found.part.and_then(|part| self.tail.parts().get(part)) {
-            Some(part) => (&part.doc_ids[row], part.rows[row]),
-            None => (&self.doc_ids[row], self.rows[row]),
+            Some(part) => (part.doc_ids.get(row), part.rows[row]),
+            None => (self.doc_ids.get(row), self.rows[row]),
         }
     }
 
@@ -377,27 +397,73 @@ impl LiveIndex {
         self.seat.retired.load(Ordering::Acquire)
     }
 
+    /// Graphs that are at hand: of what serves and of what served before.
+    pub(super) fn graphs(&self) -> Vec<String> {
+        let at_hand = [Some(self.serving()), self.seat.previous.load_full()];
+        let at_hand = at_hand.iter().flatten();
+        at_hand.map(|one| one.build_id.clone()).collect()
+    }
+
     /// What serves now.
     #[must_use]
     pub fn serving(&self) -> Arc<Serving> {
         self.seat.serving.load_full()
     }
 
-    /// Makes ready to serve a configuration: its graph is there when this returns.
+    /// Makes ready to serve a configuration: its graph is there when this returns. That of what serves and of what
+    /// served before is at hand.
     ///
     /// # Errors
-    /// When the graph cannot be obtained.
-    pub async fn ready(&self, served: Served) -> Result<Serving, Problem> {
-        obtain(&self.tuner, &self.data, served, &CancellationToken::new()).await
+    /// When the graph cannot be obtained, or the work is cancelled.
+    pub async fn ready(
+        &self,
+        served: Served,
+        cancel: &CancellationToken,
+    ) -> Result<Serving, Problem> {
+        let at_hand = [Some(self.serving()), self.seat.previous.load_full()];
+        let mut at_hand = at_hand.into_iter().flatten();
+        match at_hand.find(|kept| kept.served.config.same_build(&served.config)) {
+            Some(kept) => Ok(Serving {
+                graph: Arc::clone(&kept.graph),
+                build_id: kept.build_id.clone(),
+                served,
+                origin: "memory",
+            }),
+            None => obtain(&self.tuner, &self.data, served, cancel).await,
+        }
     }
 
     /// Serves from now on; searches under way finish on what they began with.
     pub fn serve(&self, serving: Serving, promotion: &Promotion) {
         debug_assert_eq!(serving.served.config, promotion.served.config);
-        self.seat.serving.store(Arc::new(Serving {
+        let before = self.seat.serving.swap(Arc::new(Serving {
             served: promotion.served.clone(),
             ..serving
         }));
+        self.seat.previous.store(Some(before));
+    }
+
+    /// Bytes of vectors and links that are mapped from local files.
+    fn mapped_bytes(&self, graph: &HnswGraph) -> usize {
+        let parts = self.tail.parts().iter().map(|part| &part.vectors);
+        let sets = std::iter::once(&self.data.vectors).chain(parts);
+        let mapped = sets.filter(|set| set.is_lent());
+        let links = graph.is_lent().then(|| graph.memory_bytes());
+        mapped.map(|set| set.memory_bytes()).sum::<usize>() + links.unwrap_or(0)
+    }
+
+    /// What is known of its searches.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.seat.upkeep.traffic
+    }
+
+    /// The view for clients of a host with this embedder.
+    #[must_use]
+    pub(crate) fn view_with(&self, embedder: &StaticEmbedder) -> IndexView {
+        IndexView {
+            embedder_changed: check_embedder(embedder, &self.meta).is_err(),
+            ..self.view()
+        }
     }
 
     /// The view for clients.
@@ -407,7 +473,7 @@ impl LiveIndex {
         let memory = self.data.vectors.memory_bytes()
             + self.tail.memory_bytes()
             + serving.graph.memory_bytes();
-        self.meta.view(
+        let view = self.meta.view(
             self.counts(),
             self.behind(),
             self.moving_to(),
@@ -416,9 +482,14 @@ impl LiveIndex {
                 trial: serving.served.trial.clone(),
                 build_id: serving.build_id.clone(),
                 memory_bytes: memory as u64,
+                mapped_bytes: self.mapped_bytes(&serving.graph) as u64,
                 graph_origin: serving.origin,
             },
-        )
+        );
+        IndexView {
+            live_recall: live::recall_of(self),
+            ..view
+        }
     }
 }
 
@@ -432,7 +503,9 @@ pub(super) async fn obtain(
     served: Served,
     cancel: &CancellationToken,
 ) -> Result<Serving, Problem> {
-    let built = tuner.builds().obtain(data, &served.config, cancel).await?;
+    let (builds, config) = (tuner.builds(), &served.config);
+    let built = builds.obtain(data, config, cancel).await?;
+    let built = builds.keep(built, data, config, cancel).await?;
     Ok(Serving {
         graph: built.graph,
         build_id: built.build_id,
@@ -440,8 +513,12 @@ pub(super) async fn obtain(
         origin: match built.origin {
             BuildOrigin::Built { .. } => "built",
             BuildOrigin::Derived { .. } => "derived",
+            BuildOrigin::Mapped => "mapped",
             BuildOrigin::Stored => "stored",
             BuildOrigin::Memory => "memory",
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

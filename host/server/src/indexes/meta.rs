@@ -1,7 +1,8 @@
 //! What is stored and shown of an index.
 //!
 //! The vectors that the graph leads to are the base: `vectors_path`, `data_version`, `vectors` and
-//! `dataset_version` are about them. Rows that were appended since are told by `grown`. A program that does not
+//! `dataset_version` are about them. Rows that were appended since are told by `grown`, documents that were deleted by
+//! `deletions`. A program that does not
 //! know of `grown` serves the base and loses nothing by that, as appended rows can be embedded again.
 
 use boathouse_tuning::Served;
@@ -10,6 +11,8 @@ use boathouse_types::{
     VectorBackend,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::live::LiveRecall;
 
 /// A wish for an index.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -96,6 +99,17 @@ pub struct Segment {
     pub vectors: u64,
 }
 
+/// Documents that were deleted from an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Object that holds their ids.
+    pub path: String,
+    /// Digest of that object.
+    pub digest: String,
+    /// Number of ids.
+    pub ids: u64,
+}
+
 /// What is stored of an index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexMeta {
@@ -150,7 +164,7 @@ pub struct IndexMeta {
     pub vectors: u64,
     /// Rows of the dataset without text.
     pub skipped_rows: u64,
-    /// Rows of the dataset that are not in the base, as a later one has their id.
+    /// Rows of the dataset that are not in the base, as a later one has their id or they were deleted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub superseded_rows: u64,
     /// When it was built.
@@ -164,6 +178,9 @@ pub struct IndexMeta {
     /// What was appended since the base was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grown: Option<Growth>,
+    /// What was deleted since the rows of the dataset were last replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletions: Vec<Deletion>,
     /// The `vectors_path` of the first base, once there is another: it tells the index from others that had
     /// its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,6 +221,10 @@ pub struct IndexView {
     pub id_column: Option<String>,
     /// Embedder.
     pub embedder: String,
+    /// This host has another model of that name: until the index is refreshed it is searched by vector only, and
+    /// nothing is appended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub embedder_changed: bool,
     /// Components of a vector.
     pub dimension: Dimension,
     /// Distance.
@@ -227,10 +248,15 @@ pub struct IndexView {
     pub skipped_rows: u64,
     /// Rows that are not searched, as a later one has their id.
     pub superseded_rows: u64,
+    /// Documents that were deleted and did not come back.
+    pub deleted: u64,
     /// When it was built.
     pub created_at: Timestamp,
     /// What serves.
     pub serving: ServingView,
+    /// The recall that searches really got of it; none until some were judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_recall: Option<LiveRecall>,
 }
 
 /// Numbers of vectors in memory, without those that a later one of the same id replaces.
@@ -240,6 +266,8 @@ pub(super) struct Counts {
     pub(super) base: u64,
     /// Of the tail.
     pub(super) tail: u64,
+    /// Documents that were deleted.
+    pub(super) deleted: u64,
 }
 
 /// What serves an index.
@@ -251,9 +279,13 @@ pub struct ServingView {
     pub trial: Option<String>,
     /// The graph.
     pub build_id: String,
-    /// Bytes of vectors and graph in memory.
+    /// Bytes of vectors and graph, in memory or mapped.
     pub memory_bytes: u64,
-    /// How the graph came into memory: `built`, `stored` or `memory`.
+    /// Those of them that are mapped from local files: the system keeps in memory what is searched, as far as there
+    /// is room.
+    pub mapped_bytes: u64,
+    /// How the graph came into memory: `mapped` from a local file, `stored` in the bucket, `built`, or in `memory`
+    /// already.
     pub graph_origin: &'static str,
 }
 
@@ -295,6 +327,24 @@ impl IndexMeta {
         self.grown.as_ref().map_or(&[], |grown| &grown.segments)
     }
 
+    /// How far it covers its dataset beyond its base, also when that is not at all.
+    #[must_use]
+    pub fn growth(&self) -> Growth {
+        self.grown.clone().unwrap_or_else(|| Growth {
+            dataset_version: self.dataset_version,
+            rows: self.covered_rows(),
+            skipped_rows: 0,
+            segments: Vec::new(),
+        })
+    }
+
+    /// The objects that it cannot do without, each with the beginning of its digest.
+    pub fn objects(&self) -> impl Iterator<Item = (&str, &str)> {
+        let deletions = self.deletions.iter();
+        let deletions = deletions.map(|one| (one.path.as_str(), one.digest.as_str()));
+        self.vector_objects().chain(deletions)
+    }
+
     /// The objects that hold its vectors, each with the beginning of its digest.
     pub fn vector_objects(&self) -> impl Iterator<Item = (&str, &str)> {
         let base = (self.vectors_path.as_str(), self.data_version.as_str());
@@ -323,6 +373,7 @@ impl IndexMeta {
             text_column: self.text_column.clone(),
             id_column: self.id_column.clone(),
             embedder: self.embedder.clone(),
+            embedder_changed: false,
             dimension: self.dimension,
             metric: self.metric,
             bucket: self.bucket.clone(),
@@ -333,9 +384,11 @@ impl IndexMeta {
             vectors,
             tail_vectors: counts.tail,
             skipped_rows,
-            superseded_rows: rows.saturating_sub(vectors + skipped_rows),
+            superseded_rows: rows.saturating_sub(vectors + skipped_rows + counts.deleted),
+            deleted: counts.deleted,
             created_at: self.created_at,
             serving,
+            live_recall: None,
         }
     }
 

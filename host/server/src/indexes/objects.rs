@@ -36,9 +36,16 @@ pub(super) fn fresh_path(name: &IndexName) -> String {
     format!("indexes/{name}/vectors/{id}.parquet")
 }
 
-/// Folders of what can be made anew: vectors from the dataset, graphs from the vectors.
-fn derived(name: &IndexName) -> [String; 2] {
+/// A path for tombstones that no other object has.
+pub(super) fn fresh_tombstones(name: &IndexName) -> String {
+    let id = uuid::Uuid::now_v7().simple();
+    format!("indexes/{name}/tombstones/{id}.json")
+}
+
+/// Folders of what the manifest names: vectors, tombstones, and graphs over the vectors.
+fn named(name: &IndexName) -> [String; 3] {
     [
+        format!("indexes/{name}/tombstones"),
         format!("indexes/{name}/vectors"),
         format!("indexes/{name}/graphs"),
     ]
@@ -59,7 +66,7 @@ pub(super) async fn list(
     name: &IndexName,
 ) -> Result<Vec<ObjectInfo>, StorageError> {
     let (bucket, mut objects) = (bucket.without_rescue(), Vec::new());
-    for folder in derived(name).iter().chain(&records(name)) {
+    for folder in named(name).iter().chain(&records(name)) {
         objects.extend(bucket.list(folder).await?);
     }
     Ok(objects)

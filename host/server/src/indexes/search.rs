@@ -1,6 +1,7 @@
 //! Searching an index: a query in words or as a vector, hits with the columns of their rows.
 //!
-//! A search is answered by the index as it was when the search began: base, tail and version of the dataset.
+//! A search is answered by the index as it was when the search began: base, tail, what is deleted and version of the
+//! dataset. With a filter it is about the rows that the filter lets through (`filter.rs`).
 
 use std::sync::Arc;
 
@@ -12,10 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    LiveIndex, Serving,
-    tail::{Match, Wanted},
+    LiveIndex, Serving, check_embedder,
+    filter::{self, FilterView},
+    tail::{Kept, Match, Wanted},
 };
-use crate::{app::App, problem::Problem};
+use crate::{
+    app::App,
+    live::{Live, Seen},
+    problem::Problem,
+};
 
 thread_local! {
     /// Visited marks and heaps, kept by each thread of the blocking pool.
@@ -37,6 +43,8 @@ pub struct SearchRequest {
     pub ef_search: Option<u32>,
     /// Columns of the dataset to return; all when left out, none when the list is empty.
     pub with: Option<Vec<String>>,
+    /// A condition in SQL over the columns of the dataset; only rows for which it is true are searched.
+    pub filter: Option<String>,
 }
 
 fn ten() -> usize {
@@ -56,8 +64,18 @@ pub struct SearchAnswer {
     pub index_version: String,
     /// Distance computations that it took.
     pub distances: u64,
-    /// Microseconds for embedding and the index, without the columns.
+    /// What the filter did, when there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterView>,
+    /// Microseconds for the filter, embedding and the index, without the columns.
     pub took_us: u64,
+}
+
+/// What was found, and how.
+struct Found {
+    matches: Vec<Match>,
+    distances: u64,
+    filter: Option<FilterView>,
 }
 
 /// One hit.
@@ -93,26 +111,41 @@ pub async fn search(
         ..serving.served.config
     };
     let started = std::time::Instant::now();
-    let (matches, distances) = {
+    let selection = match &request.filter {
+        Some(text) => Some(filter::select(app, index, text).await?),
+        None => None,
+    };
+    let found = {
         let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
+        let live = Arc::clone(&app.live);
         let found = tokio::task::spawn_blocking(move || {
-            find(&index, &serving, &embedder, &request, config.ef_search)
+            let kept = selection.map(|selection| selection.kept(&index));
+            let judged = (&*embedder, &*live);
+            find(
+                (&index, kept.as_deref()),
+                &serving,
+                judged,
+                &request,
+                config.ef_search,
+            )
         });
         found.await.map_err(|error| Problem::internal(&error))??
     };
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     Ok(SearchAnswer {
-        hits: hits(app, index, &matches, columns).await?,
+        hits: hits(app, index, &found.matches, columns).await?,
         config,
         backend: index.meta.vector_backend,
         index_version: version(index),
-        distances,
+        distances: found.distances,
+        filter: found.filter,
         took_us,
     })
 }
 
 fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Problem> {
-    let most = index.vectors().min(app.config.vectors.max_k);
+    // Of an index without documents nothing is found, whatever is asked for.
+    let most = index.vectors().clamp(1, app.config.vectors.max_k);
     if request.k == 0 || request.k > most {
         return Err(Problem::field(
             "k",
@@ -142,15 +175,18 @@ fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Pr
 }
 
 fn find(
-    index: &LiveIndex,
+    (index, kept): (&Arc<LiveIndex>, Option<&Kept>),
     serving: &Serving,
-    embedder: &StaticEmbedder,
+    (embedder, live): (&StaticEmbedder, &Live),
     request: &SearchRequest,
     ef: u32,
-) -> Result<(Vec<Match>, u64), Problem> {
+) -> Result<Found, Problem> {
     let vector = match (&request.vector, &request.text) {
         (Some(vector), _) => vector.clone(),
-        (None, text) => embed_query(embedder, text.as_deref().unwrap_or_default())?,
+        (None, text) => {
+            check_embedder(embedder, &index.meta)?;
+            embed_query(embedder, text.as_deref().unwrap_or_default())?
+        }
     };
     let query = index.data.vectors.prepare_query(&vector)?;
     let wanted = Wanted {
@@ -159,7 +195,38 @@ fn find(
         ef: ef as usize,
     };
     let (base, graph) = (&index.data.vectors, &serving.graph);
-    Ok(SCRATCH.with_borrow_mut(|scratch| index.tail.nearest(base, graph, &wanted, scratch)))
+    let tail = &index.tail;
+    let found = SCRATCH.with_borrow_mut(|scratch| match kept {
+        None => {
+            let (matches, distances) = tail.nearest(base, graph, &wanted, scratch);
+            Found {
+                matches,
+                distances,
+                filter: None,
+            }
+        }
+        Some(kept) => {
+            let (matches, distances, plan) = tail.nearest_kept(base, graph, &wanted, kept, scratch);
+            let matching = kept.len() as u64;
+            Found {
+                matches,
+                distances,
+                filter: Some(FilterView { matching, plan }),
+            }
+        }
+    });
+    let seen = Seen {
+        index,
+        serving,
+        vector: &vector,
+        k: request.k,
+        ef,
+        filtered: kept.is_some(),
+    };
+    live.observe(&seen, || {
+        found.matches.iter().map(|one| one.distance).collect()
+    });
+    Ok(found)
 }
 
 /// The version of the vectors that are searched: that of the base, and of the dataset where rows were appended.
@@ -233,16 +300,24 @@ async fn values(
         .collect();
     let (name, version) = (&index.meta.dataset, Some(index.meta.covered_version()));
     let dataset = app.datasets.open(name, version).await;
-    let dataset = dataset.map_err(|error| unread(app, name, None, error))?;
+    let dataset = dataset.map_err(|error| unread(app, name, None, COLUMNS, error))?;
     let values = dataset.take(rows, &columns).await;
-    values.map_err(|error| unread(app, name, Some(dataset.bucket().name()), error))
+    values.map_err(|error| unread(app, name, Some(dataset.bucket().name()), COLUMNS, error))
 }
 
-/// Why the rows of a dataset cannot be read. When a bucket is out of use, that names it and the way around.
-fn unread(
+/// What cannot be done without the columns of hits, and the way around it.
+const COLUMNS: (&str, &str) = (
+    "the columns of the hits cannot be read",
+    "search with `\"with\": []`, which answers without columns",
+);
+
+/// Why the rows of a dataset cannot be read. When a bucket is out of use, that names it, what cannot be done then, and
+/// the way around.
+pub(super) fn unread(
     app: &App,
     dataset: &DatasetName,
     bucket: Option<&BucketName>,
+    (what, around): (&str, &str),
     error: IngestError,
 ) -> Problem {
     let out = app.bucket_table.unhealthy();
@@ -262,7 +337,7 @@ fn unread(
         (None, out) => format!("bucket `{}`", out.join("` or `")),
     };
     let detail = format!(
-        "the columns of the hits cannot be read: {place}, in which dataset `{dataset}` lives, fails or is out of use; see `GET /readyz` and try again when it is back, or search with `\"with\": []`, which answers without columns"
+        "{what}: {place}, in which dataset `{dataset}` lives, fails or is out of use; see `GET /readyz` and try again when it is back, or {around}"
     );
     Problem { detail, ..problem }
 }

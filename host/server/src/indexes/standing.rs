@@ -298,7 +298,7 @@ async fn check_heir(heir: &Bucket, name: &IndexName) -> Result<(), StorageError>
         let (bucket, path) = (heir.name().clone(), format!("indexes/{name}/manifest"));
         return Err(StorageError::NotFound { bucket, path });
     };
-    for (path, _) in found.meta.vector_objects() {
+    for (path, _) in found.meta.objects() {
         if !heir.without_rescue().exists(path).await? {
             let (bucket, path) = (heir.name().clone(), path.to_owned());
             return Err(StorageError::NotFound { bucket, path });

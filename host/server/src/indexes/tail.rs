@@ -3,20 +3,20 @@
 //! A graph knows the rows that it was built over and no others. What came later is kept beside it in a few
 //! parts, in the order in which they came, and compared with a query one by one: exact, and bounded, as a
 //! tail that has grown long is merged into a new base (`append/merge.rs`). Where rows have ids of their own, a
-//! later row replaces the earlier ones of its id, which are hidden wherever they are.
+//! later row replaces the earlier ones of its id, which are hidden wherever they are. So are rows that were deleted
+//! (`tombstones.rs`).
 //!
 //! Invariants: a tail is never changed, a search sees one from beginning to end; of the rows with one id
-//! exactly the last is not hidden; without an id column nothing is hidden, as numbers of rows are unique.
+//! at most the last is not hidden; without an id column deleted rows alone are, as numbers of rows are unique.
 
 use std::{collections::HashMap, sync::Arc};
 
-use boathouse_types::Metric;
 use boathouse_vector::{
-    HnswGraph, Query, Scratch, VectorSet, exact_top_k,
-    table::{self, VectorTable},
+    DocIds, DocRows, Frozen, HnswGraph, Neighbor, Query, Scratch, SearchOutcome, VectorSet,
+    exact_top_k, table::VectorTable,
 };
-use bytes::Bytes;
 
+use super::{filter::FilterPlan, tombstones::Tombstones};
 use crate::problem::Problem;
 
 /// Vectors of one append, or of several that were put together.
@@ -24,9 +24,9 @@ use crate::problem::Problem;
 pub(super) struct Part {
     /// The object that they came from.
     pub(super) path: String,
-    pub(super) vectors: VectorSet,
-    pub(super) doc_ids: Vec<String>,
-    pub(super) rows: Vec<u64>,
+    pub(super) vectors: Arc<VectorSet>,
+    pub(super) doc_ids: DocIds,
+    pub(super) rows: DocRows,
 }
 
 /// A set of row numbers.
@@ -41,10 +41,19 @@ pub(super) struct RowMask {
 pub(super) struct Tail {
     parts: Vec<Arc<Part>>,
     hidden: Arc<Hidden>,
+    /// Documents that were deleted and are not back.
+    deleted: usize,
 }
 
 #[derive(Debug, Default)]
 struct Hidden {
+    base: RowMask,
+    parts: Vec<RowMask>,
+}
+
+/// The rows of a base and of what is behind it that a filter lets through; hidden ones are not among them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
     base: RowMask,
     parts: Vec<RowMask>,
 }
@@ -67,18 +76,19 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Part {
-    /// The vectors in the bytes of an object.
-    ///
-    /// # Errors
-    /// As [`table::read`], and for vectors that cannot be searched.
-    pub(super) fn read(path: &str, bytes: Bytes, metric: Metric) -> Result<Self, Problem> {
-        let table = table::read(bytes)?;
-        Ok(Self {
+    /// The vectors of an object.
+    pub(super) fn new(path: &str, frozen: Frozen) -> Self {
+        let Frozen {
+            vectors,
+            doc_ids,
+            rows,
+        } = frozen;
+        Self {
             path: path.to_owned(),
-            vectors: table.to_set(metric)?,
-            doc_ids: table.doc_ids().to_vec(),
-            rows: table.rows().to_vec(),
-        })
+            vectors,
+            doc_ids,
+            rows,
+        }
     }
 }
 
@@ -106,20 +116,74 @@ impl RowMask {
     }
 }
 
+impl Kept {
+    pub(super) fn len(&self) -> usize {
+        self.base.len() + self.in_parts()
+    }
+
+    fn in_parts(&self) -> usize {
+        self.parts.iter().map(RowMask::len).sum()
+    }
+
+    /// Whether a row of a part (none: the base) is among them.
+    pub(super) fn has(&self, part: Option<usize>, row: usize) -> bool {
+        match part {
+            Some(part) => self.parts.get(part).is_some_and(|mask| mask.has(row)),
+            None => self.base.has(row),
+        }
+    }
+}
+
 impl Tail {
-    /// The tail behind a base whose rows have these ids. `unique` says that no two rows can have the same.
-    pub(super) fn behind(base_ids: &[String], parts: Vec<Arc<Part>>, unique: bool) -> Self {
-        let hidden = match unique || parts.is_empty() {
+    /// The tail behind a base, whose rows have these ids and are these rows of the dataset. `unique` says that no two
+    /// rows can have the same id.
+    pub(super) fn behind(
+        base: (&DocIds, &DocRows),
+        parts: Vec<Arc<Part>>,
+        unique: bool,
+        tombstones: &Tombstones,
+    ) -> Self {
+        let mut hidden = match unique || parts.is_empty() {
             true => Hidden {
                 base: RowMask::default(),
                 parts: parts.iter().map(|_| RowMask::default()).collect(),
             },
-            false => Hidden::of(base_ids, &parts),
+            false => Hidden::of(base.0, &parts),
+        };
+        let back = match tombstones.is_empty() {
+            true => 0,
+            false => hidden.delete(base, &parts, tombstones),
         };
         Self {
             parts,
             hidden: Arc::new(hidden),
+            deleted: tombstones.len() - back,
         }
+    }
+
+    /// Documents that were deleted and did not come back.
+    pub(super) fn deleted(&self) -> usize {
+        self.deleted
+    }
+
+    /// The rows that are searched and of which the row of the dataset is among these.
+    pub(super) fn kept(&self, base: &DocRows, rows: &RowMask) -> Kept {
+        let mut kept = Kept::default();
+        for (at, row) in base.iter().enumerate() {
+            if rows.has(*row as usize) && !self.hides(at) {
+                kept.base.add(at);
+            }
+        }
+        for (number, part) in self.parts.iter().enumerate() {
+            let mut mask = RowMask::default();
+            for (at, row) in part.rows.iter().enumerate() {
+                if rows.has(*row as usize) && !self.hides_in(number, at) {
+                    mask.add(at);
+                }
+            }
+            kept.parts.push(mask);
+        }
+        kept
     }
 
     pub(super) fn parts(&self) -> &[Arc<Part>] {
@@ -176,30 +240,64 @@ impl Tail {
                 graph.search_filtered(base, query, k, ef, scratch, |row| !self.hides(row as usize))
             }
         };
+        let shown = |part, row| !self.hides_in(part, row);
+        let matches = self.joined(&found, wanted, shown);
+        (matches, found.distances + self.vectors() as u64)
+    }
+
+    /// As [`Self::nearest`], among rows that a filter lets through: `k` of them whenever there are so many. With the
+    /// way in which those of the base were found.
+    pub(super) fn nearest_kept(
+        &self,
+        base: &VectorSet,
+        graph: &HnswGraph,
+        wanted: &Wanted<'_>,
+        kept: &Kept,
+        scratch: &mut Scratch,
+    ) -> (Vec<Match>, u64, FilterPlan) {
+        let &Wanted { query, k, ef } = wanted;
+        let keep = |row| kept.base.has(row as usize);
+        let found = graph.search_filtered(base, query, k, ef, scratch, keep);
+        // Who compares all that are kept computes a distance for each, and a walk for some that are not.
+        let plan = match found.distances == kept.base.len() as u64 {
+            true => FilterPlan::Exact,
+            false => FilterPlan::Traversal,
+        };
+        let matches = self.joined(&found, wanted, |part, row| kept.has(Some(part), row));
+        (matches, found.distances + kept.in_parts() as u64, plan)
+    }
+
+    /// What was found in the base together with the nearest rows behind it that are shown.
+    fn joined(
+        &self,
+        base: &SearchOutcome,
+        wanted: &Wanted<'_>,
+        shown: impl Fn(usize, usize) -> bool,
+    ) -> Vec<Match> {
         let of = |part| {
-            move |found: &boathouse_vector::Neighbor| Match {
+            move |found: &Neighbor| Match {
                 part,
                 row: found.row,
                 distance: found.distance,
             }
         };
-        let mut matches: Vec<Match> = found.neighbors.iter().map(of(None)).collect();
+        let mut matches: Vec<Match> = base.neighbors.iter().map(of(None)).collect();
         for (at, part) in self.parts.iter().enumerate() {
-            let keep = |row| !self.hides_in(at, row as usize);
-            let nearest = exact_top_k(&part.vectors, query, k, keep);
+            let keep = |row| shown(at, row as usize);
+            let nearest = exact_top_k(&part.vectors, wanted.query, wanted.k, keep);
             matches.extend(nearest.iter().map(of(Some(at))));
         }
         if !self.parts.is_empty() {
             // Stable: the base comes first, then parts in their order.
             matches.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-            matches.truncate(k);
+            matches.truncate(wanted.k);
         }
-        (matches, found.distances + self.vectors() as u64)
+        matches
     }
 }
 
 impl Hidden {
-    fn of(base_ids: &[String], parts: &[Arc<Part>]) -> Self {
+    fn of(base_ids: &DocIds, parts: &[Arc<Part>]) -> Self {
         let mut masks: Vec<RowMask> = parts.iter().map(|_| RowMask::default()).collect();
         let mut last: HashMap<&str, (usize, usize)> = HashMap::new();
         for (at, part) in parts.iter().enumerate() {
@@ -211,12 +309,45 @@ impl Hidden {
         }
         let mut base = RowMask::default();
         for (row, id) in base_ids.iter().enumerate() {
-            if last.contains_key(id.as_str()) {
+            if last.contains_key(id) {
                 base.add(row);
             }
         }
         Self { base, parts: masks }
     }
+
+    /// Hides what was deleted; returns how many of the deleted documents are back.
+    fn delete(
+        &mut self,
+        (ids, rows): (&DocIds, &DocRows),
+        parts: &[Arc<Part>],
+        tombstones: &Tombstones,
+    ) -> usize {
+        let base = mask_deleted(&mut self.base, ids, rows, tombstones);
+        let masks = self.parts.iter_mut().zip(parts);
+        let parts =
+            masks.map(|(mask, part)| mask_deleted(mask, &part.doc_ids, &part.rows, tombstones));
+        base + parts.sum::<usize>()
+    }
+}
+
+/// Adds rows that were deleted to those that are hidden; returns how many are not hidden though their id was once
+/// deleted.
+fn mask_deleted(
+    mask: &mut RowMask,
+    ids: &DocIds,
+    rows: &DocRows,
+    tombstones: &Tombstones,
+) -> usize {
+    let mut back = 0;
+    for (at, (id, row)) in ids.iter().zip(rows.iter()).enumerate() {
+        match tombstones.below(id) {
+            Some(below) if *row < below => drop(mask.add(at)),
+            Some(_) if !mask.has(at) => back += 1,
+            _ => {}
+        }
+    }
+    back
 }
 
 /// A table without some of its rows.
@@ -244,7 +375,7 @@ pub(super) fn append(
     let columns = from.doc_ids().iter().zip(from.rows()).zip(from.vectors());
     for (at, ((id, row), vector)) in columns.enumerate() {
         if keep(at) {
-            to.push(id.clone(), *row, vector)?;
+            to.push(id, *row, vector)?;
         }
     }
     Ok(())

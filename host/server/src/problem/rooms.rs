@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use boathouse_ingest::IngestError;
 use boathouse_models::EmbedError;
 use boathouse_plugins::PluginError;
+use boathouse_query::QueryError;
 use boathouse_storage::StorageError;
 use boathouse_tuning::TuningError;
 use boathouse_types::{JudgementCause, JudgementError};
@@ -66,6 +67,7 @@ impl From<VectorError> for Problem {
             ),
             VectorError::BrokenGraph { .. }
             | VectorError::BrokenTable { .. }
+            | VectorError::BrokenFrozen { .. }
             | VectorError::ForeignGraph { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "damaged_object",
@@ -73,6 +75,22 @@ impl From<VectorError> for Problem {
             ),
             _ => Self::internal(&error),
         }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let code = match &error {
+            QueryError::TooLong { .. } => "filter_too_long",
+            QueryError::TooComplex { .. } => "filter_too_complex",
+            QueryError::Syntax { .. } => "filter_syntax",
+            QueryError::UnknownColumn { .. } => "unknown_column",
+            QueryError::AmbiguousColumn { .. } => "ambiguous_column",
+            QueryError::Unsupported { .. } => "filter_unsupported",
+            QueryError::WrongType { .. } => "filter_type",
+            QueryError::NoAnswer { .. } => "filter_no_answer",
+        };
+        Self::field("filter", code, error.to_string())
     }
 }
 

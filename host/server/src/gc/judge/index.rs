@@ -33,7 +33,10 @@ impl Judge<'_> {
             garbage.extend(self.copies(&prefix, look, old.clone()).await?);
         }
         garbage.extend(retained(old, |found| {
-            !matches!(found.class, Class::Vectors | Class::Graphs)
+            !matches!(
+                found.class,
+                Class::Vectors | Class::Tombstones | Class::Graphs
+            )
         }));
         Ok(garbage)
     }
@@ -56,9 +59,9 @@ impl Judge<'_> {
             let ids = self.graphs_in_use(meta).await?;
             named.extend(ids.iter().map(|id| graphs(id)));
         }
-        let vectors: BTreeSet<&str> = meta.vector_objects().map(|(path, _)| path).collect();
+        let objects: BTreeSet<&str> = meta.objects().map(|(path, _)| path).collect();
         garbage.extend(retained(old, |found| match found.class {
-            Class::Vectors => vectors.contains(found.object.path.as_str()),
+            Class::Vectors | Class::Tombstones => objects.contains(found.object.path.as_str()),
             Class::Graphs => named.contains(&found.object.path),
             Class::Logs => !self.is_of_earlier_index(found, meta),
             _ => true,
@@ -126,7 +129,7 @@ impl Judge<'_> {
         let mut has_heir = false;
         for (bucket, heir) in heirs {
             has_heir = true;
-            let needed = heir.vector_objects().filter(|_| !heir.deleted);
+            let needed = heir.objects().filter(|_| !heir.deleted);
             for (path, _) in needed {
                 if !bucket.exists(path).await? {
                     return Err(Undecided::new(format!(

@@ -17,16 +17,17 @@ use serde_json::Value;
 
 use super::{
     super::{
-        Growth, IndexMeta, Indexes, LiveIndex,
+        Behind, Growth, IndexMeta, Indexes, LiveIndex,
         create::forget,
         embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text, no_text},
+        frozen,
         live::{Base, Serving, obtain},
         objects::fresh_path,
         tail,
     },
     answer,
 };
-use crate::{app::App, problem::Problem, tasks::TaskContext};
+use crate::{app::App, problem::Problem, tasks::TaskContext, tune};
 
 /// Kind of the task of a merge.
 const KIND: &str = "merge";
@@ -44,6 +45,8 @@ struct NewBase {
     skipped: u64,
     /// The tail that it contains; none for one that was made of the whole dataset.
     merged: Option<Growth>,
+    /// Its rows are others than those of before, of which documents were deleted.
+    replaced: bool,
     embedder_digest: String,
 }
 
@@ -83,20 +86,35 @@ pub(super) async fn merge(
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Value, Problem> {
-    let meta = &index.meta;
-    let Some(grown) = &meta.grown else {
+    let (meta, grown) = (&index.meta, index.meta.growth());
+    // Of an index without documents no base can be made: it keeps what it has, hidden.
+    if (meta.grown.is_none() && index.tail.hidden_in_base() == 0) || index.vectors() == 0 {
         return answer(index, 0);
-    };
+    }
     task.progress("reading vectors", 0, None, "vectors");
     let base = NewBase {
         table: searched(index).await?,
         dataset_version: grown.dataset_version,
         rows: grown.rows,
         skipped: meta.skipped_rows + grown.skipped_rows,
-        merged: Some(grown.clone()),
+        merged: Some(grown),
+        replaced: false,
         embedder_digest: meta.embedder_digest.clone(),
     };
-    answer(&*renew(indexes, index, base, task).await?, 0)
+    let kept = kept_rows(index);
+    let next = renew(indexes, index, base, task).await?;
+    tune::follow(index, &next, &kept, &task.cancellation()).await;
+    answer(&next, 0)
+}
+
+/// Where each row of the base is once the tail is merged; none for a hidden one.
+fn kept_rows(index: &LiveIndex) -> Vec<Option<u32>> {
+    let mut next = 0..;
+    let row = |row| match index.tail.hides(row) {
+        true => None,
+        false => next.next(),
+    };
+    (0..index.data.len()).map(row).collect()
 }
 
 /// Embeds the whole dataset of an index anew.
@@ -116,6 +134,7 @@ pub(super) async fn rebuild(
     let dataset = app.datasets.open(&meta.dataset, None).await?;
     check_text(&dataset, &meta.text_column)?;
     let version = dataset.version();
+    let replaced = Behind::of(&manifest, meta).is_some_and(|behind| behind.replaced);
     let source = Source {
         dataset: &dataset,
         from: 0,
@@ -130,15 +149,38 @@ pub(super) async fn rebuild(
     if table.is_empty() {
         return Err(no_text(&meta.text_column, version.rows));
     }
+    let table = match replaced {
+        true => table,
+        false => undeleted(index, table).await?,
+    };
     let base = NewBase {
         table,
         dataset_version: version.version,
         rows: version.rows,
         skipped,
         merged: None,
+        replaced,
         embedder_digest: app.embedder.model_digest().to_owned(),
     };
     renew(&app.indexes, index, base, task).await.map(drop)
+}
+
+/// The rows of a table that were not deleted; all when that leaves none, as they are hidden anyway.
+async fn undeleted(index: &LiveIndex, table: VectorTable) -> Result<VectorTable, Problem> {
+    let tombstones = Arc::clone(&index.tombstones);
+    let left = tokio::task::spawn_blocking(move || {
+        let mut gone = tail::RowMask::default();
+        for (at, (id, row)) in table.doc_ids().iter().zip(table.rows()).enumerate() {
+            if tombstones.hide(id, *row) {
+                gone.add(at);
+            }
+        }
+        match gone.len() == table.len() {
+            true => Ok(table),
+            false => tail::without(table, &gone),
+        }
+    });
+    left.await.map_err(|error| Problem::internal(&error))?
 }
 
 fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
@@ -203,10 +245,13 @@ async fn take_over(
     (path, encoded): (&str, Encoded),
     task: &TaskContext,
 ) -> Result<Arc<LiveIndex>, Problem> {
-    let (count, cancel) = (encoded.table.len() as u64, task.cancellation());
+    let data_version: String = encoded.digest.chars().take(16).collect();
+    let (name, files) = (&index.meta.name, index.tuner.options().files.as_ref());
+    let frozen = frozen::keep(name, &data_version, encoded.frozen, files).await?;
+    let (count, cancel) = (frozen.vectors.len() as u64, task.cancellation());
     let data = IndexData {
-        data_version: encoded.digest.chars().take(16).collect(),
-        vectors: Arc::clone(&encoded.vectors),
+        data_version,
+        vectors: Arc::clone(&frozen.vectors),
         ..index.data.clone()
     };
     task.progress("building the graph", 0, Some(count), "vectors");
@@ -222,18 +267,20 @@ async fn take_over(
     let _turn = turn.ok_or_else(Problem::cancelled)?;
     let serving = promoted_meanwhile(index, &data, made).await?;
     let _writing = index.writing().await;
-    let next = |now: &IndexMeta| new.named(index, now, path, &data, &encoded.table);
+    let next = |now: &IndexMeta| new.named(index, now, path, &data);
     let found = indexes.write(index, next).await?;
     let base = Base {
-        doc_ids: encoded.table.doc_ids().into(),
-        rows: encoded.table.rows().into(),
+        doc_ids: frozen.doc_ids,
+        rows: frozen.rows,
         serving: Arc::new(serving),
         data,
     };
     // The one in service may have parts in memory that were appended meanwhile.
     let newest = indexes.get(index.meta.name.as_str())?;
     let next = newest.on(base, found.meta).await?;
-    indexes.succeed(index, next)
+    let next = indexes.succeed(index, next)?;
+    frozen::tidy(&next).await;
+    Ok(next)
 }
 
 /// What is to serve, for a configuration that may have been promoted since the graph was begun.
@@ -259,24 +306,27 @@ impl NewBase {
         now: &IndexMeta,
         path: &str,
         data: &IndexData,
-        table: &VectorTable,
     ) -> Option<IndexMeta> {
         if now.data_version != index.meta.data_version {
             return None;
         }
-        let vectors = table.len() as u64;
+        let vectors = data.len() as u64;
         Some(IndexMeta {
             dataset_version: self.dataset_version,
             embedder_digest: self.embedder_digest.clone(),
-            dimension: table.dimension(),
+            dimension: data.vectors.dimension(),
             vectors_path: path.to_owned(),
             data_version: data.data_version.clone(),
             vectors,
             skipped_rows: self.skipped,
             superseded_rows: self.rows.saturating_sub(vectors + self.skipped),
             grown: match &self.merged {
-                Some(merged) => behind(merged, now.grown.as_ref()?)?,
+                Some(merged) => behind(merged, &now.growth())?,
                 None => None,
+            },
+            deletions: match self.replaced {
+                true => Vec::new(),
+                false => now.deletions.clone(),
             },
             first_vectors_path: Some(now.first_vectors().to_owned()),
             ..now.clone()

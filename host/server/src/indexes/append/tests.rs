@@ -13,6 +13,8 @@ use super::{
 };
 use crate::tasks::Tasks;
 
+mod model;
+
 /// Rows that an append adds.
 const MORE: u16 = 3;
 
@@ -55,12 +57,12 @@ fn everything(index: &LiveIndex) -> Vec<String> {
     let base = index.doc_ids.iter().enumerate();
     let base = base
         .filter(|(row, _)| !index.tail.hides(*row))
-        .map(|(_, id)| id.clone());
+        .map(|(_, id)| id.to_owned());
     let parts = index.tail.parts().iter().enumerate();
     let parts = parts.flat_map(|(at, part)| {
         let rows = part.doc_ids.iter().enumerate();
         rows.filter(move |(row, _)| !index.tail.hides_in(at, *row))
-            .map(|(_, id)| id.clone())
+            .map(|(_, id)| id.to_owned())
     });
     let mut all: Vec<String> = base.chain(parts).collect();
     all.sort();

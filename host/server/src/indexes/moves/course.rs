@@ -211,8 +211,8 @@ impl Course {
             digest => digest?,
         };
         let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut vectors = self.index.vector_objects();
-        let known = vectors.find(|(object, _)| object == path);
+        let mut objects = self.index.objects();
+        let known = objects.find(|(object, _)| object == path);
         if known.is_some_and(|(_, expected)| !digits.starts_with(expected)) {
             let (path, reason) = (
                 path.clone(),

@@ -1,6 +1,6 @@
 //! What a tail promises: the nearest rows of base and parts together, and of each id the last.
 
-use boathouse_types::Dimension;
+use boathouse_types::{Dimension, Metric};
 use boathouse_vector::BuildOptions;
 
 use super::*;
@@ -24,12 +24,18 @@ fn table_of(rows: &[(&str, usize)]) -> VectorTable {
 }
 
 fn part(path: &str, rows: &[(&str, usize)]) -> Arc<Part> {
-    let bytes = Bytes::from(table::write(&table_of(rows)).unwrap());
-    Arc::new(Part::read(path, bytes, Metric::L2).unwrap())
+    let frozen = Frozen::of(&table_of(rows), Metric::L2).unwrap();
+    Arc::new(Part::new(path, frozen))
 }
 
-fn ids(rows: &[(&str, usize)]) -> Vec<String> {
-    rows.iter().map(|(id, _)| (*id).to_owned()).collect()
+fn ids(rows: &[(&str, usize)]) -> DocIds {
+    rows.iter().map(|(id, _)| id).collect()
+}
+
+/// The tail behind a base of such rows, of which nothing was deleted.
+fn behind(base: &DocIds, parts: Vec<Arc<Part>>, unique: bool) -> Tail {
+    let rows: Vec<u64> = (0..base.len() as u64).collect();
+    Tail::behind((base, &rows.into()), parts, unique, &Tombstones::default())
 }
 
 #[test]
@@ -41,7 +47,7 @@ fn of_the_rows_with_one_id_the_last_is_searched() {
             part("2", &[("d", 6), ("a", 7)]),
         ]
     };
-    let tail = Tail::behind(&base, parts(), false);
+    let tail = behind(&base, parts(), false);
     let hidden: Vec<bool> = (0..3).map(|row| tail.hides(row)).collect();
     assert_eq!(hidden, [true, true, false]);
     let hidden = [
@@ -54,9 +60,9 @@ fn of_the_rows_with_one_id_the_last_is_searched() {
         (2, 5, 3)
     );
 
-    let unique = Tail::behind(&base, parts(), true);
+    let unique = behind(&base, parts(), true);
     assert_eq!((unique.hidden_in_base(), unique.vectors()), (0, 5));
-    let empty = Tail::behind(&base, Vec::new(), false);
+    let empty = behind(&base, Vec::new(), false);
     assert_eq!(
         (empty.rows(), empty.vectors(), empty.memory_bytes()),
         (0, 0, 0)
@@ -71,7 +77,7 @@ fn the_nearest_are_those_of_a_search_that_compares_everything() {
     // Some ids come again with other vectors.
     let again: Vec<(&str, usize)> = (0..20).map(|row| (rows[row * 8].0, 500 + row)).collect();
     let parts = vec![part("1", tail), part("2", &again)];
-    let live = Tail::behind(&ids(base), parts, false);
+    let live = behind(&ids(base), parts, false);
     let expected: Vec<(&str, usize)> = rows
         .iter()
         .filter(|(id, _)| again.iter().all(|(other, _)| other != id))
@@ -124,9 +130,107 @@ fn rows_that_are_gone_are_left_out_and_others_keep_their_numbers() {
         (1, true, false, false)
     );
     let left = without(table.clone(), &gone).unwrap();
-    assert_eq!(
-        (left.doc_ids(), left.rows()),
-        (&["a".to_owned(), "c".to_owned()][..], &[0, 2][..])
-    );
+    assert!(left.doc_ids().iter().eq(["a", "c"]));
+    assert_eq!(left.rows(), [0, 2]);
     assert_eq!(without(table.clone(), &RowMask::default()).unwrap(), table);
+}
+
+/// Tombstones of ids, each below a row.
+async fn tombstones(deleted: &[(&str, u64)]) -> Arc<Tombstones> {
+    let bucket = boathouse_storage::Bucket::memory(boathouse_types::BucketName::primary());
+    let mut objects = Vec::new();
+    for (at, (id, below)) in deleted.iter().enumerate() {
+        let document = Tombstones::default().document(&[(*id).to_owned()], *below, false);
+        bucket
+            .put(&at.to_string(), document.unwrap())
+            .await
+            .unwrap();
+        objects.push(crate::indexes::Deletion {
+            path: at.to_string(),
+            digest: String::new(),
+            ids: 1,
+        });
+    }
+    let none = Arc::default();
+    Tombstones::load(&none, &bucket, &objects).await.unwrap()
+}
+
+/// A part whose rows of the dataset begin at a number.
+fn part_from(path: &str, first: u64, rows: &[(&str, usize)]) -> Arc<Part> {
+    let mut table = VectorTable::new(Dimension::new(DIMENSION).unwrap());
+    for (at, (id, number)) in rows.iter().enumerate() {
+        table.push(id, first + at as u64, &vector(*number)).unwrap();
+    }
+    Arc::new(Part::new(path, Frozen::of(&table, Metric::L2).unwrap()))
+}
+
+#[tokio::test]
+async fn a_deleted_document_is_hidden_until_a_later_row_brings_it_back() {
+    let base = (ids(&[("a", 0), ("b", 1), ("c", 2)]), vec![0, 1, 2].into());
+    let part = || vec![part_from("1", 3, &[("b", 3), ("d", 4)])];
+    let check = |deleted: Arc<Tombstones>, expected: [bool; 5], left: usize| {
+        let tail = Tail::behind((&base.0, &base.1), part(), false, &deleted);
+        let shown = [0, 1, 2].map(|row| !tail.hides(row));
+        let behind = [0, 1].map(|row| !tail.hides_in(0, row));
+        assert_eq!([shown.as_slice(), &behind].concat(), expected);
+        assert_eq!(3 - tail.hidden_in_base() + tail.vectors(), left);
+        // What is not shown is deleted or replaced, and `b` of the base is replaced in any case.
+        assert_eq!(tail.deleted(), 4 - left);
+    };
+    check(tombstones(&[]).await, [true, false, true, true, true], 4);
+    check(
+        tombstones(&[("a", 3)]).await,
+        [false, false, true, true, true],
+        3,
+    );
+    // Deleted before the row of the tail came, which is another document of that id.
+    check(
+        tombstones(&[("b", 3)]).await,
+        [true, false, true, true, true],
+        4,
+    );
+    check(
+        tombstones(&[("b", 5)]).await,
+        [true, false, true, false, true],
+        3,
+    );
+    check(
+        tombstones(&[("d", 5), ("a", 4), ("b", 4)]).await,
+        [false, false, true, false, false],
+        1,
+    );
+}
+
+#[tokio::test]
+async fn a_filter_keeps_rows_of_the_dataset_that_are_not_hidden() {
+    let base = (
+        ids(&[("a", 0), ("b", 1), ("c", 2)]),
+        vec![10, 20, 30].into(),
+    );
+    let part = vec![part_from("1", 31, &[("b", 3), ("d", 4)])];
+    let tail = Tail::behind(
+        (&base.0, &base.1),
+        part,
+        false,
+        &*tombstones(&[("c", 31)]).await,
+    );
+    let kept = |rows: &[usize]| {
+        let mut matching = RowMask::default();
+        for row in rows {
+            matching.add(*row);
+        }
+        let kept = tail.kept(&base.1, &matching);
+        let shown = (0..3)
+            .map(|row| kept.has(None, row))
+            .chain((0..2).map(|row| kept.has(Some(0), row)));
+        assert_eq!(kept.len(), shown.clone().filter(|shown| *shown).count());
+        shown.collect::<Vec<bool>>()
+    };
+    assert_eq!(
+        kept(&[10, 20, 30, 31, 32]),
+        [true, false, false, true, true]
+    );
+    assert_eq!(kept(&[20, 32]), [false, false, false, false, true]);
+    assert_eq!(kept(&[]), [false; 5]);
+    assert_eq!(kept(&[99]), [false; 5]);
 }
