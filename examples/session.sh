@@ -55,5 +55,5 @@ echo "$best"
 
 echo "== it serves, and then what served before"
 trial=$(echo "$best" | field id)
-post /vectors/promote/notes "{\"trial\": \"$trial\", \"reason\": \"an example\"}" && echo
+post /vectors/promote/notes "{\"trial\": \"$trial\", \"reason\": \"an example\", \"force\": true}" && echo
 call POST /vectors/rollback/notes && echo

@@ -161,7 +161,7 @@ async fn appended_rows_are_found_without_a_rebuild() {
 
     let host = host.kill_and_restart();
     let again = host.read("/vectors/indexes/notes").await;
-    assert_eq!(again["serving"]["graph_origin"], "stored");
+    assert_eq!(again["serving"]["graph_origin"], "mapped");
     assert_eq!(again["tail_vectors"], 2);
     check_as_from_scratch(&host, "notes").await;
 }
@@ -244,7 +244,7 @@ async fn a_long_tail_is_merged_into_a_new_graph() {
     let trial = host
         .done("/vectors/trials/notes", &json!({"ef_search": 50}))
         .await;
-    let wish = json!({"trial": trial["trial"]["id"]});
+    let wish = json!({"trial": trial["trial"]["id"], "force": true});
     let (status, promoted) = host.post("/vectors/promote/notes", &wish).await;
     assert_eq!(status, 200, "{promoted}");
     let before = host.read("/vectors/indexes/notes").await;
@@ -285,7 +285,7 @@ async fn a_long_tail_is_merged_into_a_new_graph() {
     let again = host.read("/vectors/indexes/notes").await;
     assert_eq!(
         (&again["serving"]["graph_origin"], &again["vectors"]),
-        (&json!("stored"), &after["vectors"])
+        (&json!("mapped"), &after["vectors"])
     );
     assert_eq!(again["serving"]["config"]["ef_search"], 50);
 }

@@ -95,7 +95,7 @@ async fn live(host: &Host) {
     let run = json!({"max_trials": 2, "strategy": "grid"});
     let (status, report) = host.post("/vectors/autotune/notes", &run).await;
     assert_eq!(status, 200, "{report}");
-    let trial = json!({"trial": report["trials"][1]["id"]});
+    let trial = json!({"trial": report["trials"][1]["id"], "force": true});
     let (status, body) = host.post("/vectors/promote/notes", &trial).await;
     assert_eq!(status, 200, "{body}");
     let (status, body) = host.delete("/vectors/indexes/gone").await;

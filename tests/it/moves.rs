@@ -55,7 +55,7 @@ impl World {
             .done("/vectors/trials/notes", &json!({"ef_search": 50}))
             .await["trial"]
             .clone();
-        let wish = json!({"trial": trial["id"]});
+        let wish = json!({"trial": trial["id"], "force": true});
         let (status, promoted) = world.host.post("/vectors/promote/notes", &wish).await;
         assert_eq!(status, 200, "{promoted}");
         let host = world.host.kill_and(|data| {
@@ -182,7 +182,7 @@ async fn an_index_moves_while_it_is_searched() {
                 .await,
         );
         busy(
-            host.post("/vectors/promote/notes", &json!({"trial": "m0001"}))
+            host.post("/vectors/promote/notes", &json!({"trial": "m0001", "force": true}))
                 .await,
         );
         busy(host.post("/vectors/rollback/notes", &json!({})).await);

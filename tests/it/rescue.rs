@@ -24,7 +24,7 @@ async fn live(host: &Host) {
         .post("/vectors/autotune/notes", &json!({"max_trials": 2}))
         .await;
     assert_eq!(status, 200, "{report}");
-    let trial = json!({"trial": report["trials"][1]["id"]});
+    let trial = json!({"trial": report["trials"][1]["id"], "force": true});
     let (status, promoted) = host.post("/vectors/promote/notes", &trial).await;
     assert_eq!(status, 200, "{promoted}");
 }
@@ -174,7 +174,7 @@ async fn a_host_begins_with_copies_while_primary_does_not_answer() {
     assert_eq!((status, rescued), (200, true), "{datasets}");
     assert_eq!(datasets["datasets"][0]["name"], "notes");
     let plugins = get_with(key, &host, "/plugins").await.2;
-    assert_eq!(plugins["plugins"].as_array().expect("plugins").len(), 3);
+    assert_eq!(plugins["plugins"].as_array().expect("plugins").len(), 4);
     let post = reqwest::Client::new().post(format!("{}/auth/keys", host.url));
     let (status, _, problem) = answer(post.bearer_auth(key).json(&admin)).await;
     assert_eq!(

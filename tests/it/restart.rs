@@ -20,7 +20,10 @@ pub(crate) async fn check_restart(host: Host) {
         .await;
     let trial = report["trials"][1].clone();
     let (status, body) = host
-        .post("/vectors/promote/notes", &json!({"trial": trial["id"]}))
+        .post(
+            "/vectors/promote/notes",
+            &json!({"trial": trial["id"], "force": true}),
+        )
         .await;
     assert_eq!(status, 200, "{body}");
     let paths = [
@@ -43,7 +46,7 @@ pub(crate) async fn check_restart(host: Host) {
     }
     assert_eq!(names(&host.read("/plugins").await), plugins);
     let index = host.read("/vectors/indexes/notes").await;
-    assert_eq!(index["serving"]["graph_origin"], "stored", "{index}");
+    assert_eq!(index["serving"]["graph_origin"], "mapped", "{index}");
     assert_eq!(index["serving"]["config"], trial["config"]);
     let again = host.search("notes", &query).await;
     assert_eq!(

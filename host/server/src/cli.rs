@@ -34,6 +34,7 @@ mod lineage;
 mod output;
 mod pii;
 mod plugin;
+mod recall;
 mod restore;
 mod search;
 pub(crate) mod serve;
@@ -88,7 +89,7 @@ enum Command {
     /// Vector indexes.
     #[command(subcommand)]
     Index(index::Command),
-    /// What waits for the agent, which keeps indexes up to date.
+    /// The agent, which keeps indexes up to date and tunes them.
     #[command(subcommand)]
     Agent(agent::Command),
     /// Search an index.

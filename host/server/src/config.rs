@@ -18,6 +18,7 @@ use boathouse_types::{BucketName, IndexConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    agent::AgentConfig,
     auth::{PublicKey, Team},
     lineage::LineageConfig,
     pii::PiiConfig,
@@ -66,6 +67,8 @@ pub struct Config {
     pub datasets: DatasetsConfig,
     /// Indexes and their evaluation.
     pub vectors: VectorsConfig,
+    /// What tunes indexes by itself.
+    pub agent: AgentConfig,
     /// Plugins: limits and settings.
     pub plugins: PluginsConfig,
     /// Who may do what.
@@ -267,6 +270,8 @@ pub struct VectorsConfig {
     pub threads: usize,
     /// Most hits that a search may ask for.
     pub max_k: usize,
+    /// Share of searches that are answered exactly afterwards, to know their recall; 0 for none.
+    pub live_recall_share: f64,
 }
 
 impl Default for VectorsConfig {
@@ -276,6 +281,7 @@ impl Default for VectorsConfig {
             eval_queries: 1_000,
             threads: 0,
             max_k: 10_000,
+            live_recall_share: 0.005,
         }
     }
 }
@@ -426,6 +432,7 @@ impl Config {
             .sandbox
             .check()
             .map_err(|error| invalid("plugins.sandbox", &error.to_string()))?;
+        self.agent.check().map_err(|(key, must)| invalid(key, must))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
         self.lineage
@@ -451,6 +458,12 @@ impl Config {
         }
         if self.vectors.max_k == 0 {
             return Err(invalid("vectors.max_k", "must be at least 1"));
+        }
+        if !(0.0..=1.0).contains(&self.vectors.live_recall_share) {
+            return Err(invalid(
+                "vectors.live_recall_share",
+                "must be a share, from 0 (none) to 1 (every search)",
+            ));
         }
         let mut names: Vec<_> = self.all_buckets().into_iter().map(|b| b.name).collect();
         names.sort();

@@ -178,7 +178,7 @@ async fn tune(client: &Client) -> Result<Value, ClientError> {
     Ok(report.pointer("/trials/0").cloned().unwrap_or_default())
 }
 
-/// Step 6: the best trial's configuration serves.
+/// Step 6: the best trial's configuration serves if it is better than the default on the same queries.
 async fn promote(client: &Client, baseline: &Value) -> Result<(), ClientError> {
     print::step(6, "Promote the champion");
     let best: Value = client
@@ -189,11 +189,14 @@ async fn promote(client: &Client, baseline: &Value) -> Result<(), ClientError> {
         println!("   no trial scores better than the default, which serves on");
         return Ok(());
     }
-    let body = json!({"trial": champion["id"], "reason": "demo"});
-    let _: Value = client
-        .post(&format!("/vectors/promote/{INDEX}"), &body)
-        .await?;
-    print::comparison(baseline, champion);
+    let (path, body) = (format!("/vectors/promote/{INDEX}"), json!({"trial": champion["id"]}));
+    match client.post::<Value>(&path, &body).await {
+        Ok(promoted) => print::promoted(&promoted["promotion"]),
+        Err(ClientError::Refused(problem)) if problem.code == "not_better" => {
+            print::kept(&problem);
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 

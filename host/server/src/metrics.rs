@@ -4,12 +4,14 @@
 //! them ([`Figures`]) and writes it out. Names follow the conventions of Prometheus: one prefix, base units
 //! (seconds, bytes) as the last word, `_total` on what only grows. Labels are kind, name and version of a
 //! plugin and a closed set of causes, so their number does not depend on what is asked of the host; names
-//! of datasets and indexes are no labels.
+//! of datasets are no labels, and those of indexes only of live recall, which means nothing without.
 //!
 //! Figures of plugins count since the version was loaded; a restart begins at zero, as Prometheus expects.
 
+mod agent;
 mod buckets;
 mod intake;
+mod live;
 mod pii;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -25,10 +27,13 @@ use prometheus_client::{
 };
 
 pub(crate) use buckets::{BucketFigures, MirrorFigures};
+pub(crate) use live::LiveFigures;
 
 use crate::{
+    agent::AgentFigures,
     gc::Class,
     lineage::OutboxView,
+    load::SearchFigures,
     plugins::shadow::{LiveView, report::cause_name},
     watcher::WatchView,
 };
@@ -59,6 +64,14 @@ pub(crate) struct Figures {
     pub(crate) lineage: Option<OutboxView>,
     /// Watched folders.
     pub(crate) watched: Vec<WatchView>,
+    /// Rows by which each index is behind its dataset, as far as somebody has looked.
+    pub(crate) behind: Vec<(String, u64)>,
+    /// What clients search.
+    pub(crate) searches: SearchFigures,
+    /// What the agent did.
+    pub(crate) agent: AgentFigures,
+    /// Live recall, by index.
+    pub(crate) live: Vec<LiveFigures>,
 }
 
 /// The figures of one version of a plugin.
@@ -95,7 +108,10 @@ impl Collector for Figures {
         self.garbage(&mut encoder)?;
         buckets::encode(&self.buckets, &mut encoder)?;
         intake::encode(self.lineage.as_ref(), &self.watched, &mut encoder)?;
+        intake::behind(&self.behind, &mut encoder)?;
         pii::encode(&self.pii, &mut encoder)?;
+        agent::encode(&self.searches, &self.agent, &mut encoder)?;
+        live::encode(&self.live, &mut encoder)?;
         self.plugin_calls(&mut encoder)?;
         self.plugin_states(&mut encoder)?;
         self.shadows(&mut encoder)
@@ -315,6 +331,7 @@ mod tests {
             datasets: Some(4),
             collected: [(Class::Rows, (3, 4_096))].into(),
             buckets: vec![BucketFigures::example()],
+            behind: vec![("notes".to_owned(), 12)],
             plugins: vec![plugin],
             ..Figures::default()
         }
@@ -338,6 +355,7 @@ mod tests {
             r#"boathouse_gc_objects_total{class="rows"} 3"#.to_owned(),
             r#"boathouse_gc_collected_bytes_total{class="rows"} 4096"#.to_owned(),
             r#"boathouse_bucket_healthy{bucket="archive"} 0"#.to_owned(),
+            r#"boathouse_index_behind_rows{index="notes"} 12"#.to_owned(),
             r#"boathouse_bucket_objects{bucket="archive"} 7"#.to_owned(),
             r#"boathouse_bucket_size_bytes{bucket="archive"} 4096"#.to_owned(),
             r#"boathouse_mirror_waiting_objects{bucket="archive"} 3"#.to_owned(),

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boathouse_ingest::redact_dsn;
+use boathouse_tuning::Evidence;
 use boathouse_types::NameError;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ pub struct Problem {
     /// With `bucket_in_use`: what lives there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<Box<Holds>>,
+    /// With `not_better`: how the challenger did beside what serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<boathouse_tuning::Evidence>)]
+    pub evidence: Option<Box<serde_json::Value>>,
 }
 
 /// One wrong field of a request.
@@ -70,7 +75,15 @@ impl Problem {
             errors: Vec::new(),
             report: None,
             holds: None,
+            evidence: None,
         }
+    }
+
+    /// The same problem with the duel behind it.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: &Evidence) -> Self {
+        self.evidence = serde_json::to_value(evidence).ok().map(Box::new);
+        self
     }
 
     /// The same problem with what stands in the way.

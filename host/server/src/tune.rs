@@ -1,26 +1,33 @@
-//! Evaluation sets, trials, runs and promotions of an index, as the routes offer them.
+//! Evaluation sets, trials and runs of an index, as the routes offer them. What may serve is decided in
+//! `promotion.rs`.
+
+mod follow;
 
 use std::sync::Arc;
 
 use boathouse_tuning::{
     AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSet, EvalSetName,
-    EvalSource, EvalSpec, Evaluation, Promote, Promotion, Served, StepRequest, Strategy,
+    EvalSource, EvalSpec, Evaluation, StepRequest, Strategy,
     TrialReport, TrialRequest, TuneBounds, TuningError, best, check_config,
 };
 use boathouse_types::{IndexConfig, IndexName, PluginKind};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::Judge,
     app::App,
-    indexes::{IndexView, LiveIndex},
+    indexes::{LiveIndex, check_embedder},
+    live,
     plugins::Place,
     problem::Problem,
     tasks::TaskContext,
 };
 
+pub(crate) use follow::follow;
+
 /// Name of the evaluation set that trials use.
-const DEFAULT_SET: &str = "default";
+pub(crate) const DEFAULT_SET: &str = "default";
 /// Trials of a run that says nothing.
 const DEFAULT_TRIALS: u32 = 12;
 /// Most trials of one run.
@@ -46,6 +53,9 @@ pub struct EvalSetSpec {
     pub texts: Option<Vec<String>>,
     /// Queries as vectors, instead of drawn ones.
     pub vectors: Option<Vec<Vec<f32>>>,
+    /// Queries of recent searches, instead of drawn ones; the set keeps them in the bucket.
+    #[serde(default)]
+    pub live: bool,
 }
 
 fn ten() -> u32 {
@@ -124,26 +134,8 @@ pub enum StrategyName {
     Proposer,
     /// A fixed grid.
     Grid,
-}
-
-/// Which trial to promote.
-#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PromoteSpec {
-    /// Id of a trial of the journal.
-    pub trial: String,
-    /// Why, for the registry.
-    pub reason: Option<String>,
-}
-
-/// What was decided, and the index as it serves now.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct Promoted {
-    /// The registry's line.
-    pub promotion: Promotion,
-    /// The index.
-    #[serde(flatten)]
-    pub index: IndexView,
+    /// Many builds on samples of the vectors, the better ones on larger ones, the best on all.
+    Halving,
 }
 
 /// Makes and stores an evaluation set.
@@ -156,7 +148,7 @@ pub async fn make_evalset(
     spec: EvalSetSpec,
     task: &TaskContext,
 ) -> Result<EvalSetView, Problem> {
-    let source = source(app, &spec).await?;
+    let source = source(app, index, &spec).await?;
     let name = EvalSetName::new(spec.name.as_deref().unwrap_or(DEFAULT_SET))?;
     let wanted = EvalSpec {
         k: spec.k,
@@ -169,13 +161,20 @@ pub async fn make_evalset(
     Ok(EvalSetView::of(&set))
 }
 
-async fn source(app: &App, spec: &EvalSetSpec) -> Result<EvalSource, Problem> {
+async fn source(
+    app: &App,
+    index: &LiveIndex,
+    spec: &EvalSetSpec,
+) -> Result<EvalSource, Problem> {
     match (&spec.queries, &spec.texts, &spec.vectors) {
+        (None, None, None) if spec.live => live_source(index),
+        _ if spec.live => Err(one_source()),
         (queries, None, None) => Ok(EvalSource::Drawn {
             queries: queries.unwrap_or(app.config.vectors.eval_queries),
         }),
         (None, None, Some(vectors)) => Ok(EvalSource::Given(vectors.clone())),
         (None, Some(texts), None) => {
+            check_embedder(&app.embedder, &index.meta)?;
             let (embedder, texts) = (Arc::clone(&app.embedder), texts.clone());
             let embedded = tokio::task::spawn_blocking(move || embedder.embed(&texts));
             Ok(EvalSource::Given(
@@ -184,11 +183,27 @@ async fn source(app: &App, spec: &EvalSetSpec) -> Result<EvalSource, Problem> {
                     .map_err(|error| Problem::internal(&error))??,
             ))
         }
-        _ => Err(Problem::unprocessable(
-            "one_source",
-            "give one of `queries`, `texts` and `vectors`",
-        )),
+        _ => Err(one_source()),
     }
+}
+
+fn one_source() -> Problem {
+    Problem::unprocessable(
+        "one_source",
+        "give one of `queries`, `texts`, `vectors` and `live`",
+    )
+}
+
+/// The queries of recent searches.
+fn live_source(index: &LiveIndex) -> Result<EvalSource, Problem> {
+    let queries = live::recent_queries(index);
+    if queries.is_empty() {
+        return Err(Problem::conflict(
+            "no_live_queries",
+            "nobody has searched this index since the host started; leave `live` out",
+        ));
+    }
+    Ok(EvalSource::Given(queries))
 }
 
 /// The evaluation sets of an index.
@@ -204,38 +219,48 @@ pub async fn evalsets(index: &LiveIndex) -> Result<Vec<EvalSetView>, Problem> {
     Ok(views)
 }
 
-/// The default set, made when there is none, and made again with its own queries when there is a new base: trials
-/// measure the graph, so rows that are appended beside it change nothing.
-async fn evaluation(
+/// The default set with its queries ready to be asked.
+pub(crate) async fn evaluation(
     app: &App,
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Arc<Evaluation>, Problem> {
+    let cancel = task.cancellation();
+    let telling = || task.progress("finding exact neighbours", 0, None, "queries");
+    let set = default_set(app, index, &cancel, telling).await?;
+    Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
+}
+
+/// The default set, made when there is none, and made again with its own queries when there is a new base: trials
+/// measure the graph, so rows that are appended beside it change nothing. `telling` is called before it is made.
+///
+/// # Errors
+/// The bucket's failure, a damaged set, or the index is too small for one.
+pub(crate) async fn default_set(
+    app: &App,
+    index: &LiveIndex,
+    cancel: &CancellationToken,
+    telling: impl FnOnce(),
+) -> Result<EvalSet, Problem> {
     let name = EvalSetName::new(DEFAULT_SET)?;
     let sets = index.tuner.eval_sets();
-    let cancel = task.cancellation();
     let stored = match sets.load(&name).await {
+        Ok(set) if set.data_version == index.data.data_version => return Ok(set),
         Ok(set) => Some(set),
         Err(TuningError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let set = match stored {
-        Some(set) if set.data_version == index.data.data_version => set,
-        stored => {
-            task.progress("finding exact neighbours", 0, None, "queries");
-            let drawn = || EvalSpec {
-                source: EvalSource::Drawn {
-                    queries: app.config.vectors.eval_queries,
-                },
-                ..EvalSpec::default()
-            };
-            let spec = stored.map_or_else(drawn, |set| set.spec());
-            let set = EvalSet::make(name, &index.data, spec, &cancel).await?;
-            sets.save(&set).await?;
-            set
-        }
+    telling();
+    let drawn = || EvalSpec {
+        source: EvalSource::Drawn {
+            queries: app.config.vectors.eval_queries,
+        },
+        ..EvalSpec::default()
     };
-    Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
+    let spec = stored.map_or_else(drawn, |set| set.spec());
+    let set = EvalSet::make(name, &index.data, spec, cancel).await?;
+    sets.save(&set).await?;
+    Ok(set)
 }
 
 /// The configuration that a trial is about.
@@ -303,6 +328,7 @@ pub fn autotune_request(
     let step = StepRequest {
         strategy: match spec.strategy {
             StrategyName::Grid => Strategy::Grid,
+            StrategyName::Halving => Strategy::Halving,
             StrategyName::Proposer => {
                 Strategy::Proposer(Arc::new(judge(app, PluginKind::Proposer, index)))
             }
@@ -320,7 +346,7 @@ pub fn autotune_request(
     })
 }
 
-fn judge(app: &App, kind: PluginKind, index: &LiveIndex) -> Judge {
+pub(crate) fn judge(app: &App, kind: PluginKind, index: &LiveIndex) -> Judge {
     let place = Place::Index(index.meta.name.clone());
     app.plugins.judge(kind, place)
 }
@@ -366,14 +392,15 @@ pub async fn autotune(
     Ok(report)
 }
 
-/// The best trial of the journal, among those on the vectors that serve: figures on others do not compare.
+/// The best trial of the journal, among those that measured the vectors that serve, all of them and to the end:
+/// figures on others do not compare.
 ///
 /// # Errors
 /// 404 for an empty journal and for one without such trials; the scoring plugin's failure.
 pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best, Problem> {
     let journal = index.tuner.journal().read().await?;
     let (all, mut trials) = (journal.trials.len(), journal.trials);
-    trials.retain(|trial| index.is_measured_by(trial));
+    trials.retain(|trial| trial.is_whole() && index.is_measured_by(trial));
     if trials.is_empty() && all > 0 {
         let name = &index.meta.name;
         return Err(Problem::not_found(
@@ -392,44 +419,4 @@ pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best
         &scorer,
     )
     .await?)
-}
-
-/// Serves the configuration of a trial.
-///
-/// # Errors
-/// 404 for an unknown trial, 409 when it serves already or the index is busy.
-pub async fn promote(index: &LiveIndex, spec: PromoteSpec) -> Result<Promoted, Problem> {
-    let _turn = index.take_turn()?;
-    let trial = index.tuner.journal().find(&spec.trial).await?;
-    let serving = index.ready(Served::of_trial(&trial)).await?;
-    let request = Promote {
-        trial: trial.id,
-        serving: index.serving().served.config,
-        by: None,
-        reason: spec.reason,
-        evidence: None,
-    };
-    let promotion = index.tuner.promotions().promote(request).await?;
-    index.serve(serving, &promotion);
-    Ok(Promoted {
-        promotion,
-        index: index.view(),
-    })
-}
-
-/// Serves what served before.
-///
-/// # Errors
-/// 409 when there is nothing to go back to or the index is busy.
-pub async fn rollback(index: &LiveIndex) -> Result<Promoted, Problem> {
-    let _turn = index.take_turn()?;
-    let serving = index
-        .ready(index.tuner.promotions().previous().await?)
-        .await?;
-    let promotion = index.tuner.promotions().rollback(None, None).await?;
-    index.serve(serving, &promotion);
-    Ok(Promoted {
-        promotion,
-        index: index.view(),
-    })
 }

@@ -95,6 +95,7 @@ fn promote(trial: &str) -> Promote {
         serving: IndexConfig::default(),
         by: None,
         reason: None,
+        evidence: None,
     }
 }
 

@@ -385,6 +385,9 @@ pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     #[test]
@@ -398,6 +401,33 @@ mod tests {
         assert!((median(&[1.0, 2.0, 4.0, 9.0]) - 3.0).abs() < 1e-9);
         assert!((median(&[1.0, 3.0]) - 2.0).abs() < 1e-9);
         assert!(median(&[]).abs() < 1e-9);
+    }
+
+    /// Neighbours of a query are found or missed together, so queries are what is independent (a cluster sample:
+    /// W. Cochran, Sampling Techniques, 1977, chapter 9). An interval that counted neighbours would be too narrow.
+    #[test]
+    fn the_interval_of_recall_holds_when_neighbours_depend_on_each_other() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let (runs, queries, k) = (1_000, 1_000, 10.0);
+        // A query in ten is hard: half of its neighbours are found together or not at all.
+        let truth = 0.9 * 0.99 + 0.1 * 0.55;
+        let (mut covered, mut covered_naively) = (0, 0);
+        for _ in 0..runs {
+            let recalls: Vec<f64> = (0..queries)
+                .map(|_| match (rng.random_bool(0.1), rng.random_bool(0.1)) {
+                    (true, true) => 1.0,
+                    (true, false) => 0.5,
+                    (false, true) => 0.9,
+                    (false, false) => 1.0,
+                })
+                .collect();
+            let (mean, interval) = mean_with_interval(&recalls);
+            covered += u32::from(interval.low <= truth && truth <= interval.high);
+            let naive = 1.96 * (mean * (1.0 - mean) / (f64::from(queries) * k)).sqrt();
+            covered_naively += u32::from((mean - truth).abs() <= naive);
+        }
+        assert!((930..=990).contains(&covered), "{covered} of {runs}");
+        assert!(covered_naively < 900, "{covered_naively} of {runs}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use boathouse_types::{Clock, IndexConfig, IndexName, PluginRef, Timestamp, Trial
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::{Journal, TuningError};
+use crate::{Evidence, Journal, TuningError, build_id};
 
 /// A configuration that serves or has served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -22,7 +22,7 @@ pub struct Served {
     pub trial: Option<String>,
     /// The configuration.
     pub config: IndexConfig,
-    /// The graph that was measured.
+    /// The graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
     /// The version of the vectors that was measured.
@@ -42,13 +42,18 @@ impl Served {
         }
     }
 
-    /// The configuration of a trial.
+    /// The configuration of a trial. A trial on a graph that was cut down from another one stands for the graph that
+    /// is built for real.
     #[must_use]
     pub fn of_trial(trial: &Trial) -> Self {
+        let real = || Some(build_id(trial.data_version.as_deref()?, &trial.config));
         Self {
             trial: Some(trial.id.clone()),
             config: trial.config,
-            build_id: trial.build_id.clone(),
+            build_id: match trial.derived_from {
+                Some(_) => real(),
+                None => trial.build_id.clone(),
+            },
             data_version: trial.data_version.clone(),
         }
     }
@@ -85,6 +90,12 @@ pub struct Promotion {
     /// The scorer by whose word it was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scored_by: Option<PluginRef>,
+    /// The duel that it won; none for what was forced, for rollbacks, and for lines of older hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
+    /// Somebody had it put in service without a duel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 /// A request to promote.
@@ -98,6 +109,8 @@ pub struct Promote {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The duel that it won; without one it is on record as forced.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// The registry of one index. Clones share it.
@@ -193,7 +206,12 @@ impl Promotions {
             at: self.clock.now(),
             by: request.by,
             reason: request.reason,
-            scored_by: trial.scored_by,
+            scored_by: match request.evidence.as_ref() {
+                Some(evidence) => evidence.score.as_ref().map(|score| score.by.clone()),
+                None => trial.scored_by,
+            },
+            forced: request.evidence.is_none(),
+            evidence: request.evidence,
         })
         .await
     }
@@ -221,6 +239,8 @@ impl Promotions {
             by,
             reason,
             scored_by: None,
+            evidence: None,
+            forced: false,
         })
         .await
     }
@@ -286,6 +306,7 @@ mod tests {
             serving: IndexConfig::default(),
             by: Some("ada".to_owned()),
             reason: None,
+            evidence: None,
         }
     }
 

@@ -11,7 +11,7 @@ mod sample;
 
 use std::sync::Arc;
 
-use boathouse_storage::Bucket;
+use boathouse_storage::{Bucket, FileCache};
 use boathouse_types::{
     Asked, Clock, IndexConfig, IndexName, Interval, PluginRef, Trial, TrialMetrics,
 };
@@ -47,6 +47,8 @@ pub struct TunerOptions {
     pub plan: MeasurePlan,
     /// Permits to measure; tuners of one process share one permit.
     pub lane: Arc<Semaphore>,
+    /// Local copies of what serves, from which it is mapped; none to read it from its bucket each time.
+    pub files: Option<FileCache>,
 }
 
 impl TunerOptions {
@@ -59,6 +61,7 @@ impl TunerOptions {
             host: host_fingerprint(),
             plan: MeasurePlan::default(),
             lane: Arc::new(Semaphore::new(1)),
+            files: None,
         }
     }
 }
@@ -118,7 +121,8 @@ impl Tuner {
         Self {
             index: index.clone(),
             journal: Journal::new(bucket, index, Arc::clone(&options.clock)),
-            builds: Builds::new(bucket, index, options.build_threads),
+            builds: Builds::new(bucket, index, options.build_threads)
+                .with_files(options.files.as_ref().map(|files| files.of_index(index))),
             promotions: Promotions::new(bucket, index, Arc::clone(&options.clock)),
             eval_sets: EvalSets::new(bucket, index),
             options,

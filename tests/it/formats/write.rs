@@ -91,7 +91,7 @@ async fn tuned(host: &Host) {
         trials.push(report["trial"]["id"].clone());
     }
     for trial in &trials[..2] {
-        let wish = json!({"trial": trial, "reason": "to be kept"});
+        let wish = json!({"trial": trial, "reason": "to be kept", "force": true});
         let (status, promoted) = host.post("/vectors/promote/notes", &wish).await;
         assert_eq!(status, 200, "{promoted}");
     }

@@ -57,7 +57,10 @@ async fn an_index_from_before_buckets_is_served_tuned_promoted_and_moved() {
     host.done("/vectors/trials/notes", &json!({"ef_search": 40}))
         .await;
     let (status, promoted) = host
-        .post("/vectors/promote/notes", &json!({"trial": old}))
+        .post(
+            "/vectors/promote/notes",
+            &json!({"trial": old, "force": true}),
+        )
         .await;
     assert_eq!(status, 200, "{promoted}");
 

@@ -62,7 +62,7 @@ async fn two_hosts_start_at_once_on_an_empty_bucket_and_agree() {
     for plugins in [one.read("/plugins").await, two.read("/plugins").await] {
         let names = texts(&plugins["plugins"], "name");
         let unique: BTreeSet<_> = names.iter().collect();
-        assert_eq!((names.len(), unique.len()), (3, 3), "{plugins}");
+        assert_eq!((names.len(), unique.len()), (4, 4), "{plugins}");
     }
 }
 
@@ -156,7 +156,10 @@ async fn trials_and_promotions_of_two_hosts_are_all_on_record() {
         let mut promoted = Vec::new();
         for trial in trials {
             let (status, body) = host
-                .post("/vectors/promote/notes", &json!({"trial": trial}))
+                .post(
+                    "/vectors/promote/notes",
+                    &json!({"trial": trial, "force": true}),
+                )
                 .await;
             assert!(status == 200 || status == 409, "{status} {body}");
             if status == 200 {

@@ -27,7 +27,7 @@ async fn tuned(host: &Host) {
         .post("/vectors/autotune/notes", &json!({"max_trials": 3}))
         .await;
     assert_eq!(status, 200, "{report}");
-    let trial = json!({"trial": report["trials"][1]["id"]});
+    let trial = json!({"trial": report["trials"][1]["id"], "force": true});
     let (status, promoted) = host.post("/vectors/promote/notes", &trial).await;
     assert_eq!(status, 200, "{promoted}");
 }

@@ -8,7 +8,7 @@ use crate::{
         CliError, Output,
         output::{cell, table},
     },
-    client::Client,
+    client::{Client, ClientError},
 };
 
 /// What to do with trials.
@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Run {
         /// Name of the index.
         index: String,
-        /// `proposer` or `grid`.
+        /// `proposer`, `grid` or `halving`.
         #[arg(long, default_value = "proposer")]
         strategy: String,
         /// Most trials.
@@ -69,12 +69,18 @@ pub(crate) enum Command {
         #[arg(long, default_value = "pareto")]
         metric: String,
     },
-    /// Serve the configuration of a trial.
+    /// Serve the configuration of a trial if it is better than what serves.
     Promote {
         /// Name of the index.
         index: String,
         /// Id of the trial.
         trial: String,
+        /// Promote it without a comparison.
+        #[arg(long)]
+        force: bool,
+        /// With --force: even if its recall is surely below the floor.
+        #[arg(long, requires = "force")]
+        below_floor: bool,
     },
     /// Serve what served before.
     Rollback {
@@ -89,8 +95,9 @@ pub(crate) enum Command {
 }
 
 /// Columns of a table of trials.
-const TRIAL: [(&str, &str); 9] = [
+const TRIAL: [(&str, &str); 10] = [
     ("trial", "/id"),
+    ("sample", "/sample"),
     ("m", "/config/m"),
     ("ef_construction", "/config/ef_construction"),
     ("ef_search", "/config/ef_search"),
@@ -136,15 +143,14 @@ pub(crate) async fn run(
             Ok(())
         }
         Command::Best { index, metric } => best(client, output, &index, &metric).await,
-        Command::Promote { index, trial } => {
-            let served: Value = client
-                .post(
-                    &format!("/vectors/promote/{index}"),
-                    &json!({"trial": trial}),
-                )
-                .await?;
-            output.result(&served, serves);
-            Ok(())
+        Command::Promote {
+            index,
+            trial,
+            force,
+            below_floor,
+        } => {
+            let body = json!({"trial": trial, "force": force, "below_floor": below_floor});
+            promote(client, output, &index, &body).await
         }
         Command::Rollback { index } => {
             let served: Value = client
@@ -226,6 +232,56 @@ async fn autotune(
     .await
 }
 
+/// Shows the comparison also when it was lost.
+async fn promote(
+    client: &Client,
+    output: &Output,
+    index: &str,
+    body: &Value,
+) -> Result<(), CliError> {
+    let path = format!("/vectors/promote/{index}");
+    let task = client.post_async(&path, body).await?;
+    let bar = output.bar();
+    let ended = client.wait(&task, |view| bar.follow(view)).await;
+    bar.done();
+    if let Err(ClientError::Refused(problem)) = &ended
+        && let (Some(evidence), false) = (&problem.evidence, output.is_json())
+    {
+        compared(evidence);
+    }
+    output.result(&ended?, |promoted| {
+        if let Some(evidence) = promoted.pointer("/promotion/evidence") {
+            compared(evidence);
+        }
+        serves(promoted);
+        println!("{}", cell(promoted.pointer("/promotion/reason")));
+    });
+    Ok(())
+}
+
+/// Columns of a comparison of what serves and what is to serve.
+const SIDE: [(&str, &str); 8] = [
+    ("trial", "/trial"),
+    ("m", "/config/m"),
+    ("ef_construction", "/config/ef_construction"),
+    ("ef_search", "/config/ef_search"),
+    ("recall", "/metrics/recall_at_k"),
+    ("p95 µs", "/metrics/search_latency_p95_us"),
+    ("distances", "/metrics/distances_per_query"),
+    ("misses", "/shortfall"),
+];
+
+/// What serves above what is to serve, on the same queries.
+fn compared(evidence: &Value) {
+    println!(
+        "compared on {} queries, {} of them live:",
+        cell(evidence.get("queries")),
+        cell(evidence.get("live_queries"))
+    );
+    let sides = json!([evidence["champion"], evidence["challenger"]]);
+    println!("{}", table(&sides, &SIDE));
+}
+
 /// All pages of a journal as one.
 async fn whole_journal(client: &Client, index: &str) -> Result<Value, CliError> {
     let mut journal: Value = client
@@ -248,13 +304,15 @@ async fn whole_journal(client: &Client, index: &str) -> Result<Value, CliError> 
 }
 
 /// Columns of a table of promotions.
-const PROMOTION: [(&str, &str); 6] = [
+const PROMOTION: [(&str, &str); 8] = [
     ("at", "/at"),
     ("what", "/event"),
     ("trial", "/served/trial"),
     ("m", "/served/config/m"),
     ("ef_construction", "/served/config/ef_construction"),
     ("ef_search", "/served/config/ef_search"),
+    ("forced", "/forced"),
+    ("by", "/by"),
 ];
 
 fn serves(served: &Value) {

@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 
-use crate::cli::{cell, shortened};
+use crate::{
+    cli::{cell, shortened},
+    problem::Problem,
+};
 
 /// A heading.
 pub(super) fn step(number: usize, text: &str) {
@@ -115,12 +118,38 @@ fn number_of(trial: &Value) -> String {
     number.trim_start_matches(['t', '0']).to_owned()
 }
 
-pub(super) fn comparison(default: &Value, champion: &Value) {
+/// What took over, and why.
+pub(super) fn promoted(promotion: &Value) {
+    if let Some(evidence) = promotion.get("evidence") {
+        compared(evidence);
+    }
+    println!("   {}", cell(promotion.get("reason")));
+}
+
+/// Why nothing took over.
+pub(super) fn kept(problem: &Problem) {
+    if let Some(evidence) = &problem.evidence {
+        compared(evidence);
+    }
+    println!("   the default serves on: {}", problem.detail);
+}
+
+/// Both sides of a duel.
+fn compared(evidence: &Value) {
+    println!(
+        "   both asked in turns, {} queries, {} of them of clients:",
+        cell(evidence.get("queries")),
+        cell(evidence.get("live_queries"))
+    );
+    comparison(&evidence["champion"], &evidence["challenger"]);
+}
+
+fn comparison(default: &Value, champion: &Value) {
     println!(
         "   {:<10} {:>3} {:>7} {:>4}  {:>7}  {:>6} {:>6}  {:>9}",
         "", "m", "ef_cons", "ef", "recall", "p50 µs", "p95 µs", "memory MB"
     );
-    for (name, trial) in [("default", default), ("champion", champion)] {
+    for (name, trial) in [("default", default), ("best", champion)] {
         println!(
             "   {name:<10} {:>3} {:>7} {:>4}  {:>7.4}  {:>6.0} {:>6.0}  {:>9.2}",
             cell(trial.pointer("/config/m")),

@@ -9,9 +9,11 @@ use axum::{
 };
 
 use crate::{
+    agent,
     app::App,
     http::AppState,
-    metrics::{self, Figures},
+    live,
+    metrics::{self, Figures, LiveFigures},
     problem::Problem,
     tasks::TaskState,
 };
@@ -43,7 +45,30 @@ async fn figures(app: &App) -> Figures {
         pii: Arc::clone(&app.pii.counts),
         lineage: app.lineage.view(app.clock.as_ref()),
         watched: app.watcher.views(),
+        behind: behind(app),
+        searches: app.load.figures(),
+        agent: agent::figures(app),
+        live: live(app),
     }
+}
+
+fn behind(app: &App) -> Vec<(String, u64)> {
+    let indexes = app.indexes.list();
+    let rows = indexes.iter().map(|index| {
+        let rows = index.behind().map_or(0, |behind| behind.rows);
+        (index.meta.name.to_string(), rows)
+    });
+    rows.collect()
+}
+
+fn live(app: &App) -> Vec<LiveFigures> {
+    let indexes = app.indexes.list();
+    let figures = indexes.iter().map(|index| LiveFigures {
+        index: index.meta.name.to_string(),
+        recall: live::recall_of(index),
+        counts: live::counts(index),
+    });
+    figures.collect()
 }
 
 /// How many datasets there are; none when the buckets do not say so soon.

@@ -1,17 +1,27 @@
 //! `/vectors/promote`, `/vectors/rollback` and `/vectors/promotions`.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
 use boathouse_tuning::Promotion;
 use boathouse_types::{BucketName, IndexName};
 use serde::Serialize;
 
 use crate::{
-    auth::Caller,
+    auth::{self, Caller},
     extract::{Json, Path},
-    http::AppState,
+    http::{
+        AppState,
+        tasks::{accepted, wants_task},
+    },
     indexes::ServingView,
     problem::Problem,
-    tune::{self, PromoteSpec, Promoted},
+    promotion::{self, PromoteSpec, Promoted},
+    tasks::TaskView,
 };
 
 /// What serves each index.
@@ -36,18 +46,35 @@ pub(crate) struct PromotionHistory {
     promotions: Vec<Promotion>,
 }
 
-/// Serve the configuration of a trial.
+/// Serve the configuration of a trial if it is better than what serves: both answer recent queries of clients, filled
+/// up from the evaluation set, and the scoring plugin has to find a significant difference. Answers when that is
+/// decided, or, with `Prefer: respond-async`, with a task.
 #[utoipa::path(
     post, path = "/vectors/promote/{idx}", params(("idx" = String, Path)), request_body = PromoteSpec,
-    responses((status = 200, body = Promoted), (status = 404, body = Problem), (status = 409, body = Problem))
+    responses((status = 200, body = Promoted), (status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn promote(
     State(app): AppState,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Json(spec): Json<PromoteSpec>,
-) -> Result<axum::Json<Promoted>, Problem> {
+) -> Result<Response, Problem> {
     let index = app.indexes.get(&name)?;
-    tune::promote(&index, spec).await.map(axum::Json)
+    let wish = spec.by(auth::current_caller())?;
+    let worker = Arc::clone(&app);
+    let task = app.tasks.start("promote", &name, |task| async move {
+        task.progress("comparing with what serves", 0, None, "queries");
+        let promoted = promotion::challenge(&worker, &index, wish, &task.cancellation()).await?;
+        serde_json::to_value(promoted).map_err(|error| Problem::internal(&error))
+    });
+    if wants_task(&headers) {
+        return Ok(accepted(task));
+    }
+    let ended = app.tasks.wait(&task.id).await?;
+    match ended.error {
+        Some(problem) => Err(problem),
+        None => Ok(axum::Json(ended.result).into_response()),
+    }
 }
 
 /// Serve what served before.
@@ -60,7 +87,8 @@ pub(crate) async fn rollback(
     Path(name): Path<String>,
 ) -> Result<axum::Json<Promoted>, Problem> {
     let index = app.indexes.get(&name)?;
-    tune::rollback(&index).await.map(axum::Json)
+    let by = auth::current_caller();
+    promotion::rollback(&index, by).await.map(axum::Json)
 }
 
 /// What serves each index, over all buckets.

@@ -104,3 +104,14 @@ fn sse(event: TaskEvent) -> Event {
         .event(event.name)
         .data(event.data.to_string())
 }
+
+/// Whether a client asks for a task instead of its result: `Prefer: respond-async` (RFC 7240).
+pub(crate) fn wants_task(headers: &HeaderMap) -> bool {
+    let preferences = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    preferences
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim() == "respond-async")
+}

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     extract::{Json, Path, Query},
-    http::{AppState, tasks::accepted},
+    http::{AppState, tasks::{accepted, wants_task}},
     problem::Problem,
     tasks::TaskView,
     tune::{self, AutotuneSpec, TrialSpec},
@@ -170,15 +170,4 @@ pub(crate) async fn autotune(
         Some(problem) => Err(problem),
         None => Ok(axum::Json(ended.result).into_response()),
     }
-}
-
-/// `Prefer: respond-async` (RFC 7240).
-fn wants_task(headers: &HeaderMap) -> bool {
-    let preferences = headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    preferences
-        .flat_map(|value| value.split(','))
-        .any(|part| part.trim() == "respond-async")
 }

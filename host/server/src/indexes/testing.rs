@@ -10,7 +10,7 @@ use boathouse_types::{
     VectorBackend,
 };
 use boathouse_vector::{
-    Scratch,
+    Frozen, Scratch,
     table::{self, VectorTable},
 };
 use bytes::Bytes;
@@ -107,9 +107,9 @@ pub(super) async fn build(bucket: &Bucket, vectors_name: &str) {
         }),
         ..meta
     };
-    let set = Arc::new(table.to_set(meta.metric).unwrap());
+    let frozen = Frozen::of(&table, meta.metric).unwrap();
     let stop = CancellationToken::new();
-    let index = LiveIndex::assemble(bucket, meta.clone(), set, &table, options(), &stop);
+    let index = LiveIndex::assemble(bucket, meta.clone(), frozen, options(), &stop);
     let index = index.await.unwrap();
     let before = manifest(bucket, &name()).load().await.unwrap();
     let version = before.map_or(0, |found| found.version);
@@ -157,6 +157,7 @@ pub(super) async fn promote(tuner: &Tuner, trial: &str) {
         serving: IndexConfig::default(),
         by: None,
         reason: None,
+        evidence: None,
     };
     tuner.promotions().promote(request).await.unwrap();
 }

@@ -215,6 +215,7 @@ async fn a_run_tries_remembers_and_recommends() {
             serving: request(drawing(), 1).step.serving,
             by: None,
             reason: Some(report.recommendation.reason().to_owned()),
+            evidence: None,
         };
         room.tuner.promotions().promote(ask).await.unwrap();
     }
@@ -266,6 +267,7 @@ async fn a_restart_finds_journal_promotion_and_graphs() {
         serving: request(drawing(), 1).step.serving,
         by: None,
         reason: None,
+        evidence: None,
     };
     room.tuner.promotions().promote(ask).await.unwrap();
     let reopened = open(&room.bucket, &room.clock);

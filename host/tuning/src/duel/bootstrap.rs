@@ -28,8 +28,8 @@ use crate::{
 const RESAMPLES: usize = 200;
 /// Share of the differences that lies beyond each end of the interval.
 const TAIL: f64 = 0.025;
-/// Scores are any finite numbers; their difference is kept to what every reader of JSON takes.
-const MOST: f64 = 1e300;
+/// Scores may be any finite numbers; what is kept of them reaches this far.
+const MOST: f64 = 1e15;
 
 /// The champion and the challenger, as a scorer gets them.
 type Pair = [Trial; 2];
@@ -142,8 +142,10 @@ fn difference([champion, challenger]: &[Verdict; 2]) -> f64 {
     challenger.score - champion.score
 }
 
+/// A score as a registry keeps it: nine decimals and twelve digits, which every reader of JSON reads back bit for bit.
 fn bounded(value: f64) -> f64 {
-    rounded(value.clamp(-MOST, MOST), 1e9)
+    let short = format!("{:.11e}", rounded(value.clamp(-MOST, MOST), 1e9));
+    short.parse().unwrap_or(0.0)
 }
 
 /// The middle 95 % of some values: what lies beyond the ends is at most [`TAIL`] of them on either side.
@@ -184,7 +186,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_score_reads_back() {
-        for value in [f64::MAX, f64::MIN, f64::INFINITY, 1.0 / 3.0, -0.0] {
+        let odd = [f64::MAX, f64::MIN, f64::INFINITY, 1.0 / 3.0, -0.0, 1e-30];
+        let many = (1..1_000).map(|at| 7_654_321.0 / f64::from(at));
+        for value in odd.into_iter().chain(many) {
             let kept = bounded(value);
             let text = serde_json::to_string(&kept).unwrap();
             let read: f64 = serde_json::from_str(&text).unwrap();

@@ -81,6 +81,7 @@ async fn an_index_keeps_its_vectors_and_the_graphs_that_anything_names() {
         serving: config(50),
         by: None,
         reason: None,
+        evidence: None,
     };
     promotions.promote(wish).await.expect("promoted");
     for named in [20, 40, 50] {

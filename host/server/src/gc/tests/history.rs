@@ -139,6 +139,7 @@ impl History {
             serving: meta.config,
             by: None,
             reason: None,
+            evidence: None,
         };
         let promotions = Promotions::new(&bucket, &meta.name, clock());
         promotions.promote(wish).await.expect("promoted");
