@@ -1,20 +1,19 @@
 //! What waits for the agent: one entry an index, with the reasons why.
 //!
-//! The queue is a small manifest in `primary`, read whenever it is looked at, so nothing of it is lost with the
-//! process and nothing has to be kept in step. Equal reasons are counted instead of repeated. A change that
-//! loses against another host's is made again on top of that.
+//! The queue is a small document in `primary` (`ledger.rs`), read whenever it is looked at, so nothing of it is
+//! lost with the process and nothing has to be kept in step. Equal reasons are counted instead of repeated. An
+//! entry goes when its reasons have been dealt with; those that came meanwhile stay.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use boathouse_storage::{Bucket, MIN_KEPT, Manifest, StorageError};
+use boathouse_storage::{Bucket, StorageError};
 use boathouse_types::{Clock, DatasetName, IndexName, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+
+use super::ledger::Ledger;
 
 /// Where the queue is.
 const PREFIX: &str = "agent/queue";
-/// How often a change is tried when others change the queue too.
-const ATTEMPTS: usize = 16;
 
 /// Why an index is in the queue.
 #[derive(
@@ -28,6 +27,49 @@ pub enum Reason {
     Replaced,
     /// Somebody asked.
     Asked,
+    /// Searches of clients find too little of what they should.
+    Recall,
+    /// What clients look for has become different from what the evaluation set asks.
+    Drift,
+    /// Nobody has looked at it for long.
+    Period,
+}
+
+impl Reason {
+    /// The name in documents and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Appended => "appended",
+            Self::Replaced => "replaced",
+            Self::Asked => "asked",
+            Self::Recall => "recall",
+            Self::Drift => "drift",
+            Self::Period => "period",
+        }
+    }
+
+    /// Which of several indexes is served first: that of the smallest number.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Recall => 0,
+            Self::Asked => 1,
+            Self::Drift => 2,
+            Self::Replaced => 3,
+            Self::Appended => 4,
+            Self::Period => 5,
+        }
+    }
+
+    /// Whether it is about how the configuration does that serves.
+    pub(super) fn is_alarm(self) -> bool {
+        matches!(self, Self::Recall | Self::Drift)
+    }
+
+    /// Whether it is about rows of the dataset, which have to be in the index before they can be measured.
+    pub(super) fn is_about_rows(self) -> bool {
+        matches!(self, Self::Appended | Self::Replaced)
+    }
 }
 
 /// A reason, and when it was given.
@@ -71,10 +113,8 @@ struct Document {
 
 /// The queue of a host.
 pub(super) struct Queue {
-    manifest: Manifest<Document>,
+    ledger: Ledger<Document>,
     clock: Arc<dyn Clock>,
-    /// Changes of this process, one after the other.
-    turn: Mutex<()>,
 }
 
 impl Entry {
@@ -82,6 +122,20 @@ impl Entry {
     pub(super) fn newest(&self) -> Option<u64> {
         let versions = self.reasons.iter();
         versions.filter_map(|noted| noted.dataset_version).max()
+    }
+
+    /// Without those of its reasons that replaced rows were, once these rows are in the index.
+    pub(super) fn without_covered(mut self, covered: u64) -> Self {
+        self.reasons.retain(|noted| !noted.is_covered(covered));
+        self
+    }
+}
+
+impl Noted {
+    /// That rows were replaced is over when the index is made of the new ones.
+    fn is_covered(&self, version: u64) -> bool {
+        let is_in = |replaced: u64| replaced <= version;
+        self.reason == Reason::Replaced && self.dataset_version.is_some_and(is_in)
     }
 }
 
@@ -105,9 +159,8 @@ impl Queue {
     /// The queue in a bucket; nothing is read yet.
     pub(super) fn new(primary: &Bucket, clock: &Arc<dyn Clock>) -> Self {
         Self {
-            manifest: Manifest::new(primary.clone(), PREFIX),
+            ledger: Ledger::new(primary, PREFIX),
             clock: Arc::clone(clock),
-            turn: Mutex::default(),
         }
     }
 
@@ -116,8 +169,12 @@ impl Queue {
     /// # Errors
     /// When the bucket fails.
     pub(super) async fn entries(&self) -> Result<Entries, StorageError> {
-        let found = self.manifest.load().await?;
-        Ok(found.map_or_else(Entries::new, |found| found.value.entries))
+        Ok(self.ledger.load().await?.entries.clone())
+    }
+
+    /// What waited when the queue was read or written last.
+    pub(super) fn known(&self) -> Entries {
+        self.ledger.known().entries.clone()
     }
 
     /// Notes reasons; they are stored when this returns.
@@ -126,12 +183,13 @@ impl Queue {
     /// When the bucket fails; they may be stored or not then.
     pub(super) async fn add(&self, wishes: &[Wish]) -> Result<(), StorageError> {
         let now = self.clock.now();
-        self.change(|document| {
-            for wish in wishes {
-                document.note(wish, now);
-            }
-        })
-        .await
+        self.ledger
+            .change(|document| {
+                for wish in wishes {
+                    document.note(wish, now);
+                }
+            })
+            .await
     }
 
     /// Takes an index out.
@@ -139,33 +197,59 @@ impl Queue {
     /// # Errors
     /// As [`Self::add`].
     pub(super) async fn remove(&self, index: &IndexName) -> Result<(), StorageError> {
-        self.change(|document| drop(document.entries.remove(index)))
+        self.ledger
+            .change(|document| drop(document.entries.remove(index)))
             .await
     }
 
-    async fn change(&self, change: impl Fn(&mut Document)) -> Result<(), StorageError> {
-        let _turn = self.turn.lock().await;
-        for _ in 0..ATTEMPTS {
-            let found = self.manifest.without_rescue().load().await?;
-            let (version, before) =
-                found.map_or_else(Default::default, |found| (found.version, found.value));
-            let mut after = before.clone();
-            change(&mut after);
-            if after == before {
-                return Ok(());
-            }
-            match self.manifest.commit(version, &after).await {
-                Ok(_) => return self.manifest.prune(MIN_KEPT).await.map(drop),
-                Err(StorageError::Conflict { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let path = PREFIX.to_owned();
-        Err(StorageError::Contended { path })
+    /// Takes reasons away that have been dealt with, as often as they were `seen`; what was noted since stays.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(super) async fn settle(
+        &self,
+        index: &IndexName,
+        seen: &[Noted],
+    ) -> Result<(), StorageError> {
+        self.ledger
+            .change(|document| {
+                document.keep(index, |noted| {
+                    let dealt = seen.iter().find(|known| known.reason == noted.reason);
+                    let dealt = dealt.map_or(0, |known| known.count);
+                    noted.count = noted.count.saturating_sub(dealt);
+                    noted.count > 0
+                });
+            })
+            .await
+    }
+
+    /// Takes away that the rows of an index were replaced, once it covers a version.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(super) async fn covered(
+        &self,
+        index: &IndexName,
+        version: u64,
+    ) -> Result<(), StorageError> {
+        self.ledger
+            .change(|document| document.keep(index, |noted| !noted.is_covered(version)))
+            .await
     }
 }
 
 impl Document {
+    /// Keeps some reasons of an entry, and the entry if any are left.
+    fn keep(&mut self, index: &IndexName, keep: impl FnMut(&mut Noted) -> bool) {
+        let Some(entry) = self.entries.get_mut(index) else {
+            return;
+        };
+        entry.reasons.retain_mut(keep);
+        if entry.reasons.is_empty() {
+            self.entries.remove(index);
+        }
+    }
+
     fn note(&mut self, wish: &Wish, now: Timestamp) {
         let fresh = || Entry {
             dataset: wish.dataset.clone(),
@@ -192,6 +276,7 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
+    use boathouse_storage::MIN_KEPT;
     use boathouse_types::{BucketName, ManualClock};
 
     use super::*;
@@ -280,5 +365,60 @@ mod tests {
         queue.remove(&IndexName::new("a").unwrap()).await.unwrap();
         queue.add(&[]).await.unwrap();
         assert!(bucket.list("").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_dealt_with_goes_and_what_came_meanwhile_stays() {
+        let bucket = Bucket::memory(BucketName::primary());
+        let (queue, _) = self::queue(&bucket);
+        let (a, recall) = (IndexName::new("a").unwrap(), Reason::Recall);
+        let wishes = [
+            wish("a", Reason::Appended, Some(2)),
+            wish("a", recall, None),
+        ];
+        queue.add(&wishes).await.unwrap();
+        let seen = queue.entries().await.unwrap()[&a].reasons.clone();
+        queue.add(&[wish("a", recall, None)]).await.unwrap();
+        queue.settle(&a, &seen).await.unwrap();
+        let left = queue.entries().await.unwrap();
+        assert_eq!(summary(&left), [("a".to_owned(), recall, None, 1)]);
+        queue.settle(&a, &left[&a].reasons).await.unwrap();
+        assert!(queue.entries().await.unwrap().is_empty());
+        queue.settle(&a, &seen).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn replaced_rows_are_no_reason_once_they_are_in() {
+        let bucket = Bucket::memory(BucketName::primary());
+        let (queue, _) = self::queue(&bucket);
+        let a = IndexName::new("a").unwrap();
+        let wishes = [
+            wish("a", Reason::Replaced, Some(4)),
+            wish("a", Reason::Asked, None),
+        ];
+        queue.add(&wishes).await.unwrap();
+        queue.covered(&a, 3).await.unwrap();
+        let entry = queue.entries().await.unwrap()[&a].clone();
+        assert_eq!(entry.reasons.len(), 2, "version 4 is not in yet");
+        assert_eq!(entry.without_covered(4).reasons.len(), 1);
+        queue.covered(&a, 5).await.unwrap();
+        let left = queue.entries().await.unwrap();
+        assert_eq!(summary(&left), [("a".to_owned(), Reason::Asked, None, 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_queue_of_an_earlier_release_reads() {
+        let entry: Entry = serde_json::from_str(
+            r#"{"dataset": "d", "reasons": [{"reason": "appended", "dataset_version": 3,
+                "first_at": "2026-01-01T00:00:00Z", "last_at": "2026-01-01T00:00:00Z", "count": 2},
+                {"reason": "asked", "first_at": "2026-01-01T00:00:00Z",
+                "last_at": "2026-01-01T00:00:00Z", "count": 1}]}"#,
+        )
+        .unwrap();
+        assert_eq!((entry.reasons.len(), entry.newest()), (2, Some(3)));
+        for noted in entry.reasons {
+            let name = serde_json::to_value(noted.reason).unwrap();
+            assert_eq!(name, noted.reason.as_str());
+        }
     }
 }

@@ -1,13 +1,20 @@
-//! What the agent shows of itself: what waits, why, and what becomes of it.
+//! What the agent shows of itself: what it does, what waits and for what, and what it did last.
 
-use boathouse_types::{DatasetName, IndexName};
+use boathouse_types::{DatasetName, IndexName, Timestamp};
 use serde::Serialize;
 
-use super::{Noted, queue::Entry};
+use super::{
+    Breaks, Gate, Look, Noted, Switched, Working,
+    memory::Outcome,
+    queue::Entry,
+    tuning::{Surroundings, candidate, cools_until, period_ends},
+    words::{counted, until},
+};
 use crate::{
     app::App,
     auth::Caller,
     indexes::{AppendPolicy, LiveIndex},
+    load::LoadNow,
     problem::Problem,
 };
 
@@ -16,10 +23,63 @@ use crate::{
 pub struct AgentView {
     /// Whether indexes are tuned by themselves.
     pub tuning: bool,
-    /// What the agent does at present, in words.
+    /// Who said so, where it was not the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switched: Option<Switched>,
+    /// What the agent does at present, and what it waits for, in words.
     pub detail: String,
+    /// What has to be open before a trial starts.
+    pub gates: Vec<Gate>,
+    /// What clients ask of the host.
+    pub load: LoadNow,
+    /// The index that it is at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working: Option<Working>,
+    /// Trials, by what became of them.
+    pub trials: TrialCounts,
     /// What waits for it, by index.
     pub queue: Vec<QueueEntry>,
+    /// Every index, with what the agent did last about it.
+    pub indexes: Vec<IndexLooks>,
+    /// How often the agent itself broke off; it begins anew by itself.
+    pub breaks: Breaks,
+}
+
+/// Trials of the agent; all but the first two since the start of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct TrialCounts {
+    /// Those that began in the last hour, also before a restart.
+    pub in_last_hour: u32,
+    /// Most that may begin in an hour.
+    pub most_per_hour: u32,
+    /// Those that began.
+    pub started: u64,
+    /// Those that ended with a line in the journal.
+    pub finished: u64,
+    /// Proposals that failed or lay outside the bounds, and were not run.
+    pub refused: u64,
+    /// What was given up for load, or because the agent was stopped.
+    pub yielded: u64,
+    /// Looks that ended with another configuration.
+    pub promoted: u64,
+    /// Looks that left what served.
+    pub kept: u64,
+    /// Looks that failed.
+    pub failed: u64,
+}
+
+/// What the agent did about an index.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct IndexLooks {
+    /// The index.
+    pub index: IndexName,
+    /// What it did last and when it looks next, in words.
+    pub detail: String,
+    /// When it looks next if nothing happens; none while it is off or already waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    /// What came of its last looks, newest last.
+    pub looks: Vec<Look>,
 }
 
 /// An index in the queue.
@@ -33,6 +93,10 @@ pub struct QueueEntry {
     pub reasons: Vec<Noted>,
     /// What has become of the rows that were appended.
     pub appends: Carrying,
+    /// What its tuning waits for, in words.
+    pub tuning: String,
+    /// The gates that keep it from its turn.
+    pub closed: Vec<Gate>,
 }
 
 /// What has become of the rows that were appended to the dataset of an index.
@@ -64,18 +128,54 @@ pub enum CarryingState {
     NotServed,
 }
 
+/// Figures of the agent for `/metrics`.
+#[derive(Debug, Default)]
+pub(crate) struct AgentFigures {
+    pub(crate) queue: u64,
+    /// Name and whether it is open.
+    pub(crate) gates: Vec<(&'static str, bool)>,
+    /// What became of trials and looks, and how often.
+    pub(crate) outcomes: Vec<(&'static str, u64)>,
+    pub(crate) breaks: u64,
+}
+
 /// The agent as a caller may see it.
 ///
 /// # Errors
-/// When the queue cannot be read.
+/// When queue or memory cannot be read.
 pub async fn view(app: &App, caller: &Caller) -> Result<AgentView, Problem> {
-    let entries = app.agent.queue.entries().await?.into_iter();
+    let (agent, config) = (&app.agent, &app.config.agent);
+    let entries = agent.queue.entries().await?.into_iter();
+    let memory = agent.memory.load().await?;
     let reached =
         entries.filter(|(name, entry)| caller.reaches_index(name.as_str(), Some(&entry.dataset)));
+    let gates = agent.tuning.gates(app, &Surroundings::of_host());
+    let queue: Vec<QueueEntry> = reached
+        .filter_map(|(name, entry)| shown(app, &gates, name, entry))
+        .collect();
+    let is_reached = |index: &LiveIndex| {
+        caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset))
+    };
+    let mut indexes = app.indexes.list();
+    indexes.retain(|index| is_reached(index));
+    let working = agent.tuning.working();
+    let working =
+        working.filter(|working| indexes.iter().any(|one| one.meta.name == working.index));
+    let now = app.clock.now();
     Ok(AgentView {
-        tuning: false,
-        detail: "rows that are appended to datasets are carried into the indexes whose policy is `auto`; indexes are not tuned by themselves, entries wait for that".to_owned(),
-        queue: reached.map(|(name, entry)| shown(app, name, entry)).collect(),
+        tuning: memory.is_enabled(config.enabled),
+        switched: memory.switch(config.enabled).cloned(),
+        detail: in_words(app, &gates, &queue, working.as_ref()),
+        trials: trial_counts(app),
+        load: app.load.now(),
+        indexes: indexes
+            .iter()
+            .map(|index| looks(app, index, &queue, now))
+            .collect(),
+        breaks: agent.supervision.breaks(),
+        gates,
+        working,
+        queue,
     })
 }
 
@@ -84,9 +184,9 @@ pub async fn view(app: &App, caller: &Caller) -> Result<AgentView, Problem> {
 /// # Errors
 /// 404 when it has none, or the queue cannot be read.
 pub async fn entry(app: &App, name: &IndexName) -> Result<QueueEntry, Problem> {
-    let mut entries = app.agent.queue.entries().await?;
-    let entry = entries.remove(name);
-    let entry = entry.map(|entry| shown(app, name.clone(), entry));
+    let entry = app.agent.queue.entries().await?.remove(name);
+    let gates = app.agent.tuning.gates(app, &Surroundings::of_host());
+    let entry = entry.and_then(|entry| shown(app, &gates, name.clone(), entry));
     entry.ok_or_else(|| {
         Problem::not_found(
             "not_queued",
@@ -95,12 +195,134 @@ pub async fn entry(app: &App, name: &IndexName) -> Result<QueueEntry, Problem> {
     })
 }
 
-fn shown(app: &App, index: IndexName, entry: Entry) -> QueueEntry {
-    QueueEntry {
+/// Figures without asking a bucket.
+pub(crate) fn figures(app: &App) -> AgentFigures {
+    let gates = app.agent.tuning.gates(app, &Surroundings::of_host());
+    AgentFigures {
+        queue: app.agent.queue.known().len() as u64,
+        gates: gates
+            .iter()
+            .map(|gate| (gate.gate.as_str(), gate.open))
+            .collect(),
+        outcomes: app.agent.tuning.counts.all().to_vec(),
+        breaks: app.agent.supervision.breaks().count,
+    }
+}
+
+fn trial_counts(app: &App) -> TrialCounts {
+    let (memory, counts) = (app.agent.memory.known(), &app.agent.tuning.counts);
+    TrialCounts {
+        in_last_hour: memory.trials_in_hour(app.clock.now()),
+        most_per_hour: app.config.agent.max_trials_per_hour,
+        started: counts.started.get(),
+        finished: counts.finished.get(),
+        refused: counts.refused.get(),
+        yielded: counts.yielded.get(),
+        promoted: counts.promoted.get(),
+        kept: counts.kept.get(),
+        failed: counts.failed.get(),
+    }
+}
+
+/// What the agent does, in a sentence.
+fn in_words(app: &App, gates: &[Gate], queue: &[QueueEntry], working: Option<&Working>) -> String {
+    let now = app.clock.now();
+    if let Some(working) = working {
+        let (index, what) = (&working.index, &working.detail);
+        let since = until(working.since, now);
+        return format!("at index `{index}`: {what}, for {since}");
+    }
+    let closed: Vec<String> = gates
+        .iter()
+        .filter(|gate| !gate.open)
+        .map(|gate| waits_for(gate, now))
+        .collect();
+    let waiting = counted(queue.len() as u64, "index waits", "indexes wait");
+    match (closed.is_empty(), queue.is_empty()) {
+        (false, _) => format!("{waiting}; {}", closed.join("; ")),
+        (true, false) => format!("{waiting}; all gates of the host are open"),
+        (true, true) => "nothing waits".to_owned(),
+    }
+}
+
+/// A closed gate as what is waited for.
+fn waits_for(gate: &Gate, now: Timestamp) -> String {
+    let (name, detail) = (gate.gate.as_str(), &gate.detail);
+    match gate.opens_at {
+        Some(opens_at) => format!("{name}: {detail}; opens in {}", until(now, opens_at)),
+        None => format!("{name}: {detail}"),
+    }
+}
+
+/// None for an entry of which nothing is left.
+fn shown(app: &App, gates: &[Gate], index: IndexName, entry: Entry) -> Option<QueueEntry> {
+    let entry = match app.indexes.get(index.as_str()) {
+        Ok(live) => entry.without_covered(live.meta.covered_version()),
+        Err(_) => entry,
+    };
+    if entry.reasons.is_empty() {
+        return None;
+    }
+    let now = app.clock.now();
+    let closed = candidate(app, &index, &entry, now)
+        .map(|candidate| candidate.closed(gates, now))
+        .unwrap_or_default();
+    let tuning = match (closed.as_slice(), app.agent.tuning.trials_of(&index)) {
+        ([], None) => "it is next".to_owned(),
+        ([], Some(trials)) => format!("{} so far", counted(trials.into(), "trial", "trials")),
+        (closed, _) => {
+            let words: Vec<String> = closed.iter().map(|gate| waits_for(gate, now)).collect();
+            words.join("; ")
+        }
+    };
+    Some(QueueEntry {
         appends: carrying(app, &index),
         dataset: entry.dataset,
         reasons: entry.reasons,
+        tuning,
+        closed,
         index,
+    })
+}
+
+/// What was done about an index, and what comes next.
+fn looks(app: &App, index: &LiveIndex, queue: &[QueueEntry], now: Timestamp) -> IndexLooks {
+    let (name, memory) = (&index.meta.name, app.agent.memory.known());
+    let last = memory.last_look(name);
+    let is_on = memory.is_enabled(app.config.agent.enabled);
+    let waiting = queue.iter().find(|entry| entry.index == *name);
+    let period = period_ends(app, index, last);
+    let next_at = match (is_on, waiting, last) {
+        (true, None, last) => {
+            period.map(|end| last.map_or(end, |last| end.max(cools_until(app, last))))
+        }
+        _ => None,
+    };
+    let did = last.map_or("not tuned yet".to_owned(), |last| did(last, now));
+    let next = match (waiting, next_at) {
+        (Some(entry), _) => format!("waits: {}", entry.tuning),
+        (None, Some(next)) => {
+            format!("next look in {} unless something happens", until(now, next))
+        }
+        (None, None) if is_on => "looked at when something happens".to_owned(),
+        (None, None) => "not tuned while the agent is off".to_owned(),
+    };
+    IndexLooks {
+        detail: format!("index `{name}`: {did}; {next}"),
+        index: name.clone(),
+        next_at,
+        looks: memory.looks(name).to_vec(),
+    }
+}
+
+fn did(last: &Look, now: Timestamp) -> String {
+    let ago = until(last.at, now);
+    let trials = counted(last.trials.into(), "trial", "trials");
+    let detail = &last.detail;
+    match last.outcome {
+        Outcome::Failed => format!("failed {ago} ago: {detail}"),
+        Outcome::Stopped => format!("stopped {ago} ago: {detail}"),
+        Outcome::Promoted | Outcome::Kept => format!("tuned {ago} ago, {trials}, {detail}"),
     }
 }
 
@@ -121,14 +343,15 @@ fn carrying(app: &App, name: &IndexName) -> Carrying {
         return Carrying::new(CarryingState::Replaced, detail);
     }
     let rows = behind.rows;
-    let (working, problem) = app.agent.state_of(name);
-    match (working, problem, index.meta.appends) {
-        (true, ..) => Carrying::new(CarryingState::Working, format!("{rows} rows are embedded")),
-        (_, _, AppendPolicy::Manual) => Carrying::new(
+    let (working, problem) = app.agent.errands.state_of(name);
+    match (index.meta.appends, working, problem) {
+        // When it is at its turn it is only looked at.
+        (AppendPolicy::Manual, ..) => Carrying::new(
             CarryingState::Manual,
             format!("{rows} rows wait for `POST /vectors/indexes/{name}/refresh`"),
         ),
-        (_, Some(problem), _) => Carrying::new(
+        (_, true, _) => Carrying::new(CarryingState::Working, format!("{rows} rows are embedded")),
+        (_, _, Some(problem)) => Carrying::new(
             CarryingState::Failed,
             format!("{rows} rows wait, it is tried again: {problem}"),
         ),

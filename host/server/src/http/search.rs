@@ -20,5 +20,6 @@ pub(crate) async fn search(
     Json(request): Json<SearchRequest>,
 ) -> Result<axum::Json<SearchAnswer>, Problem> {
     let index = app.indexes.get(&name)?;
+    let _searching = app.load.enter();
     indexes::search(&app, &index, request).await.map(axum::Json)
 }
