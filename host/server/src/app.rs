@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use boathouse_ingest::{Datasets, IngestContext, Jobs, PiiDetector, PiiRules};
 use boathouse_models::StaticEmbedder;
 use boathouse_plugins::{Compiling, PluginHost};
-use boathouse_storage::{Bucket, BucketRegistry, Mirror};
+use boathouse_storage::{Bucket, BucketRegistry, FileCache, Mirror};
 use boathouse_tuning::TunerOptions;
 use boathouse_types::{BucketName, Clock, DatasetName};
 use tokio::sync::Semaphore;
@@ -18,6 +18,8 @@ use crate::{
     gc::Collector,
     indexes::Indexes,
     lineage::{LineageError, Outbox},
+    live::Live,
+    load::Load,
     pii::PiiError,
     plugins::{PluginsError, Registry, RegistryParts},
     system::{SystemClock, this_program},
@@ -47,6 +49,8 @@ pub struct App {
     pub(crate) environment: Environment,
     /// Indexes.
     pub indexes: Arc<Indexes>,
+    /// What searches really got.
+    pub live: Arc<Live>,
     /// Judgements.
     pub plugins: Arc<Registry>,
     /// Text to vectors.
@@ -59,8 +63,10 @@ pub struct App {
     pub(crate) watcher: Watcher,
     /// Long work.
     pub tasks: Tasks,
-    /// Who keeps indexes up to date.
+    /// Who keeps indexes up to date and tunes them.
     pub agent: Agent,
+    /// How busy clients keep the host.
+    pub load: Load,
     /// Garbage collection.
     pub gc: Collector,
     /// Folder for uploads under way.
@@ -115,7 +121,18 @@ impl App {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: Config, environment: &Environment) -> Result<Arc<Self>, OpenError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self::open_with(config, environment, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Self::open`], with a time of one's own.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_with(
+        config: Config,
+        environment: &Environment,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let spool = empty_spool(&config)?;
         let tasks = Tasks::new(Arc::clone(&clock));
         let pii = config.ingest.pii.rules(environment)?;
@@ -143,7 +160,11 @@ impl App {
         let known = Arc::clone(&table);
         let is_registered =
             move |name: &BucketName| known.health().iter().any(|(one, _)| one == name);
-        let indexes = Indexes::open(&buckets, Arc::new(is_registered), &options).await;
+        options.files.iter().for_each(FileCache::delete_unfinished);
+        let indexes = Arc::new(Indexes::open(&buckets, Arc::new(is_registered), &options).await);
+        if table.unhealthy().is_empty() {
+            indexes.tidy_files(&options).await;
+        }
         let embedder = embedder.await.map_err(OpenError::Worker)??;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
@@ -154,8 +175,10 @@ impl App {
             watcher: Watcher::new(&config.watch),
             tasks,
             agent,
+            load: Load::new(Arc::clone(&clock)),
             gc: Collector::default(),
-            indexes: Arc::new(indexes),
+            live: Arc::new(Live::new(&indexes, &clock, config.vectors.live_recall_share)),
+            indexes,
             auth,
             embedder: Arc::new(embedder),
             config,
@@ -187,6 +210,11 @@ impl App {
         }
     }
 
+    /// Whether nobody runs a trial at this moment.
+    pub(crate) fn lane_is_free(&self) -> bool {
+        self.lane.available_permits() > 0
+    }
+
     /// What tuners of this process run with.
     #[must_use]
     pub fn tuner_options(&self) -> TunerOptions {
@@ -194,16 +222,20 @@ impl App {
     }
 }
 
-/// Opens the plugins; components are compiled by this very program in processes of their own.
+/// Opens the plugins; components are compiled by this very program in processes of their own, but for unit tests,
+/// whose program is another one.
 async fn plugins(
     config: &Config,
     (primary, rescue): (Bucket, Bucket),
     clock: &Arc<dyn Clock>,
     background: Background,
 ) -> Result<Arc<Registry>, OpenError> {
-    let compiling = Compiling::Child {
-        program: this_program().map_err(OpenError::Program)?,
-        cache: config.server.data.join("cache").join("plugins"),
+    let compiling = match cfg!(test) {
+        true => Compiling::InProcess,
+        false => Compiling::Child {
+            program: this_program().map_err(OpenError::Program)?,
+            cache: config.server.data.join("cache").join("plugins"),
+        },
     };
     let parts = RegistryParts {
         host: PluginHost::new(config.plugins.sandbox.clone(), compiling)?,
@@ -219,6 +251,7 @@ async fn plugins(
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {
     let mut options = TunerOptions::new(Arc::clone(clock));
     options.lane = Arc::clone(lane);
+    options.files = Some(FileCache::new(config.server.data.join("cache").join("indexes")));
     if config.vectors.threads > 0 {
         options.build_threads = config.vectors.threads;
     }

@@ -108,7 +108,8 @@ async fn an_index_that_is_deleted_while_rows_come_is_gone() {
     check_as_from_scratch(&host, "notes").await;
 }
 
-/// The vectors of two models do not compare, so nothing is appended; the index serves, and a refresh helps.
+/// The vectors of two models do not compare, so nothing is appended and no text is searched for; vectors are, and a
+/// refresh helps.
 #[tokio::test]
 async fn a_model_that_changed_is_told_and_a_refresh_rebuilds() {
     let host = world().await;
@@ -142,10 +143,19 @@ async fn a_model_that_changed_is_told_and_a_refresh_rebuilds() {
         "embedder_changed",
         &["another model"],
     );
-    assert_eq!(
-        ids(&host.search("notes", &exact("bread", 30)).await).len(),
-        30
-    );
+    let search = "/vectors/indexes/notes/search";
+    let refused = host.post(search, &exact("bread", 30)).await;
+    check_problem(refused, 409, "embedder_changed", &["another model", "refresh", "by vector"]);
+    let texts = json!({"index": "notes", "texts": ["bread"]});
+    let (_, task) = host.post("/vectors/evalsets", &texts).await;
+    check_failed(&host.ended(&task).await, "embedder_changed", &["another model"]);
+    let index = host.read("/vectors/indexes/notes").await;
+    assert_eq!(index["embedder_changed"], true, "{index}");
+    let vector = vec![0.5; index["dimension"].as_u64().expect("a number") as usize];
+    let by_vector = |vector: &[f64]| json!({"vector": vector, "k": 30, "ef_search": 100_000});
+    assert_eq!(ids(&host.search("notes", &by_vector(&vector)).await).len(), 30);
+    let short = host.post(search, &by_vector(&vector[1..])).await;
+    check_problem(short, 422, "wrong_dimension", &["255 components", "256"]);
     let refreshed = host
         .done("/vectors/indexes/notes/refresh", &json!({}))
         .await;

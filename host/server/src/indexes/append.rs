@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use super::{
     AppendPolicy, Behind, Growth, IndexMeta, IndexView, Indexes, LiveIndex, Segment,
     create::forget,
-    embed::{Embedded, Ids, Source, embed, encode},
+    embed::{Embedded, Ids, Source, check_embedder, embed, encode},
+    frozen,
     locked,
     objects::fresh_path,
     standing::Found,
@@ -112,7 +113,7 @@ pub(crate) async fn refresh(
     let replaced = look(app, &index)
         .await?
         .is_some_and(|behind| behind.replaced);
-    if replaced || check_embedder(app, &index).is_err() {
+    if replaced || check_embedder(&app.embedder, &index.meta).is_err() {
         merge::rebuild(app, &index, task).await?;
     }
     // Also after a rebuild: rows may have come meanwhile.
@@ -149,7 +150,7 @@ async fn catch_up(app: &App, name: &IndexName, task: &TaskContext) -> Result<Val
         if behind.replaced {
             return Err(replaced(&index));
         }
-        check_embedder(app, &index)?;
+        check_embedder(&app.embedder, &index.meta)?;
         let (dataset, version) = (&index.meta.dataset, Some(behind.newest));
         let dataset = app.datasets.open(dataset, version).await?;
         appended += extend(app, &index, &dataset, task).await?;
@@ -181,22 +182,6 @@ fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
             ),
         )),
     }
-}
-
-/// Vectors of two models do not compare.
-fn check_embedder(app: &App, index: &LiveIndex) -> Result<(), Problem> {
-    let (meta, embedder) = (&index.meta, &app.embedder);
-    let (name, digest) = (embedder.name(), embedder.model_digest());
-    if meta.embedder == name && meta.embedder_digest == digest {
-        return Ok(());
-    }
-    Err(Problem::conflict(
-        "embedder_changed",
-        format!(
-            "index `{0}` was made with another model than this host has as `{name}`, so nothing can be appended; `POST /vectors/indexes/{0}/refresh` rebuilds it",
-            meta.name
-        ),
-    ))
 }
 
 fn replaced(index: &LiveIndex) -> Problem {
@@ -297,10 +282,13 @@ async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem
     let encoded = encode(table, index.meta.metric).await?;
     let path = fresh_path(&index.meta.name);
     index.bucket().put(&path, encoded.bytes).await?;
+    let digest: String = encoded.digest.chars().take(16).collect();
+    let files = index.tuner.options().files.as_ref();
+    let frozen = frozen::keep(&index.meta.name, &digest, encoded.frozen, files).await?;
     Ok(Segment {
         path,
-        digest: encoded.digest.chars().take(16).collect(),
-        vectors: encoded.table.len() as u64,
+        digest,
+        vectors: frozen.vectors.len() as u64,
     })
 }
 

@@ -18,7 +18,7 @@ use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
 use boathouse_models::StaticEmbedder;
 use boathouse_types::Metric;
 use boathouse_vector::{
-    VectorSet,
+    Frozen,
     table::{self, VectorTable},
 };
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    IndexSpec,
+    IndexMeta, IndexSpec,
     tail::{RowMask, without},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
@@ -66,8 +66,7 @@ pub(super) struct Embedded {
 
 /// Vectors in the forms in which they are searched and stored.
 pub(super) struct Encoded {
-    pub(super) table: VectorTable,
-    pub(super) vectors: Arc<VectorSet>,
+    pub(super) frozen: Frozen,
     pub(super) bytes: Bytes,
     /// SHA-256 of the bytes, in hex.
     pub(super) digest: String,
@@ -275,18 +274,36 @@ fn as_text(batch: &RecordBatch, column: usize) -> Result<StringArray, Problem> {
     Ok(text.as_string::<i32>().clone())
 }
 
+/// That what this host embeds can be compared with the vectors of an index: those of two models cannot.
+///
+/// # Errors
+/// 409 `embedder_changed`.
+pub(crate) fn check_embedder(embedder: &StaticEmbedder, meta: &IndexMeta) -> Result<(), Problem> {
+    let (name, digest) = (embedder.name(), embedder.model_digest());
+    let own = (meta.embedder.as_str(), meta.embedder_digest.as_str(), meta.dimension);
+    if own == (name, digest, embedder.dimension()) {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "embedder_changed",
+        format!(
+            "index `{0}` was made with another model than this host has as `{name}`, so texts cannot be compared with it and nothing can be appended; `POST /vectors/indexes/{0}/refresh` rebuilds it, and until then it is searched by vector",
+            meta.name
+        ),
+    ))
+}
+
 /// Brings vectors into the forms in which they are searched and stored.
 ///
 /// # Errors
 /// For vectors that cannot be searched.
 pub(super) async fn encode(table: VectorTable, metric: Metric) -> Result<Encoded, Problem> {
     let encoded = tokio::task::spawn_blocking(move || {
-        let vectors = Arc::new(table.to_set(metric)?);
+        let frozen = Frozen::of(&table, metric)?;
         let bytes = Bytes::from(table::write(&table)?);
         let digest = format!("{:x}", Sha256::digest(&bytes));
         Ok::<_, Problem>(Encoded {
-            table,
-            vectors,
+            frozen,
             bytes,
             digest,
         })

@@ -16,7 +16,7 @@ use boathouse_types::{BucketName, IndexName};
 use super::{
     Broken, Indexes, IsRegistered, LiveIndex,
     chores::Chore,
-    locked,
+    frozen, locked,
     moves::Journey,
     standing::{Found, decides, look},
 };
@@ -39,6 +39,9 @@ impl Indexes {
         }
         for (name, buckets) in places {
             indexes.open_name(&name, &buckets, options).await;
+        }
+        for index in indexes.list() {
+            frozen::tidy(&index).await;
         }
         indexes
     }
