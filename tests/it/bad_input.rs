@@ -201,25 +201,6 @@ async fn wrong_searches_are_refused() {
     ] {
         check_problem(search(body).await, 422, code, words);
     }
-    let zeros = json!({"vector": vec![0.0; 256]}).to_string();
-    check_problem(search(&zeros).await, 422, "bad_vector", &["zero"]);
-    // JSON has no NaN; the nearest a client can come to one is refused by the parser or at the door.
-    let huge = zeros.replacen("0.0", "1e39", 1);
-    let (status, body) = search(&huge).await;
-    assert!(
-        status == 422
-            && ["bad_vector", "bad_body"]
-                .iter()
-                .any(|code| body["code"] == *code),
-        "{body}"
-    );
-    let nan = format!("{{\"vector\": [NaN, {}]}}", ["0"; 255].join(","));
-    let client = reqwest::Client::new();
-    let request = client
-        .post(format!("{}/vectors/indexes/notes/search", host.url))
-        .header("content-type", "application/json");
-    let refused = request.body(nan).send().await.expect("answer");
-    assert_eq!(refused.status().as_u16(), 400);
     check_problem(
         host.post("/vectors/indexes/nowhere/search", &json!({"text": "x"}))
             .await,
@@ -240,6 +221,36 @@ async fn wrong_searches_are_refused() {
         "unknown_route",
         &["/nowhere"],
     );
+}
+
+#[tokio::test]
+async fn vectors_that_are_none_are_refused() {
+    let host = Host::fresh();
+    host.ingest("notes", sentences()).await;
+    host.index("notes", "notes", "text").await;
+    let search = async |body: &str| {
+        let body = serde_json::from_str(body).expect("json");
+        host.post("/vectors/indexes/notes/search", &body).await
+    };
+    let zeros = json!({"vector": vec![0.0; 256]}).to_string();
+    check_problem(search(&zeros).await, 422, "bad_vector", &["zero"]);
+    // JSON has no NaN; the nearest a client can come to one is refused by the parser or at the door.
+    let huge = zeros.replacen("0.0", "1e39", 1);
+    let (status, body) = search(&huge).await;
+    assert!(
+        status == 422
+            && ["bad_vector", "bad_body"]
+                .iter()
+                .any(|code| body["code"] == *code),
+        "{body}"
+    );
+    let nan = format!("{{\"vector\": [NaN, {}]}}", ["0"; 255].join(","));
+    let client = reqwest::Client::new();
+    let request = client
+        .post(format!("{}/vectors/indexes/notes/search", host.url))
+        .header("content-type", "application/json");
+    let refused = request.body(nan).send().await.expect("answer");
+    assert_eq!(refused.status().as_u16(), 400);
 }
 
 #[tokio::test]

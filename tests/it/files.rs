@@ -1,10 +1,15 @@
 //! Files as tables over HTTP and by the command line: what is said about them, and where they may be.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, check_failed, check_problem, run};
+use crate::support::{Host, check_failed, check_problem, program, run};
 
 /// A host that takes files below `in` of its folder's neighbour, and that folder.
 fn host() -> (Host, tempfile::TempDir) {
@@ -25,6 +30,30 @@ async fn rows(host: &Host, dataset: &str) -> Value {
 fn put(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     fs::write(path, text).expect("written");
+}
+
+#[tokio::test]
+async fn the_command_line_sends_what_comes_through_a_pipe() {
+    let host = Host::fresh();
+    for name in ["-", "/dev/stdin"] {
+        let mut child = Command::new(program())
+            .args(["--url", &host.url, "ingest", name, "--dataset", "piped"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut input = child.stdin.take().expect("standard input");
+        // More than a pipe holds at once.
+        let text = "n,t\n".to_owned() + &"1,some words that take their room\n".repeat(10_000);
+        input.write_all(text.as_bytes()).expect("written");
+        drop(input);
+        let ended = child.wait_with_output().expect("it ends");
+        let told = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success(), "{told}");
+        assert!(told.contains("10000 rows"), "{told}");
+    }
+    let page = host.read("/datasets/piped/rows?limit=1").await;
+    assert_eq!(page["total"], 10_000, "{page}");
 }
 
 #[tokio::test]

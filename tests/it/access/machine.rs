@@ -77,8 +77,14 @@ async fn the_command_line_shows_a_key_from_a_file_or_a_variable_or_owns_the_fold
     );
     assert_eq!(wrong.status.code(), Some(2));
     assert!(!text(&wrong.stderr).contains("hunter2"));
+}
 
-    // Without a running host a command starts one for itself, keys or not.
+#[tokio::test]
+async fn a_command_starts_a_host_for_itself_where_none_runs_keys_or_not() {
+    let host = Host::fresh();
+    let data = host.data.display().to_string();
+    let made = run(&["--data", &data, "key", "create", "boss", "--admin"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
     let token = host.data.join("host.token");
     assert!(token.exists());
     let before = std::fs::read_to_string(&token).expect("token");

@@ -17,14 +17,15 @@ async fn a_policy_is_kept_and_changed_by_one_at_a_time() {
         (&none["generation"], &none["inherited"]["email"]),
         (&json!(0), &json!("hash"))
     );
-    let policy = json!({"kinds": {"email": "drop"}, "columns": {"mial": {"action": "keep"}}, "generation": 0});
+    let kinds = json!({"email": "drop", "e_mail": "drop"});
+    let policy = json!({"kinds": kinds, "columns": {"mial": {"action": "keep"}}, "generation": 0});
     let set = set_policy(&host, "people", &policy).await;
     assert_eq!(set["generation"], 1);
     let late = host.put(path, &policy).await;
     check_problem(late, 409, "changed_meanwhile", &["generation 1"]);
     let host = host.kill_and_restart();
     let kept = host.read(path).await;
-    assert_eq!(kept["kinds"], json!({"email": "drop"}));
+    assert_eq!(kept["kinds"], kinds);
     assert_eq!(
         kept["unknown_columns"],
         json!([]),
@@ -32,7 +33,10 @@ async fn a_policy_is_kept_and_changed_by_one_at_a_time() {
     );
     let report = host.ingest("people", PEOPLE.to_owned()).await;
     assert_eq!(treatments(&report)[0], "mail drop dataset", "{report}");
-    assert_eq!(host.read(path).await["unknown_columns"], json!(["mial"]));
+    for told in [report, host.read(path).await] {
+        assert_eq!(told["unknown_columns"], json!(["mial"]), "{told}");
+        assert_eq!(told["unused_kinds"], json!(["e_mail"]), "{told}");
+    }
     // It outlives the dataset.
     assert_eq!(host.delete("/datasets/people").await.0, 204);
     assert_eq!(host.read(path).await["generation"], 1);

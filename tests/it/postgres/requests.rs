@@ -175,6 +175,8 @@ async fn a_query_only_reads_and_is_one() {
         )
         .await;
     }
+    let two = wish(&dsn, "query", "SELECT 1 AS x; SELECT 2 AS x");
+    check_refused(&host, &two, "bad_query", &["more than one statement"]).await;
     let left = super::cell(&database, "SELECT count(*) FROM people").await;
     assert_eq!(left, "100");
 }

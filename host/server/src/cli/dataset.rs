@@ -4,7 +4,11 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::{
-    cli::{CliError, Output, output::table, pii::show_treatments},
+    cli::{
+        CliError, Output,
+        output::{cell, table},
+        pii::show_treatments,
+    },
     client::Client,
 };
 
@@ -54,22 +58,7 @@ pub(crate) async fn run(
         }
         Command::Show { name } => {
             let dataset: Value = client.get(&format!("/datasets/{name}")).await?;
-            output.result(&dataset, |dataset| {
-                let columns = [
-                    ("column", "/name"),
-                    ("type", "/data_type"),
-                    ("nullable", "/nullable"),
-                ];
-                println!("{}", table(&dataset["columns"], &columns));
-                let columns = [
-                    ("personal data", "/column"),
-                    ("kind", "/kind"),
-                    ("confidence", "/confidence"),
-                    ("scope", "/scope"),
-                ];
-                println!("\n{}", table(&dataset["findings"], &columns));
-                show_treatments(&dataset["treatments"]);
-            });
+            output.result(&dataset, show);
         }
         Command::Rows { name, limit } => {
             let page: Value = client
@@ -87,4 +76,33 @@ pub(crate) async fn run(
         }
     }
     Ok(())
+}
+
+fn show(dataset: &Value) {
+    for title in ["name", "version", "rows", "bytes", "bucket"] {
+        println!("{title:>10}  {}", cell(dataset.get(title)));
+    }
+    let columns = [
+        ("column", "/name"),
+        ("type", "/data_type"),
+        ("source type", "/source_type"),
+        ("nullable", "/nullable"),
+    ];
+    println!("\n{}", table(&dataset["columns"], &columns));
+    let columns = [
+        ("personal data", "/column"),
+        ("kind", "/kind"),
+        ("confidence", "/confidence"),
+        ("scope", "/scope"),
+    ];
+    println!("\n{}", table(&dataset["findings"], &columns));
+    show_treatments(&dataset["treatments"]);
+    let columns = [
+        ("readable version", "/version"),
+        ("mode", "/mode"),
+        ("rows", "/rows"),
+        ("made", "/created_at"),
+        ("of", "/source/label"),
+    ];
+    println!("\n{}", table(&dataset["versions"], &columns));
 }

@@ -7,7 +7,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    cli::{CliError, Output, output::cell, pii::show_treatments},
+    cli::{
+        CliError, Output,
+        output::{cell, counted},
+        pii::{show_treatments, show_unmet},
+    },
     client::Client,
     config::Environment,
     url::query,
@@ -47,7 +51,7 @@ pub(crate) async fn from(
 /// What to take in and where to put it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A file on this machine, sent to the host; or `bucket:{name}/{path}`, of which the last part may hold one `*`;
+    /// A file on this machine, sent to the host, `-` for standard input; or `bucket:{name}/{path}`, of which the last part may hold one `*`;
     /// or `file:{absolute path}` on the host's machine. CSV, JSON (lines or an array), Parquet or Arrow IPC,
     /// compressed or not.
     file: String,
@@ -145,7 +149,10 @@ async fn run(client: &Client, output: &Output, arguments: Arguments) -> Result<(
             client.post_bytes(&path(&parameters), b"").await?
         }
         false => {
-            let file = Path::new(&arguments.file);
+            let file = match arguments.file.as_str() {
+                "-" => Path::new("/dev/stdin"),
+                file => Path::new(file),
+            };
             let label = file.file_name().unwrap_or_default().to_string_lossy();
             parameters.push(("label", label.into_owned()));
             client.post_file(&path(&parameters), file).await?
@@ -161,10 +168,10 @@ async fn run(client: &Client, output: &Output, arguments: Arguments) -> Result<(
 /// Prints rows, columns, findings and treatments of an ingest.
 pub(crate) fn report(value: &Value) {
     println!(
-        "dataset {} version {}: {} rows, {} bytes of Parquet",
+        "dataset {} version {}: {}, {} bytes of Parquet",
         cell(value.pointer("/dataset")),
         cell(value.pointer("/version")),
-        cell(value.pointer("/rows")),
+        counted(value.pointer("/rows"), "row"),
         cell(value.pointer("/bytes")),
     );
     show_reading(&value["file"]);
@@ -181,6 +188,7 @@ pub(crate) fn report(value: &Value) {
         );
     }
     show_treatments(&value["treatments"]);
+    show_unmet(value);
 }
 
 /// Prints how a text was read, as far as it was found out rather than said.
@@ -198,25 +206,46 @@ fn show_reading(file: &Value) {
         );
     }
     for column in file["columns"].as_array().into_iter().flatten() {
-        let Some(reason) = column
-            .get("text_because")
-            .filter(|_| column["said"] == false)
-        else {
-            continue;
-        };
-        let Some(expected) = reason["expected"].as_str() else {
-            continue;
-        };
-        print!(
-            "  column {} is text because of line {}; before it are {expected}",
-            cell(column.pointer("/name")),
-            reason["line"],
-        );
-        match reason["null_like"].as_str() {
-            Some(spelling) => {
-                println!("; if `{spelling}` means null there, say --null {spelling},")
-            }
-            None => println!(),
+        if let Some(told) = text_because(column).filter(|_| column["said"] == false) {
+            println!("  {told}");
         }
+    }
+}
+
+/// Why a column is text, where that may come as a surprise.
+fn text_because(column: &Value) -> Option<String> {
+    let reason = column.get("text_because")?;
+    let (name, line) = (cell(column.get("name")), &reason["line"]);
+    if reason["beyond_64_bits"] == true {
+        return Some(format!(
+            "column {name} is text because line {line} has a whole number beyond 64 bits; say --schema '{name}:decimal(38,0)' to have numbers"
+        ));
+    }
+    let expected = reason["expected"].as_str()?;
+    let null = reason["null_like"].as_str().map_or(String::new(), |word| {
+        format!("; if `{word}` means null there, say --null {word},")
+    });
+    Some(format!(
+        "column {name} is text because of line {line}; before it are {expected}{null}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_column_of_text_is_explained() {
+        let told = |reason: Value| text_because(&json!({"name": "n", "text_because": reason}));
+        assert_eq!(told(json!({"line": 2})), None);
+        let mixed = told(json!({"line": 3, "expected": "numbers", "null_like": "NA"}));
+        assert_eq!(
+            mixed.expect("a reason"),
+            "column n is text because of line 3; before it are numbers; if `NA` means null there, say --null NA,"
+        );
+        let large = told(json!({"line": 2, "beyond_64_bits": true})).expect("a reason");
+        assert!(large.contains("beyond 64 bits") && large.contains("decimal(38,0)"));
     }
 }

@@ -119,3 +119,13 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
         Some(other) => other.to_string(),
     }
 }
+
+/// A number of things, whose name is given in the singular.
+pub(crate) fn counted(number: Option<&Value>, thing: &str) -> String {
+    let plural = if number == Some(&Value::from(1)) {
+        ""
+    } else {
+        "s"
+    };
+    format!("{} {thing}{plural}", cell(number))
+}

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use boathouse_ingest::{Action, ColumnRule};
 use clap::Subcommand;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -111,17 +113,17 @@ fn changed(policy: Value, changes: &Changes) -> Result<Value, CliError> {
     let mut kinds = entries("kinds");
     for change in &changes.kinds {
         let (kind, action) = halves(change)?;
-        put(&mut kinds, kind, action, |action| json!(action));
+        put::<Action>(&mut kinds, "--kind", kind, action, |action| json!(action))?;
     }
     let mut columns = entries("columns");
     for change in &changes.columns {
         let (column, rule) = halves(change)?;
-        put(&mut columns, column, rule, |rule| {
+        put::<ColumnRule>(&mut columns, "--column", column, rule, |rule| {
             match rule.strip_prefix("kind:") {
                 Some(kind) => json!({"kind": kind}),
                 None => json!({"action": rule}),
             }
-        });
+        })?;
     }
     Ok(json!({"kinds": kinds, "columns": columns, "generation": policy["generation"]}))
 }
@@ -134,12 +136,23 @@ fn halves(change: &str) -> Result<(&str, &str), CliError> {
         .ok_or_else(|| CliError::Usage(format!("`{change}` is not of the form NAME=...")))
 }
 
-fn put(all: &mut Map<String, Value>, name: &str, said: &str, value: impl Fn(&str) -> Value) {
+/// Says something about a name, if it can be meant as an `R`, or takes back what was said.
+fn put<R: DeserializeOwned>(
+    all: &mut Map<String, Value>,
+    option: &str,
+    name: &str,
+    said: &str,
+    value: impl Fn(&str) -> Value,
+) -> Result<(), CliError> {
     if said.is_empty() {
         all.remove(name);
-    } else {
-        all.insert(name.to_owned(), value(said));
+        return Ok(());
     }
+    let value = value(said);
+    R::deserialize(&value)
+        .map_err(|error| CliError::Usage(format!("{option} `{name}={said}`: {error}")))?;
+    all.insert(name.to_owned(), value);
+    Ok(())
 }
 
 fn show_policy(policy: &Value) {
@@ -167,9 +180,18 @@ fn show_policy(policy: &Value) {
         }
     }
     println!("  everything else: tag");
-    let unknown = policy["unknown_columns"].as_array();
-    for column in unknown.into_iter().flatten() {
-        println!("the newest version has no column {}", cell(Some(column)));
+    show_unmet(policy);
+}
+
+/// Prints what a policy names in vain.
+pub(crate) fn show_unmet(value: &Value) {
+    for column in value["unknown_columns"].as_array().into_iter().flatten() {
+        let column = cell(Some(column));
+        println!("  the policy names column {column}, which the newest version does not have");
+    }
+    for kind in value["unused_kinds"].as_array().into_iter().flatten() {
+        let kind = cell(Some(kind));
+        println!("  the policy names {kind}, which was found in no column of the newest version");
     }
 }
 
@@ -247,11 +269,20 @@ mod tests {
             changes(&[], &[]),
             changes(&["email"], &[]),
             changes(&[], &["=drop"]),
+            changes(&["email=blah"], &[]),
+            changes(&[], &["a=kind:E-Mail"]),
         ] {
             assert!(matches!(
                 changed(json!({}), &wanted),
                 Err(CliError::Usage(_))
             ));
         }
+    }
+    #[test]
+    fn a_rule_that_cannot_be_meant_is_told_in_the_words_of_the_command() {
+        let refused = changed(json!({}), &changes(&[], &["x=blah"])).expect_err("no action");
+        let text = refused.to_string();
+        assert!(text.contains("--column `x=blah`") && text.contains("there is no such action"));
+        assert!(!text.contains("line"), "{text}");
     }
 }

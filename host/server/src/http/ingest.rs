@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    http::datasets::{FindingView, failures, findings},
+    http::{
+        datasets::{FindingView, failures, findings},
+        pii::Unmet,
+    },
     problem::Problem,
     tasks::{IngestPace, Progress, TaskContext, TaskView},
 };
@@ -46,10 +49,12 @@ pub(crate) struct IngestView {
     treatments: Vec<Treatment>,
     /// Detectors that failed; the findings are incomplete then.
     detector_failures: Vec<String>,
+    #[serde(flatten)]
+    unmet: Unmet,
 }
 
 impl IngestView {
-    fn of(report: IngestReport) -> Self {
+    fn of(report: IngestReport, unmet: Unmet) -> Self {
         let (file, table) = match report.read {
             ReadReport::File(file) => (Some(file), None),
             ReadReport::Table(table) => (None, Some(table)),
@@ -65,6 +70,7 @@ impl IngestView {
             findings: findings(&report.version.detection),
             treatments: report.version.treatments,
             detector_failures,
+            unmet,
             dataset: report.dataset,
             bucket: report.bucket,
         }
@@ -89,8 +95,22 @@ where
             if !report.is_up_to_date() {
                 this.ingested(&report).await;
             }
-            serde_json::to_value(IngestView::of(report)).map_err(|error| Problem::internal(&error))
+            let unmet = unmet(&this, &report).await;
+            let view = IngestView::of(report, unmet);
+            serde_json::to_value(view).map_err(|error| Problem::internal(&error))
         })
+}
+
+/// What the dataset's policy names in vain. The rows are in, so a policy that cannot be read is no error here.
+async fn unmet(app: &App, report: &IngestReport) -> Unmet {
+    match app.datasets.pii_policy(&report.dataset).await {
+        Ok(Some(stored)) => Unmet::of(&stored.value.policy, &report.version),
+        Ok(None) => Unmet::default(),
+        Err(error) => {
+            tracing::warn!(dataset = %report.dataset, %error, "a policy cannot be read after an ingest");
+            Unmet::default()
+        }
+    }
 }
 
 /// Passes an ingest's counters on to its task until it ends.

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, response::Response};
 use boathouse_ingest::{
-    Action, ColumnRule, DecidedBy, IngestError, PiiPolicy, ScanReport, StoredPolicy, Treatment,
+    Action, ColumnRule, DatasetVersion, DecidedBy, IngestError, PiiPolicy, ScanReport,
+    StoredPolicy, Treatment,
 };
 use boathouse_storage::Versioned;
 use boathouse_types::{DatasetName, Timestamp};
@@ -65,8 +66,48 @@ pub(crate) struct PolicyView {
     /// Id of the key of hashes, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash_key_id: Option<String>,
+    #[serde(flatten)]
+    unmet: Unmet,
+}
+
+/// What a dataset's policy names in vain, most often by mistake.
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct Unmet {
     /// Columns that the policy names and the newest version neither has nor left out.
     unknown_columns: Vec<String>,
+    /// Kinds that the policy names and that no column of the newest version was found or said to hold.
+    unused_kinds: Vec<String>,
+}
+
+impl Unmet {
+    /// Of a policy, by what became of a version.
+    pub(crate) fn of(policy: &PiiPolicy, version: &DatasetVersion) -> Self {
+        let is_column = |name: &&String| {
+            let mut known = version.columns.iter().map(|column| &column.name);
+            let mut treated = version.treatments.iter().map(|one| &one.column);
+            known.any(|known| known == *name) || treated.any(|known| known == *name)
+        };
+        let is_kind = |kind: &&String| {
+            let scans = version.scans.iter().map(|scan| &scan.detection);
+            let mut found = scans
+                .chain([&version.detection])
+                .flat_map(|detection| &detection.findings);
+            let mut treated = version.treatments.iter();
+            found.any(|found| found.finding.kind == **kind)
+                || treated.any(|one| one.kind.as_ref() == Some(*kind))
+        };
+        let absent = |names: Vec<&String>| names.into_iter().cloned().collect();
+        Self {
+            unknown_columns: absent(
+                policy
+                    .columns
+                    .keys()
+                    .filter(|name| !is_column(name))
+                    .collect(),
+            ),
+            unused_kinds: absent(policy.kinds.keys().filter(|kind| !is_kind(kind)).collect()),
+        }
+    }
 }
 
 /// What to scan.
@@ -213,7 +254,7 @@ async fn view(
     };
     Ok(PolicyView {
         generation,
-        unknown_columns: unknown_columns(app, &dataset, &policy).await?,
+        unmet: unmet(app, &dataset, &policy).await?,
         dataset,
         kinds: policy.kinds,
         columns: policy.columns,
@@ -225,23 +266,12 @@ async fn view(
     })
 }
 
-/// Names that are in the policy by mistake, as far as that can be told.
-async fn unknown_columns(
-    app: &App,
-    dataset: &DatasetName,
-    policy: &PiiPolicy,
-) -> Result<Vec<String>, Problem> {
+/// What the policy names in vain, as far as that can be told before the next ingest.
+async fn unmet(app: &App, dataset: &DatasetName, policy: &PiiPolicy) -> Result<Unmet, Problem> {
     let manifest = match app.datasets.get(dataset).await {
-        Err(IngestError::DatasetNotFound(_)) => return Ok(Vec::new()),
+        Err(IngestError::DatasetNotFound(_)) => return Ok(Unmet::default()),
         found => found?,
     };
-    let Some(latest) = manifest.latest() else {
-        return Ok(Vec::new());
-    };
-    let is_known = |name: &&String| {
-        latest.columns.iter().any(|column| column.name == **name)
-            || latest.treatments.iter().any(|one| one.column == **name)
-    };
-    let names = policy.columns.keys();
-    Ok(names.filter(|name| !is_known(name)).cloned().collect())
+    let latest = manifest.latest();
+    Ok(latest.map_or_else(Unmet::default, |latest| Unmet::of(policy, latest)))
 }

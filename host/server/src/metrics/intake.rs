@@ -1,5 +1,5 @@
 //! Figures of what comes in: watched folders, with the folder as label (they are few, and only the configuration
-//! makes them), and the posting of lineage.
+//! makes them), rows that wait to be searched, and the posting of lineage.
 
 use std::fmt;
 
@@ -23,6 +23,20 @@ pub(super) fn encode(
 ) -> Result<(), fmt::Error> {
     folders(watched, encoder)?;
     lineage.map_or(Ok(()), |view| posting(view, encoder))
+}
+
+/// Writes by how many rows each index is behind its dataset.
+pub(super) fn behind(
+    indexes: &[(String, u64)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let help = "Rows of the dataset that are not in the index yet";
+    let mut behind =
+        encoder.encode_descriptor("index_behind_rows", help, None, MetricType::Gauge)?;
+    for (index, rows) in indexes {
+        gauge(&mut behind, &[("index", index.as_str())], *rows)?;
+    }
+    Ok(())
 }
 
 fn posting(view: &OutboxView, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use boathouse_ingest::{FileFormat, IngestMode};
+use boathouse_ingest::{FileFormat, FileOptions, IngestMode, OptionWords};
 use boathouse_types::{BucketName, DatasetName};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,9 @@ pub struct WatchConfig {
     /// What happens to a file that was taken.
     #[serde(default)]
     pub after: AfterIngest,
+    /// How the files are to be read, as an upload says it.
+    #[serde(default)]
+    pub options: OptionWords,
 }
 
 /// What happens to a file that was taken.
@@ -70,6 +73,8 @@ pub(crate) fn check(watched: &[WatchConfig], data: &Path) -> Result<(), String> 
         if watch.every_secs == 0 {
             return Err(format!("every_secs of folder {shown} must be at least 1"));
         }
+        FileOptions::parse(&watch.options)
+            .map_err(|error| format!("options of folder {shown}: {error}"))?;
         let folder = place(&watch.folder);
         if folder.starts_with(&data) {
             return Err(format!(

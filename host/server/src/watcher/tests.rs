@@ -221,4 +221,20 @@ fn folders_that_cannot_be_watched_together_are_refused() {
     let mut hasty = watched(&at.join("in"));
     hasty.every_secs = 0;
     assert!(check(&[hasty], &data).is_err());
+    let mut odd = watched(&at.join("in"));
+    odd.options.schema = Some("n:int33".to_owned());
+    let told = check(&[odd], &data).expect_err("no such type");
+    assert!(
+        told.contains("options of folder") && told.contains("int33"),
+        "{told}"
+    );
+}
+
+#[test]
+fn options_are_those_of_an_upload() {
+    let text = "folder = \"in\"\ndataset = \"d\"\n[options]\nschema = \"n:int32\"\nnull = \"NA\"\n";
+    let watch: WatchConfig = toml::from_str(text).expect("a section");
+    assert_eq!(watch.options.null.as_deref(), Some("NA"));
+    let misspelt = text.replace("null", "nil");
+    assert!(toml::from_str::<WatchConfig>(&misspelt).is_err());
 }

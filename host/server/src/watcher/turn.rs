@@ -195,6 +195,8 @@ impl Turns {
     /// Ingests a file as a task, as HTTP does, and waits for what follows from it.
     async fn ingest(&self, entry: &Entry, copy: Copy) -> Result<Verdict, Trouble> {
         let config = &self.folder.config;
+        let options = FileOptions::parse(&config.options);
+        let options = options.map_err(|error| Trouble(chain(&error)))?;
         let context = self.app.ingest_context(&config.dataset);
         let request = IngestRequest {
             dataset: config.dataset.clone(),
@@ -205,7 +207,7 @@ impl Turns {
             mode: config.mode,
             system: "watcher",
             digest: Some(copy.digest),
-            options: FileOptions::default(),
+            options,
         };
         let (tell, told) = oneshot::channel();
         let task = http::start_ingest(
@@ -254,6 +256,7 @@ fn verdict(error: Option<&IngestError>) -> Result<Verdict, Trouble> {
     let why = redact_dsn(&chain(error));
     match error {
         IngestError::BadFile(_)
+        | IngestError::BadOption { .. }
         | IngestError::SchemaDiffers { .. }
         | IngestError::DetectorFailed(_)
         | IngestError::PersonalData { .. }

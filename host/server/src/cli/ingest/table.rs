@@ -8,7 +8,11 @@ use std::{io::Read as _, num::NonZeroUsize, path::PathBuf};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{CliError, Output, ingest::report, output::cell},
+    cli::{
+        CliError, Output,
+        ingest::report,
+        output::{cell, counted},
+    },
     client::Client,
     config::Environment,
     tasks::TaskView,
@@ -88,13 +92,18 @@ struct JobArguments {
     /// Name of the job: only what is new since its last run comes in.
     #[arg(long, requires = "cursor")]
     job: Option<String>,
-    /// The column that grows, for example `updated_at`.
-    #[arg(long, requires = "job", value_name = "COLUMN")]
+    /// The column that grows, for example `updated_at`; `column` in a request.
+    #[arg(
+        long,
+        visible_alias = "column",
+        requires = "job",
+        value_name = "COLUMN"
+    )]
     cursor: Option<String>,
     /// A column that tells rows apart which are equal in the cursor, for example the primary key.
     #[arg(long, requires = "job", value_name = "COLUMN")]
     key: Option<String>,
-    /// How far rows must be behind the newest to come in: seconds for times, else the column's own unit.
+    /// How old rows must be to come in: for times seconds before the server's clock, for numbers below the greatest.
     #[arg(long, requires = "job", default_value = "0")]
     lag: u64,
 }
@@ -133,8 +142,8 @@ fn show(value: &Value) {
     let list = |name: &str| table.and_then(|table| table.pointer(name)?.as_array());
     for nulled in list("/nulled").into_iter().flatten() {
         println!(
-            "  {} values of column {} became null: {}",
-            cell(nulled.pointer("/values")),
+            "  {} of column {} became null: {}",
+            counted(nulled.pointer("/values"), "value"),
             cell(nulled.pointer("/column")),
             cell(nulled.pointer("/what")),
         );

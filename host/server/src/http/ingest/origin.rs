@@ -141,7 +141,10 @@ fn open(path: &Path, folders: &[PathBuf], data: &Path) -> Result<FileInput, Prob
     }
     // Before it is opened, as the other end of a pipe could keep that waiting.
     if !real.is_file() {
-        return Err(missing());
+        return Err(Problem::unprocessable(
+            "bad_origin",
+            "this is a folder, a pipe or a device, no regular file; name a file, or send the contents in the body",
+        ));
     }
     match File::open(&real) {
         Ok(file) => Ok(FileInput::File(Arc::new(file))),
@@ -202,7 +205,10 @@ mod tests {
             &data,
             Some("missing_file"),
         );
-        check(&allowed, &folders, &data, Some("missing_file"));
+        check(&allowed, &folders, &data, Some("bad_origin"));
+        let socket = allowed.join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        check(&socket, &folders, &data, Some("bad_origin"));
         check(&other.join("a.csv"), &folders, &data, no);
         check(&other.join("b.csv"), &folders, &data, no);
         check(&allowed.join("link.csv"), &folders, &data, no);
