@@ -1,9 +1,14 @@
 //! Graphs by what determines them: one build serves every `ef_search`.
 //!
 //! A graph is identified by a digest of `m`, `ef_construction`, the seed and the data version, and lives
-//! at `indexes/{index}/graphs/{build_id}.graph`. It is looked for in memory, then in the bucket, and
-//! only then built; whoever asks for the same graph meanwhile waits for that one build. A stored graph
-//! that is damaged or belongs to other vectors is refused, reported and replaced by a new build.
+//! at `indexes/{index}/graphs/{build_id}.graph`. It is looked for in memory, then among the local files,
+//! then in the bucket, and only then built; whoever asks for the same graph meanwhile waits for that one
+//! build. A stored graph that is damaged or belongs to other vectors is refused, reported and replaced by a
+//! new build.
+//!
+//! A graph that serves has a local file as well ([`Builds::keep`]), the same bytes as in the bucket, from which
+//! it is mapped: by the next start, and at once, so that its links take no memory of their own. Graphs of trials
+//! have none.
 //!
 //! Only a few graphs are kept in memory, the most recently used; callers hold theirs by `Arc`.
 //!
@@ -18,7 +23,7 @@ use std::{
     time::Instant,
 };
 
-use boathouse_storage::{Bucket, StorageError};
+use boathouse_storage::{Bucket, FileCache, StorageError};
 use boathouse_types::{IndexConfig, IndexName};
 use boathouse_vector::{BuildOptions, HnswGraph, VectorError, VectorSet};
 use bytes::Bytes;
@@ -50,6 +55,8 @@ pub enum BuildOrigin {
         /// Wall-clock seconds.
         secs: f64,
     },
+    /// Mapped from a local file.
+    Mapped,
     /// Read from the bucket.
     Stored,
     /// Still in memory.
@@ -75,7 +82,7 @@ impl Built {
     pub fn build_secs(&self) -> f64 {
         match self.origin {
             BuildOrigin::Built { secs, .. } | BuildOrigin::Derived { secs } => secs,
-            BuildOrigin::Stored | BuildOrigin::Memory => 0.0,
+            BuildOrigin::Mapped | BuildOrigin::Stored | BuildOrigin::Memory => 0.0,
         }
     }
 }
@@ -103,6 +110,8 @@ pub struct Builds {
     bucket: Bucket,
     index: IndexName,
     threads: usize,
+    /// Local files of graphs that serve.
+    files: Option<FileCache>,
     /// Most recently used last.
     memory: Arc<Mutex<Vec<(String, Slot)>>>,
 }
@@ -115,11 +124,18 @@ impl Builds {
             bucket: bucket.clone(),
             index: index.clone(),
             threads: threads.max(1),
+            files: None,
             memory: Arc::default(),
         }
     }
 
-    /// The graph of a configuration: from memory, from the bucket, or built and stored.
+    /// The same, with local files for the graphs that serve.
+    #[must_use]
+    pub fn with_files(self, files: Option<FileCache>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The graph of a configuration: from memory, from a local file, from the bucket, or built and stored.
     ///
     /// # Errors
     /// [`TuningError::InvalidInput`] for a configuration beyond the hard limits or vectors of another
@@ -148,6 +164,40 @@ impl Builds {
             origin,
             derived_from: None,
         })
+    }
+
+    /// Gives a graph that is to serve a local file, and serves it from there. Where that is not possible it stays in
+    /// memory.
+    ///
+    /// # Errors
+    /// [`TuningError::Cancelled`], or a failure of the pool.
+    pub async fn keep(
+        &self,
+        built: Built,
+        data: &IndexData,
+        config: &IndexConfig,
+        cancel: &CancellationToken,
+    ) -> Result<Built, TuningError> {
+        let Some(files) = self.files.clone().filter(|_| !built.graph.is_lent()) else {
+            return Ok(built);
+        };
+        let (graph, name) = (Arc::clone(&built.graph), Self::file(&built.build_id));
+        let (vectors, config) = (Arc::clone(&data.vectors), *config);
+        let kept = blocking(cancel, move |_| {
+            let put = files.put(&name, |out| out.write_all(&graph.to_bytes()));
+            Ok(put
+                .then(|| mapped(&files, &name, &vectors, &config))
+                .flatten())
+        });
+        let Some(graph) = kept.await? else {
+            return Ok(built);
+        };
+        let slot = Arc::new(OnceCell::new_with(Some(Arc::clone(&graph))));
+        let mut memory = self.lock();
+        if let Some((_, known)) = memory.iter_mut().find(|(id, _)| *id == built.build_id) {
+            *known = slot;
+        }
+        Ok(Built { graph, ..built })
     }
 
     /// The graph of a configuration over vectors that are no index's own, such as a sample: built, neither kept
@@ -229,6 +279,9 @@ impl Builds {
         config: &IndexConfig,
         cancel: &CancellationToken,
     ) -> Result<(Arc<HnswGraph>, BuildOrigin), TuningError> {
+        if let Some(graph) = self.mapped(build_id, data, config, cancel).await? {
+            return Ok((graph, BuildOrigin::Mapped));
+        }
         let path = self.path(build_id);
         let replaces = match self.read(&path, data, config, cancel).await? {
             Stored::Sound(graph) => return Ok((graph, BuildOrigin::Stored)),
@@ -272,6 +325,25 @@ impl Builds {
         .await
     }
 
+    /// The graph in a local file, if there is one.
+    async fn mapped(
+        &self,
+        build_id: &str,
+        data: &IndexData,
+        config: &IndexConfig,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Arc<HnswGraph>>, TuningError> {
+        let Some(files) = self.files.clone() else {
+            return Ok(None);
+        };
+        let (vectors, config) = (Arc::clone(&data.vectors), *config);
+        let name = Self::file(build_id);
+        blocking(cancel, move |_| {
+            Ok(mapped(&files, &name, &vectors, &config))
+        })
+        .await
+    }
+
     /// The slot of a graph, which becomes the most recently used; the least recently used go when there
     /// are too many. A slot that somebody else holds is in the making and stays.
     fn slot(&self, build_id: &str) -> Slot {
@@ -295,13 +367,30 @@ impl Builds {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The name of a graph's file, in the bucket and among the local files.
+    #[must_use]
+    pub fn file(build_id: &str) -> String {
+        format!("{build_id}.graph")
+    }
+
     fn prefix(&self) -> String {
         format!("indexes/{}/graphs", self.index)
     }
 
     fn path(&self, build_id: &str) -> String {
-        format!("{}/{build_id}.graph", self.prefix())
+        format!("{}/{}", self.prefix(), Self::file(build_id))
     }
+}
+
+/// The graph in a local file, if there is one that was asked for.
+fn mapped(
+    files: &FileCache,
+    name: &str,
+    vectors: &VectorSet,
+    config: &IndexConfig,
+) -> Option<Arc<HnswGraph>> {
+    let graph = files.get(name, |bytes| parse(&bytes, vectors, config))?;
+    Some(Arc::new(graph))
 }
 
 /// A graph, and the seconds that it took.
@@ -324,11 +413,11 @@ fn go_on(stop: &CancellationToken) -> ControlFlow<()> {
 
 /// A stored graph, if it is the one that was asked for.
 fn parse(
-    bytes: &[u8],
+    bytes: &Bytes,
     vectors: &VectorSet,
     config: &IndexConfig,
 ) -> Result<HnswGraph, VectorError> {
-    let graph = HnswGraph::from_bytes(bytes)?;
+    let graph = HnswGraph::read(bytes)?;
     graph.fits(vectors)?;
     let built = (graph.m(), graph.ef_construction(), graph.seed());
     if built != (config.m, config.ef_construction, config.seed) {

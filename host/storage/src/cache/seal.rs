@@ -14,7 +14,7 @@
 //! memory only so.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     thread,
@@ -236,10 +236,4 @@ impl Seal {
         }
         Ok(())
     }
-}
-
-/// Whether a file is there and sealed, for tests.
-#[cfg(test)]
-pub(super) fn is_sound(path: &Path) -> bool {
-    fs::exists(path).unwrap_or(false) && matches!(open(path), Ok(Some(_)))
 }

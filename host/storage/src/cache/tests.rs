@@ -20,6 +20,11 @@ fn put(cache: &FileCache, name: &str, content: &[u8]) -> bool {
     cache.put(name, |out| out.write_all(content))
 }
 
+/// Whether a file is there and sealed.
+fn is_sound(path: &Path) -> bool {
+    matches!(seal::open(path), Ok(Some(_)))
+}
+
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 % 251) as u8).collect()
 }
@@ -89,11 +94,11 @@ fn files_cut_short_or_lengthened_are_refused() {
         .chain(sound.len() - 40..sound.len());
     for end in cuts {
         damage(&path, |bytes| bytes.truncate(end));
-        assert!(!seal::is_sound(&path), "{end} bytes");
+        assert!(!is_sound(&path), "{end} bytes");
         fs::write(&path, &sound).expect("writes");
     }
     damage(&path, |bytes| bytes.push(0));
-    assert!(!seal::is_sound(&path));
+    assert!(!is_sound(&path));
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn damage_in_a_block_of_any_thread_is_found() {
         );
         damage(&path, flip);
     }
-    assert!(seal::is_sound(&path));
+    assert!(is_sound(&path));
 }
 
 #[test]

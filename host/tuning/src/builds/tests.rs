@@ -178,3 +178,70 @@ async fn what_cannot_be_built_is_refused() {
         .unwrap_err();
     assert!(refused.to_string().contains("other"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_graph_that_serves_is_mapped_by_the_next_start() {
+    let (bucket, data) = (memory_bucket(), clustered(200));
+    let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    let files = FileCache::new(folder.path().to_owned());
+    let start = || Builds::new(&bucket, &index_name(), 1).with_files(Some(files.clone()));
+    let builds = start();
+    let eight = config(8);
+    let built = obtain(&builds, &data, &eight).await;
+    assert!(!built.graph.is_lent());
+    let kept = builds.keep(built.clone(), &data, &eight, &stop);
+    let kept = kept.await.unwrap();
+    assert!(matches!(kept.origin, BuildOrigin::Built { .. }));
+    assert_eq!(kept.graph.to_bytes(), built.graph.to_bytes());
+    let again = obtain(&builds, &data, &config(8)).await;
+    assert!(
+        Arc::ptr_eq(&again.graph, &kept.graph),
+        "what is mapped takes the place in memory"
+    );
+    // Graphs of trials have no file.
+    obtain(&builds, &data, &config(4)).await;
+    let next = start();
+    assert_eq!(
+        obtain(&next, &data, &config(4)).await.origin,
+        BuildOrigin::Stored
+    );
+    let mapped = obtain(&next, &data, &config(8)).await;
+    assert_eq!(
+        (mapped.origin, mapped.build_id),
+        (BuildOrigin::Mapped, built.build_id)
+    );
+    assert_eq!(mapped.graph.is_lent(), cfg!(target_endian = "little"));
+    assert_eq!(mapped.graph.to_bytes(), built.graph.to_bytes());
+}
+
+#[tokio::test]
+async fn local_files_of_other_vectors_or_configurations_are_not_used() {
+    let (bucket, data) = (memory_bucket(), clustered(200));
+    let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    let files = FileCache::new(folder.path().to_owned());
+    let builds = Builds::new(&bucket, &index_name(), 1).with_files(Some(files.clone()));
+    let built = obtain(&builds, &data, &config(8)).await;
+    let sound = built.graph.to_bytes();
+    let name = Builds::file(&built.build_id);
+    builds.keep(built, &data, &config(8), &stop).await.unwrap();
+    let other = clustered(199);
+    let foreign = obtain(
+        &Builds::new(&memory_bucket(), &index_name(), 1),
+        &other,
+        &config(8),
+    )
+    .await;
+    let wide = obtain(&builds, &data, &config(12)).await;
+    for wrong in [
+        foreign.graph.to_bytes(),
+        wide.graph.to_bytes(),
+        sound[1..].to_vec(),
+    ] {
+        assert!(files.put(&name, |out| out.write_all(&wrong)));
+        let next = Builds::new(&bucket, &index_name(), 1).with_files(Some(files.clone()));
+        let found = obtain(&next, &data, &config(8)).await;
+        assert_eq!(found.origin, BuildOrigin::Stored);
+        assert_eq!(found.graph.to_bytes(), sound);
+        assert!(!folder.path().join(&name).exists(), "it is deleted");
+    }
+}
