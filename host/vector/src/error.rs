@@ -90,6 +90,12 @@ pub enum VectorError {
         /// What is wrong with them.
         reason: String,
     },
+    /// Frozen vectors cannot be used.
+    #[error("the frozen vectors cannot be used ({reason}): freeze them anew from the stored ones")]
+    BrokenFrozen {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// Vectors could not be written as Parquet.
     #[error("the vectors could not be written as parquet")]
     TableWrite(#[source] parquet::errors::ParquetError),

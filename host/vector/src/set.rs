@@ -8,14 +8,15 @@
 //! Nothing here appends to a finished set or deletes from one: a caller keeps a second set beside it,
 //! or a predicate.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use boathouse_types::{Dimension, Metric};
 
 use crate::{
     aligned::{Aligned, LINE},
+    codes::Codes,
     error::{Place, VectorError},
-    kernels::{self, Form, Kernel},
+    kernels::{Form, Kernel, Rows},
 };
 
 /// Rows that a set can hold; the remaining bit of a `u32` is a mark of the search.
@@ -32,6 +33,7 @@ pub struct VectorSet {
     stride: usize,
     rows: u32,
     values: Aligned<f32>,
+    codes: OnceLock<Option<Codes>>,
 }
 
 impl VectorSet {
@@ -80,10 +82,27 @@ impl VectorSet {
         &self.padded(row)[..self.dimension.get()]
     }
 
-    /// Bytes of the vectors in memory, padding included.
+    /// Bytes of the vectors in memory, padding and codes included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.values.memory_bytes()
+        self.values.memory_bytes() + self.codes().map_or(0, Codes::memory_bytes)
+    }
+
+    /// Makes codes of the rows, a quarter of their size, unless that was done or they would not tell the rows
+    /// apart. From then on graphs over this set are walked by codes, and only what may belong to the answer is
+    /// compared exactly. Building a graph does it; who reads a stored one does it when it suits.
+    pub fn encode(&self) {
+        self.codes.get_or_init(|| {
+            let between = |a, b| self.between(a, b);
+            Codes::of(self.table(), self.rows, self.metric, between)
+        });
+    }
+
+    /// Whether the vectors are used where they lie in the bytes that they were read from, and take no memory of
+    /// their own.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.values.is_lent()
     }
 
     /// Name of the instruction set that computes distances here.
@@ -133,13 +152,74 @@ impl VectorSet {
 
     #[inline]
     pub(crate) fn distance_to(&self, query: &[f32], row: u32) -> f32 {
-        let value = self.kernel.of(query, self.padded(row));
+        self.as_distance(self.kernel.of(query, self.padded(row)))
+    }
+
+    /// Appends the distance of each listed row.
+    #[inline]
+    pub(crate) fn distances_to(&self, query: &[f32], list: &[u32], out: &mut Vec<f32>) {
+        let first = out.len();
+        self.kernel.of_many(query, self.table(), list, out);
+        for value in &mut out[first..] {
+            *value = self.as_distance(*value);
+        }
+    }
+
+    /// What a kernel's value means under the metric.
+    #[inline]
+    fn as_distance(&self, value: f32) -> f32 {
         match self.metric {
             // Rounding takes the inner product of unit vectors a little beyond 1.
             Metric::Cosine => (1.0 - value).clamp(0.0, 2.0),
             Metric::L2 => value,
             Metric::Dot => 1.0 - value,
         }
+    }
+
+    /// Codes that were made of these rows before, or that there are none.
+    pub(crate) fn set_codes(&self, codes: Option<Codes>) {
+        // Who was first made the same.
+        let _ = self.codes.set(codes);
+    }
+
+    /// The codes, if [`Self::encode`] made any.
+    #[inline]
+    pub(crate) fn codes(&self) -> Option<&Codes> {
+        self.codes.get()?.as_ref()
+    }
+
+    #[inline]
+    fn table(&self) -> Rows<'_, f32> {
+        Rows {
+            values: &self.values,
+            stride: self.stride,
+        }
+    }
+
+    /// A set of values that were checked, in rows of [`stride_of`].
+    pub(crate) fn of_values(
+        dimension: Dimension,
+        metric: Metric,
+        rows: u32,
+        values: Aligned<f32>,
+    ) -> Self {
+        Self {
+            dimension,
+            metric,
+            kernel: Kernel::fastest(match metric {
+                Metric::Cosine | Metric::Dot => Form::Dot,
+                Metric::L2 => Form::SquaredL2,
+            }),
+            stride: stride_of(dimension),
+            rows,
+            values,
+            codes: OnceLock::new(),
+        }
+    }
+
+    /// All rows with their padding, one behind the other.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
     }
 
     /// [`Self::len`] in the type of a row.
@@ -160,12 +240,12 @@ impl VectorSet {
     /// The row with its padding.
     #[inline]
     pub(crate) fn padded(&self, row: u32) -> &[f32] {
-        &self.values[row as usize * self.stride..][..self.stride]
+        self.table().get(row)
     }
 
     #[inline]
     pub(crate) fn prefetch(&self, row: u32) {
-        kernels::prefetch(self.padded(row));
+        self.table().prefetch(row);
     }
 }
 
@@ -229,17 +309,8 @@ impl VectorSetBuilder {
     /// Closes the set.
     #[must_use]
     pub fn finish(self) -> VectorSet {
-        VectorSet {
-            dimension: self.dimension,
-            metric: self.metric,
-            kernel: Kernel::fastest(match self.metric {
-                Metric::Cosine | Metric::Dot => Form::Dot,
-                Metric::L2 => Form::SquaredL2,
-            }),
-            stride: self.stride,
-            rows: self.rows,
-            values: Aligned::seal(self.values),
-        }
+        let values = Aligned::seal(self.values);
+        VectorSet::of_values(self.dimension, self.metric, self.rows, values)
     }
 }
 
@@ -250,7 +321,7 @@ pub struct Query {
 }
 
 /// Floats from one row to the next: the dimension rounded up to whole cache lines.
-fn stride_of(dimension: Dimension) -> usize {
+pub(crate) fn stride_of(dimension: Dimension) -> usize {
     dimension.get().next_multiple_of(LINE / size_of::<f32>())
 }
 

@@ -33,6 +33,7 @@ use parquet::{
 };
 
 use crate::{
+    documents::DocIds,
     error::{Place, VectorError},
     set::VectorSet,
 };
@@ -48,7 +49,7 @@ const BATCH_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorTable {
     dimension: Dimension,
-    doc_ids: Vec<String>,
+    doc_ids: DocIds,
     rows: Vec<u64>,
     values: Vec<f32>,
 }
@@ -59,7 +60,7 @@ impl VectorTable {
     pub fn new(dimension: Dimension) -> Self {
         Self {
             dimension,
-            doc_ids: Vec::new(),
+            doc_ids: DocIds::default(),
             rows: Vec::new(),
             values: Vec::new(),
         }
@@ -71,7 +72,7 @@ impl VectorTable {
     /// When the vector has another dimension.
     pub fn push(
         &mut self,
-        doc_id: impl Into<String>,
+        doc_id: impl AsRef<str>,
         row: u64,
         vector: &[f32],
     ) -> Result<(), VectorError> {
@@ -82,7 +83,7 @@ impl VectorTable {
                 found: vector.len(),
             });
         }
-        self.doc_ids.push(doc_id.into());
+        self.doc_ids.push(doc_id.as_ref());
         self.rows.push(row);
         self.values.extend_from_slice(vector);
         Ok(())
@@ -108,7 +109,7 @@ impl VectorTable {
 
     /// Names of the documents.
     #[must_use]
-    pub fn doc_ids(&self) -> &[String] {
+    pub fn doc_ids(&self) -> &DocIds {
         &self.doc_ids
     }
 
@@ -200,7 +201,9 @@ fn write_parquet(table: &VectorTable) -> Result<Vec<u8>, ParquetError> {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         let columns: [ArrayRef; 3] = [
-            Arc::new(StringArray::from_iter_values(&table.doc_ids[start..end])),
+            Arc::new(StringArray::from_iter_values(
+                (start..end).map(|row| table.doc_ids.get(row)),
+            )),
             Arc::new(UInt64Array::from_iter_values(
                 table.rows[start..end].iter().copied(),
             )),
@@ -261,9 +264,7 @@ fn append(table: &mut VectorTable, batch: &RecordBatch) -> Result<(), VectorErro
     let vectors = column(VECTOR)?
         .as_fixed_size_binary_opt()
         .ok_or_else(|| mistyped(VECTOR))?;
-    table
-        .doc_ids
-        .extend(doc_ids.iter().flatten().map(str::to_owned));
+    table.doc_ids.extend(doc_ids.iter().flatten());
     table.rows.extend(rows.values());
     for vector in vectors.iter().flatten() {
         let (words, _) = vector.as_chunks::<4>();

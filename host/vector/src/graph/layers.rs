@@ -10,8 +10,10 @@
 //!
 //! Invariants: a link on layer l leads to a row whose level is at least l; the entry is a row of the
 //! highest level; without rows the entry is [`NONE`].
+//!
+//! Links and levels may lie in a mapped file; whoever changes some gets a copy of the kind that he changes.
 
-use crate::aligned::Aligned;
+use crate::{aligned::Aligned, held::Held};
 
 /// No row: the end of a neighbour row.
 pub(super) const NONE: u32 = u32::MAX;
@@ -24,9 +26,9 @@ pub(super) const MAX_LEVEL: u8 = 15;
 pub(super) struct Layers {
     m: usize,
     pub(super) entry: u32,
-    pub(super) levels: Vec<u8>,
+    pub(super) levels: Held<[u8]>,
     pub(super) ground: Aligned<u32>,
-    pub(super) upper: Vec<u32>,
+    pub(super) upper: Held<[u32]>,
     upper_starts: Vec<u32>,
 }
 
@@ -50,6 +52,18 @@ impl Layers {
         ground: Vec<u32>,
         upper: Vec<u32>,
     ) -> Self {
+        let (levels, upper) = (Held::Own(levels), Held::Own(upper));
+        Self::of_held(m, entry, levels, Aligned::seal(ground), upper)
+    }
+
+    /// From parts of the right lengths, wherever they lie.
+    pub(super) fn of_held(
+        m: usize,
+        entry: u32,
+        levels: Held<[u8]>,
+        ground: Aligned<u32>,
+        upper: Held<[u32]>,
+    ) -> Self {
         let upper_starts = levels
             .iter()
             .scan(0_u32, |next, &level| {
@@ -62,7 +76,7 @@ impl Layers {
             m,
             entry,
             levels,
-            ground: Aligned::seal(ground),
+            ground,
             upper,
             upper_starts,
         }
@@ -85,8 +99,14 @@ impl Layers {
     /// Links of a row on the ground layer.
     #[inline]
     pub(super) fn on_ground(&self, row: u32) -> &[u32] {
+        used(self.ground_slots(row))
+    }
+
+    /// The slots of a row's links on the ground layer.
+    #[inline]
+    pub(super) fn ground_slots(&self, row: u32) -> &[u32] {
         let stride = 2 * self.m;
-        used(&self.ground[row as usize * stride..][..stride])
+        &self.ground[row as usize * stride..][..stride]
     }
 
     /// Links of a row on a layer, none above its level.
@@ -108,7 +128,7 @@ impl Layers {
             &mut self.ground[row as usize * stride..][..stride]
         } else {
             let offset = self.upper_offset(row, layer);
-            &mut self.upper[offset..][..self.m]
+            &mut self.upper.to_mut()[offset..][..self.m]
         };
         slots.fill(NONE);
         for (slot, link) in slots.iter_mut().zip(links) {
@@ -118,8 +138,13 @@ impl Layers {
 
     pub(super) fn memory_bytes(&self) -> usize {
         self.ground.memory_bytes()
-            + (self.upper.capacity() + self.upper_starts.capacity()) * size_of::<u32>()
-            + self.levels.capacity()
+            + (self.upper.len() + self.upper_starts.len()) * size_of::<u32>()
+            + self.levels.len()
+    }
+
+    /// Whether the links lie in bytes of somebody else.
+    pub(super) fn are_lent(&self) -> bool {
+        self.ground.is_lent()
     }
 
     fn upper_offset(&self, row: u32, layer: u8) -> usize {
@@ -129,7 +154,7 @@ impl Layers {
 
 /// The links before the first unused slot.
 #[inline]
-fn used(slots: &[u32]) -> &[u32] {
+pub(super) fn used(slots: &[u32]) -> &[u32] {
     let end = slots.iter().position(|&link| link == NONE);
     &slots[..end.unwrap_or(slots.len())]
 }

@@ -149,7 +149,7 @@ fn wide_searches_equal_exact_search() {
                 assert_eq!(found.distances, 600);
             }
             // The walk itself, without the shortcut, sees every row too.
-            traverse::nearest(&graph.layers, &set, &query.values, 600, &mut scratch);
+            traverse::nearest(&graph.layers, &set, &query.values, 25, 600, &mut scratch);
             assert_eq!(scratch.neighbors(25), expected);
         }
     }
@@ -386,6 +386,52 @@ mod stored {
         }
     }
 
+    /// The same graph as the first release wrote it: levels behind the fields, links behind them.
+    fn of_version_1(bytes: &[u8]) -> Vec<u8> {
+        let levels = bytes.len() - 4 - 120;
+        let mut old = bytes[..84].to_vec();
+        old[8] = 1;
+        old.extend_from_slice(&bytes[levels..levels + 120]);
+        old.extend_from_slice(&bytes[128..levels]);
+        old.extend_from_slice(&[0; 4]);
+        reseal(&mut old);
+        old
+    }
+
+    #[test]
+    fn links_are_searched_where_they_lie() {
+        let (set, queries, graph, bytes) = sample();
+        let mut room = vec![0_u8; bytes.len() + 64];
+        let skip = room.as_ptr().align_offset(64);
+        for shift in [0, 1, 4] {
+            let at = (skip + shift) % 64;
+            room[at..at + bytes.len()].copy_from_slice(&bytes);
+            let lent = ::bytes::Bytes::from(room.clone());
+            let place = lent.as_ptr().align_offset(64);
+            let read = HnswGraph::read(&lent.slice(at..at + bytes.len())).expect("reads");
+            let in_line = cfg!(target_endian = "little") && place == at;
+            assert_eq!(read.is_lent(), in_line);
+            assert_eq!(read.to_bytes(), bytes);
+            let (mut one, mut other) = (Scratch::default(), Scratch::default());
+            for query in &queries {
+                let before = graph.search(&set, query, 5, 10, &mut one);
+                assert_eq!(read.search(&set, query, 5, 10, &mut other), before);
+            }
+        }
+    }
+
+    #[test]
+    fn files_of_the_first_release_are_read_and_written_anew() {
+        let (.., graph, bytes) = sample();
+        let old = of_version_1(&bytes);
+        let back = HnswGraph::from_bytes(&old).expect("reads");
+        assert_eq!(back.to_bytes(), bytes);
+        assert_eq!(back.audit(), graph.audit());
+        for end in 0..old.len() {
+            assert!(HnswGraph::from_bytes(&old[..end]).is_err(), "{end} bytes");
+        }
+    }
+
     #[test]
     fn every_truncation_and_every_flipped_bit_is_refused() {
         let (.., bytes) = sample();
@@ -410,15 +456,15 @@ mod stored {
         let (.., bytes) = sample();
         assert!(reason(b"PAR1 and then some").contains("does not begin like a graph"));
         let mut newer = bytes.clone();
-        newer[8] = 2;
-        assert!(reason(&newer).contains("format version 2 and this program reads up to version 1"));
+        newer[8] = 3;
+        assert!(reason(&newer).contains("format version 3 and this program reads up to version 2"));
         assert!(reason(&bytes[..40]).contains("cut short"));
         assert!(reason(&bytes[..bytes.len() - 1]).contains("not the length"));
         let mut flipped = bytes.clone();
         flipped[200] ^= 1;
         assert!(reason(&flipped).contains("checksum"));
         let mut wild = bytes.clone();
-        let first_link = 84 + 120;
+        let first_link = 128;
         wild[first_link..first_link + 4].copy_from_slice(&120_u32.to_le_bytes());
         reseal(&mut wild);
         assert!(reason(&wild).contains("a link of row 0 is out of range"));
@@ -453,9 +499,11 @@ mod stored {
             prop_assert!(HnswGraph::from_bytes(&bytes).is_err());
             if bytes.len() >= 12 {
                 bytes[..8].copy_from_slice(b"BOATHNSW");
-                bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
-                reseal(&mut bytes);
-                prop_assert!(HnswGraph::from_bytes(&bytes).is_err());
+                for version in [1_u32, 2] {
+                    bytes[8..12].copy_from_slice(&version.to_le_bytes());
+                    reseal(&mut bytes);
+                    prop_assert!(HnswGraph::from_bytes(&bytes).is_err());
+                }
             }
         }
     }
@@ -488,7 +536,7 @@ proptest! {
             for neighbor in &found {
                 prop_assert_eq!(neighbor.distance, set.distance(query, neighbor.row));
             }
-            traverse::nearest(&graph.layers, &set, &query.values, ef.max(k), &mut scratch);
+            traverse::nearest(&graph.layers, &set, &query.values, k, ef.max(k), &mut scratch);
             check_shape(&scratch.neighbors(k), k.min(count));
             let keep = |row: u32| row.is_multiple_of(every);
             let kept = graph.search_filtered(&set, query, k, ef, &mut scratch, keep).neighbors;
