@@ -1,0 +1,167 @@
+//! A stored index, opened by what a host opens indexes with.
+//!
+//! The peer answers the same questions (`bench/python/hnswlib_open_peer.py`).
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use boathouse_storage::FileCache;
+use boathouse_types::{Dimension, Metric};
+use boathouse_vector::{
+    BuildOptions, Builder, Frozen, HnswGraph, Provenance, Scratch, table::VectorTable,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{data, process};
+
+/// Names of the files, and the version of the vectors in them.
+const ROWS: &str = "base.rows";
+const GRAPH: &str = "base.graph";
+const VERSION: &str = "bench";
+
+/// What either side can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// Index a file and store the index. Answered by [`Stored`].
+    Store {
+        base: PathBuf,
+        rows: usize,
+        dimension: u32,
+        m: u32,
+        ef_construction: u32,
+        threads: usize,
+        path: PathBuf,
+    },
+    /// Open it and search for the first vector of a file. Answered by [`Opened`].
+    Open {
+        path: PathBuf,
+        query: PathBuf,
+        rows: usize,
+        dimension: u32,
+        k: usize,
+        ef: usize,
+    },
+}
+
+/// A stored index.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// What it takes on the disk.
+    pub(crate) bytes: u64,
+}
+
+/// An opened index.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    /// Wall-clock time until the answer.
+    pub(crate) seconds: f64,
+    /// Memory of the process that no other can have too.
+    pub(crate) private_bytes: u64,
+    /// Rows that were found.
+    pub(crate) found: Vec<u64>,
+}
+
+pub(super) fn serve() -> Result<()> {
+    process::serve(&super::name(), |ask| {
+        Ok(match ask {
+            Ask::Store {
+                base,
+                rows,
+                dimension,
+                m,
+                ef_construction,
+                threads,
+                path,
+            } => {
+                let table = table(&base, dimension)?;
+                ensure!(table.len() == rows, "{} vectors, not {rows}", table.len());
+                let options = BuildOptions {
+                    m,
+                    ef_construction,
+                    seed: 1,
+                    threads,
+                    builder: Builder::default(),
+                };
+                serde_json::to_value(store(&table, &options, &path)?)?
+            }
+            Ask::Open {
+                path,
+                query,
+                rows,
+                dimension,
+                k,
+                ef,
+            } => {
+                let mut first = vec![0; 4 * dimension as usize];
+                File::open(query)?.read_exact(&mut first)?;
+                let (words, _) = first.as_chunks();
+                let query: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+                let of = Provenance {
+                    data_version: VERSION,
+                    dimension: Dimension::new(dimension)?,
+                    metric: Metric::Cosine,
+                    rows: rows as u64,
+                };
+                serde_json::to_value(open(&path, &of, &query, (k, ef))?)?
+            }
+        })
+    })
+}
+
+fn table(path: &Path, dimension: u32) -> Result<VectorTable> {
+    let dimension = Dimension::new(dimension)?;
+    let mut table = VectorTable::new(dimension);
+    data::for_each_vector(path, dimension.get(), |vector| {
+        let row = table.len();
+        Ok(table.push(format!("doc-{row}"), row as u64, vector)?)
+    })?;
+    Ok(table)
+}
+
+fn store(table: &VectorTable, options: &BuildOptions, path: &Path) -> Result<Stored> {
+    let frozen = Frozen::of(table, Metric::Cosine)?;
+    let graph = HnswGraph::build(&frozen.vectors, options, &|_| ControlFlow::Continue(()))?;
+    let files = FileCache::new(path.to_owned());
+    let kept = files.put(ROWS, |out| frozen.write(VERSION, out))
+        && files.put(GRAPH, |out| out.write_all(&graph.to_bytes()));
+    ensure!(kept, "the index cannot be stored");
+    let bytes = [ROWS, GRAPH].map(|name| std::fs::metadata(path.join(name)).map(|file| file.len()));
+    let [rows, links] = bytes;
+    Ok(Stored {
+        bytes: rows? + links?,
+    })
+}
+
+fn open(
+    path: &Path,
+    of: &Provenance<'_>,
+    query: &[f32],
+    (k, ef): (usize, usize),
+) -> Result<Opened> {
+    let start = Instant::now();
+    let files = FileCache::new(path.to_owned());
+    let frozen = files.get(ROWS, |bytes| Frozen::read(bytes, of));
+    let frozen = frozen.context("no stored vectors")?;
+    let graph = files.get(GRAPH, |bytes| HnswGraph::read(&bytes));
+    let graph = graph.context("no stored graph")?;
+    let query = frozen.vectors.prepare_query(query)?;
+    let found = graph.search(&frozen.vectors, &query, k, ef, &mut Scratch::default());
+    let found = found
+        .neighbors
+        .iter()
+        .map(|one| frozen.rows[one.row as usize]);
+    let found = found.collect();
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Opened {
+        seconds,
+        private_bytes: process::memory(std::process::id(), "RssAnon")?,
+        found,
+    })
+}
