@@ -65,13 +65,38 @@ pub(crate) fn exact_counted(
 ) -> (Vec<Neighbor>, u64) {
     let mut nearest = Nearest::new(k, set.len());
     let mut distances = 0;
-    if k > 0 {
-        for row in (0..set.rows()).filter(|&row| keep(row)) {
-            nearest.offer(key(set.distance_to(&query.values, row), row));
-            distances += 1;
+    let mut block = Block::default();
+    let end = if k > 0 { set.rows() } else { 0 };
+    for row in (0..end).filter(|&row| keep(row)) {
+        distances += 1;
+        block.rows.push(row);
+        if block.rows.len() == BLOCK {
+            block.offer_to(&mut nearest, set, query);
+            block.rows.clear();
         }
     }
+    block.offer_to(&mut nearest, set, query);
     (nearest.into_sorted(), distances)
+}
+
+/// Rows compared in one call.
+const BLOCK: usize = 64;
+
+/// Rows that are compared together.
+#[derive(Default)]
+struct Block {
+    rows: Vec<u32>,
+    distances: Vec<f32>,
+}
+
+impl Block {
+    fn offer_to(&mut self, nearest: &mut Nearest, set: &VectorSet, query: &Query) {
+        self.distances.clear();
+        set.distances_to(&query.values, &self.rows, &mut self.distances);
+        for (&row, &distance) in self.rows.iter().zip(&self.distances) {
+            nearest.offer(key(distance, row));
+        }
+    }
 }
 
 fn tiled(set: &VectorSet, queries: &[Query], k: usize) -> Vec<Vec<Neighbor>> {
@@ -79,12 +104,13 @@ fn tiled(set: &VectorSet, queries: &[Query], k: usize) -> Vec<Vec<Neighbor>> {
     const TILE_BYTES: usize = 128 * 1024;
     let tile = u32::try_from(TILE_BYTES / set.row_bytes()).map_or(1, |rows| rows.max(1));
     let mut nearest: Vec<_> = queries.iter().map(|_| Nearest::new(k, set.len())).collect();
+    let mut block = Block::default();
     for start in (0..set.rows()).step_by(tile as usize) {
         let end = start.saturating_add(tile).min(set.rows());
+        block.rows.clear();
+        block.rows.extend(start..end);
         for (query, nearest) in queries.iter().zip(&mut nearest) {
-            for row in start..end {
-                nearest.offer(key(set.distance_to(&query.values, row), row));
-            }
+            block.offer_to(nearest, set, query);
         }
     }
     nearest.into_iter().map(Nearest::into_sorted).collect()

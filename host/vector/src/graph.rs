@@ -19,6 +19,8 @@ mod repair;
 mod traverse;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;
 
 use std::ops::ControlFlow;
@@ -87,7 +89,7 @@ impl BuildOptions {
 pub struct SearchOutcome {
     /// Nearest first, ties by row, each row once.
     pub neighbors: Vec<Neighbor>,
-    /// Distances that were computed.
+    /// Distances that were computed: one each time that a row was compared, by its code or by its vector.
     pub distances: u64,
 }
 
@@ -104,7 +106,8 @@ pub struct HnswGraph {
 }
 
 impl HnswGraph {
-    /// Builds, audits, repairs and freezes a graph over all rows of `set`.
+    /// Builds, audits, repairs and freezes a graph over all rows of `set`, which it encodes
+    /// ([`VectorSet::encode`]).
     ///
     /// `progress` is told the number of rows linked so far, every few hundred rows, and may stop the
     /// build.
@@ -121,6 +124,7 @@ impl HnswGraph {
             .num_threads(options.threads.max(1))
             .thread_name(|index| format!("hnsw-build-{index}"))
             .build()?;
+        set.encode();
         let mut layers = builder::build(set, options, &threads, progress)?;
         let audit = repair::audit_and_repair(&mut layers, set, options);
         Ok(Self {
@@ -154,7 +158,7 @@ impl HnswGraph {
         if self.fits(set).is_err() || self.walk_cost(ef) >= set.len() {
             return exact(set, query, k, |_| true, 0);
         }
-        let distances = traverse::nearest(&self.layers, set, &query.values, ef, scratch);
+        let distances = traverse::nearest(&self.layers, set, &query.values, k, ef, scratch);
         if scratch.found() < k.min(set.len()) {
             return exact(set, query, k, |_| true, distances);
         }
@@ -186,7 +190,7 @@ impl HnswGraph {
             return exact(set, query, k, keep, 0);
         }
         let distances =
-            traverse::nearest_kept(&self.layers, set, &query.values, ef, scratch, &keep);
+            traverse::nearest_kept(&self.layers, set, &query.values, k, ef, scratch, &keep);
         if scratch.found() < k {
             return exact(set, query, k, keep, distances);
         }
@@ -250,6 +254,13 @@ impl HnswGraph {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.layers.memory_bytes()
+    }
+
+    /// Whether the links are used where they lie in the bytes that they were read from, and take no memory of
+    /// their own.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.layers.are_lent()
     }
 
     /// Distances that a walk with `ef` candidates computes, roughly: each of the `ef` rows that it

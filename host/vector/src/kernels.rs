@@ -1,12 +1,21 @@
-//! The two inner loops of the room: inner product and squared Euclidean distance of two `f32` slices.
+//! The inner loops of the room: inner product and squared Euclidean distance of `f32` vectors, and the inner
+//! product of 8-bit codes.
 //!
-//! Each exists for AVX2 with FMA, for NEON and in portable Rust. The machine is asked once, when
-//! a set of vectors is created; from then on a distance is one call through a function pointer.
+//! Each exists for AVX2, for NEON and in portable Rust, and in two shapes: of two vectors, and of one query with
+//! many rows of a table. The second takes rows four at a time, so that a part of the query is loaded once for
+//! four rows and their sums are folded together. The machine is asked once, when a set of vectors or
+//! its codes are created; from then on a list of rows is one call through a function pointer.
 //!
-//! Invariants: a [`Kernel`] is only ever made of functions whose instructions this machine has, and
-//! every function reads at most the shorter slice's length of either argument. Sums are taken in
-//! several accumulators, so two kernels may differ in the last bits; one kernel never differs from
-//! itself.
+//! Rows are padded with zeros to whole cache lines of [`LANES`] floats or codes, so no loop has a tail: what
+//! follows the last whole line of the shorter argument is not read.
+//!
+//! Measured on GloVe (100,000 rows of 50 components, AVX2, one thread) as searches a second at equal answers:
+//! four rows at a time gained 12 % over one at a time, codes in place of floats another 50 to 60 %. There is
+//! no kernel for AVX-512 as no machine that has it was at hand to measure a gain on.
+//!
+//! Invariants: a [`Kernel`] or a [`CodeKernel`] is only ever made of functions whose instructions this machine
+//! has. Both shapes of one kernel give the same bits. Two kernels of floats may differ in the last bits, as they
+//! sum in another order; kernels of codes compute with integers and all agree.
 #![expect(
     unsafe_code,
     reason = "vector instructions, each block with its bounds argument and a test against `portable`"
@@ -14,11 +23,49 @@
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// A function over two slices of equal length; calling it needs the instructions it was compiled for.
-pub(crate) type PairFn = unsafe fn(&[f32], &[f32]) -> f32;
+use crate::aligned::LINE;
+
+/// Floats of a cache line; vectors are padded to a multiple.
+pub(crate) const LANES: usize = LINE / size_of::<f32>();
+
+/// Largest code of a row. Products of two neighbouring components then fit 16 bits together: 2 x 127 x 127.
+pub(crate) const MAX_CODE: u8 = 127;
+
+/// Rows of one length in one array.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    /// All rows, one after the other.
+    pub(crate) values: &'a [T],
+    /// Elements from one row to the next.
+    pub(crate) stride: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// A row with its padding.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[inline]
+    pub(crate) fn get(self, row: u32) -> &'a [T] {
+        &self.values[row as usize * self.stride..][..self.stride]
+    }
+
+    /// Asks the processor to bring the row into its nearest cache.
+    #[inline]
+    pub(crate) fn prefetch(self, row: u32) {
+        prefetch(self.get(row));
+    }
+}
+
+/// Functions over vectors whose length is a multiple of [`LANES`]; calling them needs the instructions they were
+/// compiled for.
+type PairFn = unsafe fn(&[f32], &[f32]) -> f32;
+type ManyFn = unsafe fn(&[f32], Rows<'_, f32>, &[u32], &mut Vec<f32>);
+type CodeFn = unsafe fn(&[i8], Rows<'_, u8>, &[u32], &mut Vec<i32>);
 
 /// What a kernel computes of two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +79,8 @@ pub(crate) enum Form {
 /// One implementation of a form that this machine can run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kernel {
-    function: PairFn,
+    pair: PairFn,
+    many: ManyFn,
     /// Name of the instruction set.
     pub(crate) instructions: &'static str,
 }
@@ -40,17 +88,8 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The fastest implementation that this machine can run.
     pub(crate) fn fastest(form: Form) -> Self {
-        let fallback = Self {
-            function: match form {
-                Form::Dot => portable::dot,
-                Form::SquaredL2 => portable::squared_l2,
-            },
-            instructions: "portable",
-        };
-        Self::with_instructions(form)
-            .into_iter()
-            .next()
-            .unwrap_or(fallback)
+        let vectorised = Self::with_instructions(form).into_iter().next();
+        vectorised.unwrap_or_else(|| portable::kernel(form))
     }
 
     /// Implementations with vector instructions that this machine has, fastest first.
@@ -67,44 +106,108 @@ impl Kernel {
         found
     }
 
-    /// Applies the kernel; the longer slice counts up to the length of the shorter.
+    /// The value of two vectors.
     #[inline]
     pub(crate) fn of(self, a: &[f32], b: &[f32]) -> f32 {
         // SAFETY: a kernel is made only by this module and its children, after the machine was found
         // to have the instructions; the functions check their own bounds.
-        unsafe { (self.function)(a, b) }
+        unsafe { (self.pair)(a, b) }
+    }
+
+    /// Appends the value of the query and each listed row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[inline]
+    pub(crate) fn of_many(
+        self,
+        query: &[f32],
+        rows: Rows<'_, f32>,
+        list: &[u32],
+        out: &mut Vec<f32>,
+    ) {
+        // SAFETY: as in `of`.
+        unsafe { (self.many)(query, rows, list, out) }
     }
 }
 
-/// Asks the processor to bring the first lines of a vector into its nearest cache.
+/// One implementation of the inner product of codes that this machine can run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CodeKernel {
+    many: CodeFn,
+    #[cfg(test)]
+    instructions: &'static str,
+}
+
+impl CodeKernel {
+    /// The fastest implementation that this machine can run.
+    pub(crate) fn fastest() -> Self {
+        let vectorised = Self::with_instructions().into_iter().next();
+        vectorised.unwrap_or_else(portable::code_kernel)
+    }
+
+    fn with_instructions() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        let found = x86::available_for_codes();
+        #[cfg(target_arch = "aarch64")]
+        let found = neon::available_for_codes();
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let found = Vec::new();
+        found
+    }
+
+    fn new(many: CodeFn, instructions: &'static str) -> Self {
+        #[cfg(not(test))]
+        let _ = instructions;
+        Self {
+            many,
+            #[cfg(test)]
+            instructions,
+        }
+    }
+
+    /// Appends the inner product of the query and each listed row. Rows hold codes up to [`MAX_CODE`], the query
+    /// numbers from -127 to 127; lengths are multiples of a cache line.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[inline]
+    pub(crate) fn of_many(
+        self,
+        query: &[i8],
+        rows: Rows<'_, u8>,
+        list: &[u32],
+        out: &mut Vec<i32>,
+    ) {
+        // SAFETY: as in `Kernel::of`.
+        unsafe { (self.many)(query, rows, list, out) }
+    }
+}
+
+/// Asks the processor to bring a slice into its nearest cache, line by line.
 #[inline]
-pub(crate) fn prefetch(vector: &[f32]) {
-    /// Lines fetched ahead; the hardware follows a stream by itself after those.
-    const LINES: usize = 4;
-    for line in vector
-        .chunks(crate::aligned::LINE / size_of::<f32>())
-        .take(LINES)
-    {
-        prefetch_line(line);
+pub(crate) fn prefetch<T>(slice: &[T]) {
+    for line in slice.chunks((LINE / size_of::<T>()).max(1)) {
+        prefetch_line(line.as_ptr());
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch_line(line: &[f32]) {
+fn prefetch_line<T>(line: *const T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a prefetch is a hint that faults on no address; SSE is part of every x86-64.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[inline]
-fn prefetch_line(line: &[f32]) {
+fn prefetch_line<T>(line: *const T) {
     // SAFETY: a prefetch is a hint that faults on no address and changes no register or memory.
     unsafe {
         std::arch::asm!(
             "prfm pldl1keep, [{line}]",
-            line = in(reg) line.as_ptr(),
+            line = in(reg) line,
             options(nostack, preserves_flags, readonly)
         );
     }
@@ -112,110 +215,7 @@ fn prefetch_line(line: &[f32]) {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline]
-fn prefetch_line(_line: &[f32]) {}
-
-/// Plain Rust in sixteen accumulators, which the compiler turns into whatever the target has.
-mod portable {
-    const LANES: usize = 16;
-
-    pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-        fold(a, b, |x, y| x * y)
-    }
-
-    pub(super) fn squared_l2(a: &[f32], b: &[f32]) -> f32 {
-        fold(a, b, |x, y| (x - y) * (x - y))
-    }
-
-    #[inline]
-    fn fold(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-        let shared = a.len().min(b.len());
-        let (a, a_rest) = a[..shared].as_chunks::<LANES>();
-        let (b, b_rest) = b[..shared].as_chunks::<LANES>();
-        let mut sums = [0.0_f32; LANES];
-        for (a, b) in a.iter().zip(b) {
-            for (sum, (&x, &y)) in sums.iter_mut().zip(a.iter().zip(b)) {
-                *sum += term(x, y);
-            }
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(&x, &y)| term(x, y)).sum();
-        sums.iter().sum::<f32>() + rest
-    }
-}
+fn prefetch_line<T>(_line: *const T) {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbers(len: usize, salt: u32) -> Vec<f32> {
-        (0..len as u32)
-            .map(|i| {
-                let mixed = (i + 1).wrapping_mul(2_654_435_761).wrapping_add(salt * 97);
-                f64::from(mixed) as f32 / u32::MAX as f32 - 0.5
-            })
-            .collect()
-    }
-
-    fn check(form: Form, a: &[f32], b: &[f32]) {
-        let expected: f64 = a
-            .iter()
-            .zip(b)
-            .map(|(&x, &y)| (f64::from(x), f64::from(y)))
-            .map(|(x, y)| match form {
-                Form::Dot => x * y,
-                Form::SquaredL2 => (x - y) * (x - y),
-            })
-            .sum();
-        let portable = Kernel {
-            function: match form {
-                Form::Dot => portable::dot,
-                Form::SquaredL2 => portable::squared_l2,
-            },
-            instructions: "portable",
-        };
-        let slack = 1e-6 * (a.len() as f64 + 1.0);
-        for kernel in Kernel::with_instructions(form)
-            .into_iter()
-            .chain([portable])
-        {
-            let found = f64::from(kernel.of(a, b));
-            assert!(
-                (found - expected).abs() <= slack,
-                "{form:?} over {} components by {}: {found} against {expected}",
-                a.len(),
-                kernel.instructions
-            );
-        }
-    }
-
-    #[test]
-    fn every_kernel_agrees_with_arithmetic_in_f64_at_every_length() {
-        for len in 0..=130 {
-            let (a, b) = (numbers(len, 1), numbers(len, 2));
-            for form in [Form::Dot, Form::SquaredL2] {
-                check(form, &a, &b);
-                // Off the cache line, as a caller's slice may be.
-                check(form, &a[len.min(1)..], &b[len.min(1)..]);
-            }
-        }
-    }
-
-    #[test]
-    fn slices_of_unequal_length_are_read_up_to_the_shorter() {
-        let (a, b) = (numbers(130, 3), numbers(130, 4));
-        for form in [Form::Dot, Form::SquaredL2] {
-            for kernel in Kernel::with_instructions(form) {
-                for len in 0..130 {
-                    assert_eq!(kernel.of(&a[..len], &b), kernel.of(&a[..len], &b[..len]));
-                    assert_eq!(kernel.of(&a, &b[..len]), kernel.of(&a[..len], &b[..len]));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn prefetching_takes_any_slice() {
-        prefetch(&[]);
-        prefetch(&numbers(1, 5));
-        prefetch(&numbers(1_000, 5));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! compared with.
 
 mod batched;
+mod growing;
 mod reference;
 
 use std::ops::ControlFlow;

@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use super::layers::Layers;
 use crate::{
     exact::{key, neighbor},
+    gauge::Gauge,
     set::VectorSet,
 };
 
@@ -59,25 +60,57 @@ fn choose(
 /// Chooses among candidates, which stand nearest first: one that is `slack` times nearer to a row already chosen
 /// than to this one is passed over (algorithm 4 of the HNSW paper, with DiskANN's alpha).
 pub(super) fn select(set: &VectorSet, candidates: &[u64], capacity: usize, slack: f32) -> Vec<u32> {
-    let slack = match set.metric() {
-        Metric::Cosine | Metric::L2 => slack,
-        // These distances can be negative, where a factor says nothing.
-        Metric::Dot => 1.0,
-    };
-    let mut chosen: Vec<u32> = Vec::with_capacity(capacity);
-    for &candidate in candidates {
-        let candidate = neighbor(candidate);
-        let hidden = chosen
-            .iter()
-            .any(|&other| slack * set.between(candidate.row, other) < candidate.distance);
-        if !hidden {
-            chosen.push(candidate.row);
+    Choice::default().select(set, candidates, capacity, slack)
+}
+
+/// Working memory of choices among candidates.
+#[derive(Default)]
+pub(super) struct Choice {
+    /// Candidates that are neither chosen nor passed over.
+    open: Vec<u64>,
+    rows: Vec<u32>,
+    distances: Vec<f32>,
+}
+
+impl Choice {
+    /// As [`select`]. Each chosen row is compared with all that are still open, at once.
+    pub(super) fn select(
+        &mut self,
+        set: &VectorSet,
+        candidates: &[u64],
+        capacity: usize,
+        slack: f32,
+    ) -> Vec<u32> {
+        let slack = match set.metric() {
+            Metric::Cosine | Metric::L2 => slack,
+            // These distances can be negative, where a factor says nothing.
+            Metric::Dot => 1.0,
+        };
+        self.open.clear();
+        self.open.extend_from_slice(candidates);
+        let mut chosen: Vec<u32> = Vec::with_capacity(capacity);
+        let mut gauge = None;
+        while let Some(&nearest) = self.open.first() {
+            let nearest = nearest as u32;
+            chosen.push(nearest);
             if chosen.len() == capacity {
                 break;
             }
+            self.rows.clear();
+            self.rows.extend(self.open.iter().map(|&key| key as u32));
+            self.distances.clear();
+            let gauge = gauge.get_or_insert_with(|| Gauge::of_row(set, nearest));
+            gauge.aim(nearest);
+            gauge.distances(&self.rows, &mut self.distances);
+            let mut between = self.rows.iter().zip(&self.distances);
+            self.open.retain(|&candidate| {
+                between.next().is_some_and(|(&row, &between)| {
+                    row != nearest && slack * between >= neighbor(candidate).distance
+                })
+            });
         }
+        chosen
     }
-    chosen
 }
 
 /// For each row the rows that link to it on the ground layer.

@@ -178,7 +178,7 @@ impl Repair<'_> {
         let query = self.set.padded(row);
         let entry = self.layers.entry;
         nearest_from(
-            self.layers,
+            &*self.layers,
             self.set,
             query,
             entry,
@@ -227,7 +227,7 @@ fn self_recall(layers: &Layers, set: &VectorSet) -> (u32, f64) {
     let mut scratch = Scratch::default();
     let (mut sampled, mut found) = (0_u32, 0_u32);
     for row in (0..layers.rows()).step_by(step) {
-        nearest(layers, set, set.padded(row), SAMPLE_EF, &mut scratch);
+        nearest(layers, set, set.padded(row), 1, SAMPLE_EF, &mut scratch);
         let own = set.between(row, row);
         let best = scratch.neighbors(1);
         sampled += 1;

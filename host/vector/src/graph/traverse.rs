@@ -1,4 +1,4 @@
-//! Walking the frozen graph towards a query.
+//! Walking a graph towards a query.
 //!
 //! On the upper layers a greedy walk runs to its local optimum. On the ground layer a best-first
 //! search keeps the `ef` nearest rows seen, sorted, in one array: the next row to expand is the first
@@ -6,18 +6,70 @@
 //! the two part: all rows lead on, only accepted ones are kept.
 //!
 //! Visited rows are marked with the number of the search, so that nothing has to be cleared between
-//! searches. Neighbours of a row are gathered first and their vectors prefetched, then compared.
+//! searches. Unseen neighbours of a row are gathered and prefetched first, then compared all at once
+//! ([`Gauge`]). While they are compared, the links of the row that is likely to be next are on their way.
+//!
+//! Where the set has codes, walks go by them, and [`settle`] looks at the exact distances of those rows that may
+//! belong to the answer: what is nearer than the `k`-th by codes, and what is farther by no more than rounding can
+//! explain. Each comparison counts as a distance, by codes or exact.
+//!
+//! Measured on GloVe (100,000 rows of 50 components, `m` 16, recall@10 of 0.92 to 0.985, one thread) as searches a
+//! second against a walk by vectors one by one: four at a time 1.13 to 1.18 times, links on their way in addition
+//! 1.30 to 1.39 times, by codes in addition 1.8 to 2.0 times. Rows renumbered breadth first gained at most 2 % more
+//! and are left as they are.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::layers::{Layers, NONE};
 use crate::{
     exact::{Neighbor, key, neighbor},
+    gauge::Gauge,
+    kernels,
     set::VectorSet,
 };
 
 /// Marks a pool entry whose row was expanded. Rows have 31 bits, so the top bit of the row is free.
 const EXPANDED: u64 = 1 << 31;
+
+/// Links to walk along: of a finished graph, or of one that is being built.
+pub(super) trait Links {
+    /// Number of rows.
+    fn len(&self) -> usize;
+    /// Where walks begin, [`NONE`] without rows.
+    fn entry(&self) -> u32;
+    /// The top layer of a row.
+    fn level(&self, row: u32) -> u8;
+    /// Links of a row on the ground layer.
+    fn on_ground(&self, row: u32) -> &[u32];
+    /// Links of a row on a layer, none above its level.
+    fn links(&self, row: u32, layer: u8) -> &[u32];
+    /// Brings the ground links of a row near the processor.
+    fn prefetch(&self, row: u32);
+}
+
+impl Links for Layers {
+    fn len(&self) -> usize {
+        self.len()
+    }
+    fn entry(&self) -> u32 {
+        self.entry
+    }
+    fn level(&self, row: u32) -> u8 {
+        self.levels[row as usize]
+    }
+    #[inline]
+    fn on_ground(&self, row: u32) -> &[u32] {
+        self.on_ground(row)
+    }
+    #[inline]
+    fn links(&self, row: u32, layer: u8) -> &[u32] {
+        self.links(row, layer)
+    }
+    #[inline]
+    fn prefetch(&self, row: u32) {
+        kernels::prefetch(self.ground_slots(row));
+    }
+}
 
 /// Working memory of a search; one a thread, reused from search to search and across graphs.
 #[derive(Debug, Default)]
@@ -25,6 +77,7 @@ pub struct Scratch {
     search: u32,
     seen_in: Vec<u32>,
     fresh: Vec<u32>,
+    distances: Vec<f32>,
     pool: Pool,
     frontier: BinaryHeap<Reverse<u64>>,
 }
@@ -69,23 +122,29 @@ impl Scratch {
         fresh
     }
 
-    /// Collects the neighbours of a row that were not seen yet and prefetches the first of them.
+    /// Collects the neighbours of a row that were not seen yet and prefetches them; how many they are.
+    ///
+    /// Whether a row was seen is a coin toss that no processor foretells, so nothing branches on it.
     #[inline]
-    fn gather(&mut self, links: &[u32], set: &VectorSet) {
-        self.fresh.clear();
+    fn gather(&mut self, links: &[u32], gauge: &Gauge<'_>) -> u64 {
+        self.fresh.resize(links.len(), 0);
+        let mut count = 0;
         for &link in links {
-            if self.first_visit(link) {
-                if self.fresh.len() < AHEAD {
-                    set.prefetch(link);
-                }
-                self.fresh.push(link);
-            }
+            self.fresh[count] = link;
+            count += usize::from(self.first_visit(link));
         }
+        self.fresh.truncate(count);
+        gauge.prefetch(&self.fresh);
+        count as u64
+    }
+
+    /// Compares what was gathered.
+    #[inline]
+    fn compare(&mut self, gauge: &mut Gauge<'_>) {
+        self.distances.clear();
+        gauge.distances(&self.fresh, &mut self.distances);
     }
 }
-
-/// Vectors that are prefetched before they are compared.
-const AHEAD: usize = 4;
 
 /// The `ef` smallest keys, sorted.
 #[derive(Debug, Default)]
@@ -122,49 +181,63 @@ impl Pool {
         self.entries.insert(at, key);
         at
     }
+
+    /// The row from a position on that is to be expanded next.
+    #[inline]
+    fn next(&self, from: usize) -> Option<u32> {
+        let open = self.entries[from..]
+            .iter()
+            .find(|&&entry| entry & EXPANDED == 0);
+        open.map(|&entry| entry as u32)
+    }
 }
 
-/// Leaves the `ef` nearest rows found in `scratch` and returns the number of distances computed.
+/// Leaves the rows found in `scratch`, nearest first, and returns the number of distances computed. Of the `ef` rows
+/// that are looked at, the nearest `k` are in order and exact, as are all when the set has no codes.
 pub(super) fn nearest(
-    layers: &Layers,
+    graph: &impl Links,
     set: &VectorSet,
     query: &[f32],
+    k: usize,
     ef: usize,
     scratch: &mut Scratch,
 ) -> u64 {
-    let Some((start, distances)) = descend(layers, set, query) else {
+    let mut gauge = Gauge::quick(set, query);
+    let Some((start, distances)) = descend(graph, &mut gauge) else {
         scratch.begin(0, ef);
         return 0;
     };
-    distances + nearest_from(layers, set, query, start.row, ef, scratch)
+    let walked = candidates(graph, &mut gauge, 0, &[start], ef, scratch);
+    distances + walked + settle(set, query, &gauge, k, scratch)
 }
 
-/// As [`nearest`], starting from a given row of the ground layer: all that is found can be reached
-/// from there.
+/// As [`nearest`] with all rows in order, starting from a given row of the ground layer: all that is found can be
+/// reached from there.
 pub(super) fn nearest_from(
-    layers: &Layers,
+    graph: &impl Links,
     set: &VectorSet,
     query: &[f32],
     start: u32,
     ef: usize,
     scratch: &mut Scratch,
 ) -> u64 {
-    let start = key(set.distance_to(query, start), start);
-    candidates(layers, set, query, 0, &[start], ef, scratch) + 1
+    let mut gauge = Gauge::quick(set, query);
+    let start = key(gauge.distance(start), start);
+    let walked = candidates(graph, &mut gauge, 0, &[start], ef, scratch);
+    1 + walked + settle(set, query, &gauge, ef, scratch)
 }
 
 /// Leaves the `ef` rows of a layer that are nearest as far as its links lead from `starts`, whose distances are
 /// known, and returns the number of distances computed.
 pub(super) fn candidates(
-    layers: &Layers,
-    set: &VectorSet,
-    query: &[f32],
+    graph: &impl Links,
+    gauge: &mut Gauge<'_>,
     layer: u8,
     starts: &[u64],
     ef: usize,
     scratch: &mut Scratch,
 ) -> u64 {
-    scratch.begin(layers.len(), ef);
+    scratch.begin(graph.len(), ef);
     for &start in starts {
         scratch.first_visit(start as u32);
         if scratch.pool.admits(start) {
@@ -174,27 +247,25 @@ pub(super) fn candidates(
     let mut distances = 0;
     let mut cursor = 0;
     while let Some(entry) = scratch.pool.entries.get_mut(cursor) {
+        cursor += 1;
         if *entry & EXPANDED != 0 {
-            cursor += 1;
             continue;
         }
         let row = *entry as u32;
         *entry |= EXPANDED;
-        let links = if layer == 0 {
-            layers.on_ground(row)
-        } else {
-            layers.links(row, layer)
-        };
-        scratch.gather(links, set);
-        distances += scratch.fresh.len() as u64;
-        cursor += 1;
-        for (index, &row) in scratch.fresh.iter().enumerate() {
-            if let Some(&later) = scratch.fresh.get(index + AHEAD) {
-                set.prefetch(later);
-            }
-            let key = key(set.distance_to(query, row), row);
+        distances += scratch.gather(on_layer(graph, row, layer), gauge);
+        if let Some(next) = scratch.pool.next(cursor) {
+            graph.prefetch(next);
+        }
+        scratch.compare(gauge);
+        for (&row, &distance) in scratch.fresh.iter().zip(&scratch.distances) {
+            let key = key(distance, row);
             if scratch.pool.admits(key) {
-                cursor = cursor.min(scratch.pool.insert(key));
+                let at = scratch.pool.insert(key);
+                if at < cursor {
+                    graph.prefetch(row);
+                    cursor = at;
+                }
             }
         }
     }
@@ -204,19 +275,20 @@ pub(super) fn candidates(
 /// As [`nearest`] among the rows that `keep` accepts; the walk goes on until `ef` of them are nearer
 /// than anything left to expand.
 pub(super) fn nearest_kept(
-    layers: &Layers,
+    graph: &impl Links,
     set: &VectorSet,
     query: &[f32],
+    k: usize,
     ef: usize,
     scratch: &mut Scratch,
     keep: &impl Fn(u32) -> bool,
 ) -> u64 {
-    scratch.begin(layers.len(), ef);
-    let Some((start, mut distances)) = descend(layers, set, query) else {
+    let mut gauge = Gauge::quick(set, query);
+    scratch.begin(graph.len(), ef);
+    let Some((start, mut distances)) = descend(graph, &mut gauge) else {
         return 0;
     };
-    scratch.first_visit(start.row);
-    let start = key(start.distance, start.row);
+    scratch.first_visit(start as u32);
     scratch.frontier.push(Reverse(start));
     if keep(start as u32) {
         scratch.pool.insert(start);
@@ -225,13 +297,10 @@ pub(super) fn nearest_kept(
         if !scratch.pool.admits(next) && scratch.pool.entries.last() != Some(&next) {
             break;
         }
-        scratch.gather(layers.on_ground(next as u32), set);
-        distances += scratch.fresh.len() as u64;
-        for (index, &row) in scratch.fresh.iter().enumerate() {
-            if let Some(&later) = scratch.fresh.get(index + AHEAD) {
-                set.prefetch(later);
-            }
-            let key = key(set.distance_to(query, row), row);
+        distances += scratch.gather(graph.on_ground(next as u32), &gauge);
+        scratch.compare(&mut gauge);
+        for (&row, &distance) in scratch.fresh.iter().zip(&scratch.distances) {
+            let key = key(distance, row);
             if scratch.pool.admits(key) {
                 scratch.frontier.push(Reverse(key));
                 if keep(row) {
@@ -240,39 +309,76 @@ pub(super) fn nearest_kept(
             }
         }
     }
-    distances
+    distances + settle(set, query, &gauge, k, scratch)
 }
 
-/// Walks greedily down to the ground layer; gives the row reached and the number of distances computed, nothing
-/// for a graph without rows.
-fn descend(layers: &Layers, set: &VectorSet, query: &[f32]) -> Option<(Neighbor, u64)> {
-    if layers.entry == NONE {
-        return None;
+/// Looks at the exact distances of the found rows that may be among the nearest `k` and puts those in order before
+/// the others; returns how many they were.
+fn settle(
+    set: &VectorSet,
+    query: &[f32],
+    gauge: &Gauge<'_>,
+    k: usize,
+    scratch: &mut Scratch,
+) -> u64 {
+    if matches!(gauge, Gauge::Exact { .. }) {
+        return 0;
     }
-    let (best, distances) = walk_down(layers, set, query, 0);
-    Some((neighbor(best), distances))
+    let entries = &mut scratch.pool.entries;
+    let Some(&last) = entries.get(k.min(entries.len()).wrapping_sub(1)) else {
+        return 0;
+    };
+    let bound = key(
+        neighbor(last & !EXPANDED).distance + gauge.margin(),
+        u32::MAX,
+    );
+    let end = entries.partition_point(|&entry| entry & !EXPANDED <= bound);
+    scratch.fresh.clear();
+    let rows = entries[..end].iter();
+    scratch
+        .fresh
+        .extend(rows.map(|&entry| (entry & !EXPANDED) as u32));
+    for &row in &scratch.fresh {
+        set.prefetch(row);
+    }
+    scratch.distances.clear();
+    set.distances_to(query, &scratch.fresh, &mut scratch.distances);
+    let exact = scratch.fresh.iter().zip(&scratch.distances);
+    for (entry, (&row, &distance)) in entries.iter_mut().zip(exact) {
+        *entry = key(distance, row);
+    }
+    entries[..end].sort_unstable();
+    end as u64
+}
+
+/// Walks greedily down to the ground layer; gives the key of the row reached and the number of distances computed,
+/// nothing for a graph without rows.
+fn descend(graph: &impl Links, gauge: &mut Gauge<'_>) -> Option<(u64, u64)> {
+    (graph.entry() != NONE).then(|| walk_down(graph, gauge, 0))
 }
 
 /// Walks greedily down to the layer above `level`'s, that is to where a search on layer `level` begins.
-pub(super) fn greedy(layers: &Layers, set: &VectorSet, query: &[f32], level: u8) -> u64 {
-    walk_down(layers, set, query, level).0
+pub(super) fn greedy(graph: &impl Links, gauge: &mut Gauge<'_>, level: u8) -> u64 {
+    walk_down(graph, gauge, level).0
 }
 
 /// On each layer above `bottom` walks until no neighbour is nearer. The graph must have rows.
-fn walk_down(layers: &Layers, set: &VectorSet, query: &[f32], bottom: u8) -> (u64, u64) {
+fn walk_down(graph: &impl Links, gauge: &mut Gauge<'_>, bottom: u8) -> (u64, u64) {
     let mut distances = 1;
-    let mut row = layers.entry;
-    let mut best = key(set.distance_to(query, row), row);
-    for layer in (bottom + 1..=layers.levels[row as usize]).rev() {
+    let mut row = graph.entry();
+    let mut best = key(gauge.distance(row), row);
+    let mut found = Vec::new();
+    for layer in (bottom + 1..=graph.level(row)).rev() {
         loop {
-            let links = layers.links(row, layer);
-            for &link in links {
-                set.prefetch(link);
-            }
+            let links = graph.links(row, layer);
+            gauge.prefetch(links);
             distances += links.len() as u64;
+            found.clear();
+            gauge.distances(links, &mut found);
             let keys = links
                 .iter()
-                .map(|&link| key(set.distance_to(query, link), link));
+                .zip(&found)
+                .map(|(&link, &distance)| key(distance, link));
             best = keys.fold(best, u64::min);
             if best as u32 == row {
                 break;
@@ -283,6 +389,14 @@ fn walk_down(layers: &Layers, set: &VectorSet, query: &[f32], bottom: u8) -> (u6
     (best, distances)
 }
 
+#[inline]
+fn on_layer(graph: &impl Links, row: u32, layer: u8) -> &[u32] {
+    if layer == 0 {
+        graph.on_ground(row)
+    } else {
+        graph.links(row, layer)
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
