@@ -5,13 +5,16 @@
 //! two causes, which the report tells apart: the lines before are not those of then, or the plugin does
 //! not keep its promise that equal questions get equal answers.
 //!
+//! What a strategy of the host chose (grid, halving) follows from the lines before as well and is chosen again; such a
+//! trial is shown as made by `host/grid` or `host/halving`. A baseline and a person's trial follow from nothing.
+//!
 //! Nothing is changed by looking; the newest trials come first, as many and as long as the bounds allow.
 
 use std::time::{Duration, Instant};
 
 use boathouse_plugins::{Plugin, Proposed};
-use boathouse_tuning::{Question, Replay, settings_of};
-use boathouse_types::{IndexName, PluginKind, PluginRef, Trial};
+use boathouse_tuning::{HouseReplay, Question, Replay, settings_of};
+use boathouse_types::{HouseStrategy, IndexName, PluginKind, PluginRef, Trial};
 use serde::{Deserialize, Serialize};
 
 use crate::{app::App, indexes::LiveIndex, plugins::PluginId, problem::Problem};
@@ -24,7 +27,7 @@ const TIME: Duration = Duration::from_secs(60);
 pub struct ReplayReport {
     /// The index.
     pub index: IndexName,
-    /// Trials of its journal that a proposer made.
+    /// Trials of its journal that a proposer or a strategy of the host made.
     pub proposed: u64,
     /// Trials that were asked about again and gave the recorded proposal.
     pub equal: u64,
@@ -45,7 +48,7 @@ pub struct ReplayedTrial {
     pub trial: String,
     /// Its line in the journal, counted from 0.
     pub line: u64,
-    /// Who proposed it, and was asked again.
+    /// Who proposed it, and was asked again; `host/grid` or `host/halving` for the host itself.
     pub proposed_by: PluginRef,
     /// What came of it.
     pub outcome: ReplayOutcome,
@@ -90,7 +93,7 @@ pub async fn replay(app: &App, index: &LiveIndex, limit: usize) -> Result<Replay
     let trials = index.tuner.journal().read().await?.trials;
     let replay = tokio::task::spawn_blocking(|| Replay::of(trials)).await;
     let replay = replay.map_err(|error| Problem::internal(&error))?;
-    let proposed: Vec<usize> = replay.proposed().collect();
+    let proposed: Vec<usize> = replay.chosen().collect();
     let began = Instant::now();
     let mut rows = Vec::new();
     for &at in proposed.iter().take(limit) {
@@ -111,7 +114,7 @@ pub async fn replay(app: &App, index: &LiveIndex, limit: usize) -> Result<Replay
     })
 }
 
-/// None for a trial that nobody proposed.
+/// None for a trial that nobody proposed or chose.
 async fn ask_again(
     app: &App,
     replay: &Replay,
@@ -119,7 +122,8 @@ async fn ask_again(
 ) -> Result<Option<ReplayedTrial>, Problem> {
     let trial = &replay.trials()[at];
     let Some(by) = &trial.proposed_by else {
-        return Ok(None);
+        let house = replay.house(at);
+        return Ok(house.map(|house| chosen_again(trial, at, house)));
     };
     let Some(question) = replay.question(at) else {
         let row = unasked(trial, at, by, ReplayOutcome::NotRecorded);
@@ -140,6 +144,32 @@ async fn ask_again(
     Ok(Some(row))
 }
 
+/// What a strategy of the host chooses now.
+fn chosen_again(trial: &Trial, at: usize, house: HouseReplay) -> ReplayedTrial {
+    let by = PluginRef {
+        name: match house.strategy {
+            HouseStrategy::Grid => "host/grid",
+            HouseStrategy::Halving => "host/halving",
+        }
+        .to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let outcome = outcome(house.equal, house.same_journal);
+    ReplayedTrial {
+        equal: Some(house.equal),
+        same_journal: Some(house.same_journal),
+        ..unasked(trial, at, &by, outcome)
+    }
+}
+
+fn outcome(equal: bool, same_journal: bool) -> ReplayOutcome {
+    match (equal, same_journal) {
+        (true, _) => ReplayOutcome::Equal,
+        (false, true) => ReplayOutcome::Different,
+        (false, false) => ReplayOutcome::JournalChanged,
+    }
+}
+
 /// The version that made a proposal.
 async fn stored(app: &App, by: &PluginRef) -> Result<Plugin, Problem> {
     let (team, name) = by.name.split_once('/').unwrap_or_default();
@@ -156,11 +186,7 @@ async fn asked(trial: &Trial, at: usize, plugin: &Plugin, question: Question) ->
             let proposed = Proposed::from(&proposal);
             let equal = recorded.is_some() && proposed.settings() == recorded.as_deref();
             ReplayedTrial {
-                outcome: match (equal, same_journal) {
-                    (true, _) => ReplayOutcome::Equal,
-                    (false, true) => ReplayOutcome::Different,
-                    (false, false) => ReplayOutcome::JournalChanged,
-                },
+                outcome: outcome(equal, same_journal),
                 equal: Some(equal),
                 same_journal: Some(same_journal),
                 recorded,

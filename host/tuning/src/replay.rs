@@ -71,6 +71,16 @@ impl Replay {
         (0..self.trials.len()).rev().filter(proposed)
     }
 
+    /// Positions of the trials that a proposer or a strategy of the host made, newest first.
+    pub fn chosen(&self) -> impl Iterator<Item = usize> {
+        let is_chosen = |at: &usize| {
+            let trial = &self.trials[*at];
+            let by_house = |asked: &Asked| asked.strategy.is_some();
+            trial.proposed_by.is_some() || trial.asked.as_ref().is_some_and(by_house)
+        };
+        (0..self.trials.len()).rev().filter(is_chosen)
+    }
+
     /// The question that the trial at a position answers; none when the journal does not say what was
     /// asked, no proposer was, or it says something that cannot have been.
     #[must_use]
