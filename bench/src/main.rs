@@ -19,6 +19,7 @@ mod p10;
 mod p12;
 mod p13;
 mod p2;
+mod p4;
 mod p5;
 mod p6;
 mod p7;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p5|p6|p7|p8|p10|p12|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p4|p5|p6|p7|p8|p10|p12|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,6 +74,7 @@ fn measure(name: &str, options: Options) -> Result<()> {
     match name {
         "p1" => p1::run(options),
         "p2" => p2::run(options),
+        "p4" => p4::run(options),
         "p5" => p5::run(options),
         "p6" => p6::run(options),
         "p7" => p7::run(options),
@@ -87,7 +89,7 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "p2", "files",
+            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "p2", "p4", "files",
             "p8", "memory", "p1",
         ]
         .into_iter()

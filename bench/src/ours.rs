@@ -5,6 +5,7 @@ pub(crate) mod ingest;
 pub(crate) mod pii;
 pub(crate) mod score;
 pub(crate) mod search;
+pub(crate) mod tune;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub(crate) struct Took {
 pub(crate) fn serve(service: &str) -> Result<()> {
     match service {
         "search" => search::serve(),
+        "tune" => tune::serve(),
         "pii" => pii::serve(),
         "score" => score::serve(),
         "embed" => embed::serve(),
