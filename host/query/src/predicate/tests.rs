@@ -14,14 +14,22 @@ use super::*;
 
 /// Three rows and a row of nulls, with a column of every kind.
 fn rows() -> RecordBatch {
-    let days = [Some(20_000), Some(20_001), Some(20_002), None];
-    let micros = days.map(|day| day.map(|day| i64::from(day) * 86_400_000_000));
-    let lists = [Some(vec![Some(1)]), None, Some(vec![]), None];
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        (
-            "n",
-            Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(30), None])),
-        ),
+    let columns = [numbers(), texts(), moments(), names()]
+        .into_iter()
+        .flatten();
+    let columns = columns.map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn whole(numbers: [i64; 3]) -> ArrayRef {
+    let numbers = numbers.into_iter().map(Some).chain([None]);
+    Arc::new(numbers.collect::<Int64Array>())
+}
+
+fn numbers() -> Vec<(&'static str, ArrayRef)> {
+    let fee = Decimal128Array::from(vec![Some(10), Some(250), Some(99_999), None]);
+    vec![
+        ("n", whole([1, 2, 30])),
         (
             "big",
             Arc::new(UInt64Array::from(vec![
@@ -42,37 +50,7 @@ fn rows() -> RecordBatch {
         ),
         (
             "fee",
-            Arc::new(
-                Decimal128Array::from(vec![Some(10), Some(250), Some(99_999), None])
-                    .with_precision_and_scale(38, 2)
-                    .unwrap(),
-            ),
-        ),
-        (
-            "title",
-            Arc::new(StringArray::from(vec![
-                Some("Ann's boat"),
-                Some("50% off"),
-                Some(""),
-                None,
-            ])),
-        ),
-        (
-            "long",
-            Arc::new(LargeStringArray::from(vec![
-                Some("a"),
-                Some("b"),
-                Some("ß"),
-                None,
-            ])),
-        ),
-        (
-            "kind",
-            Arc::new(
-                vec![Some("old"), Some("new"), Some("old"), None]
-                    .into_iter()
-                    .collect::<DictionaryArray<Int32Type>>(),
-            ),
+            Arc::new(fee.with_precision_and_scale(38, 2).unwrap()),
         ),
         (
             "open",
@@ -83,54 +61,57 @@ fn rows() -> RecordBatch {
                 None,
             ])),
         ),
-        ("day", Arc::new(Date32Array::from(days.to_vec()))),
+    ]
+}
+
+fn texts() -> Vec<(&'static str, ArrayRef)> {
+    let title = [Some("Ann's boat"), Some("50% off"), Some(""), None];
+    let kind = [Some("old"), Some("new"), Some("old"), None];
+    let kind = kind.into_iter().collect::<DictionaryArray<Int32Type>>();
+    vec![
+        ("title", Arc::new(StringArray::from(title.to_vec()))),
         (
-            "at",
-            Arc::new(TimestampMicrosecondArray::from(micros.to_vec())),
-        ),
-        (
-            "seen",
-            Arc::new(TimestampMicrosecondArray::from(micros.to_vec()).with_timezone("UTC")),
-        ),
-        (
-            "clock",
-            Arc::new(Time64MicrosecondArray::from(vec![
-                Some(0),
-                Some(43_200_000_000),
-                Some(1),
+            "long",
+            Arc::new(LargeStringArray::from(vec![
+                Some("a"),
+                Some("b"),
+                Some("ß"),
                 None,
             ])),
         ),
+        ("kind", Arc::new(kind)),
+    ]
+}
+
+fn moments() -> Vec<(&'static str, ArrayRef)> {
+    let days = [Some(20_000), Some(20_001), Some(20_002), None];
+    let micros = days.map(|day| day.map(|day| i64::from(day) * 86_400_000_000));
+    let at = TimestampMicrosecondArray::from(micros.to_vec());
+    let clock = [Some(0), Some(43_200_000_000), Some(1), None];
+    vec![
+        ("day", Arc::new(Date32Array::from(days.to_vec()))),
+        ("at", Arc::new(at.clone())),
+        ("seen", Arc::new(at.with_timezone("UTC"))),
         (
-            "tags",
-            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
+            "clock",
+            Arc::new(Time64MicrosecondArray::from(clock.to_vec())),
         ),
-        (
-            "Two Words",
-            Arc::new(Int64Array::from(vec![Some(7), Some(8), Some(9), None])),
-        ),
-        (
-            "CamelCase",
-            Arc::new(Int64Array::from(vec![Some(7), Some(8), Some(9), None])),
-        ),
-        (
-            "größe",
-            Arc::new(Int64Array::from(vec![Some(7), Some(8), Some(9), None])),
-        ),
-        (
-            "Case",
-            Arc::new(Int64Array::from(vec![Some(1), Some(1), Some(1), None])),
-        ),
-        (
-            "case",
-            Arc::new(Int64Array::from(vec![Some(2), Some(2), Some(2), None])),
-        ),
+    ]
+}
+
+/// Columns whose names are what is asked about, and two that cannot be.
+fn names() -> Vec<(&'static str, ArrayRef)> {
+    let lists = [Some(vec![Some(1)]), None, Some(vec![]), None];
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+    vec![
+        ("tags", Arc::new(lists)),
+        ("Two Words", whole([7, 8, 9])),
+        ("CamelCase", whole([7, 8, 9])),
+        ("größe", whole([7, 8, 9])),
+        ("Case", whole([1, 1, 1])),
+        ("case", whole([2, 2, 2])),
         ("nothing", arrow::array::new_null_array(&DataType::Null, 4)),
-    ];
-    RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, array)| (name, array, true)),
-    )
-    .unwrap()
+    ]
 }
 
 fn matching(text: &str) -> Result<Vec<usize>, QueryError> {
