@@ -317,7 +317,9 @@ impl Builds {
         };
         let (vectors, config) = (Arc::clone(&data.vectors), *config);
         blocking(cancel, move |_| {
-            Ok(match parse(&bytes, &vectors, &config) {
+            let read = HnswGraph::from_bytes(&bytes);
+            let read = read.and_then(|graph| asked_for(graph, &vectors, &config));
+            Ok(match read {
                 Ok(graph) => Stored::Sound(Arc::new(graph)),
                 Err(error) => Stored::Broken(error.to_string()),
             })
@@ -389,7 +391,9 @@ fn mapped(
     vectors: &VectorSet,
     config: &IndexConfig,
 ) -> Option<Arc<HnswGraph>> {
-    let graph = files.get(name, |bytes| parse(&bytes, vectors, config))?;
+    let graph = files.get(name, |bytes| {
+        asked_for(HnswGraph::read(&bytes)?, vectors, config)
+    })?;
     Some(Arc::new(graph))
 }
 
@@ -412,12 +416,11 @@ fn go_on(stop: &CancellationToken) -> ControlFlow<()> {
 }
 
 /// A stored graph, if it is the one that was asked for.
-fn parse(
-    bytes: &Bytes,
+fn asked_for(
+    graph: HnswGraph,
     vectors: &VectorSet,
     config: &IndexConfig,
 ) -> Result<HnswGraph, VectorError> {
-    let graph = HnswGraph::read(bytes)?;
     graph.fits(vectors)?;
     let built = (graph.m(), graph.ef_construction(), graph.seed());
     if built != (config.m, config.ef_construction, config.seed) {

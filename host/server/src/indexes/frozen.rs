@@ -187,7 +187,10 @@ impl Wanted {
         if !digest.starts_with(&self.data_version) {
             return Err(Unusable::Altered);
         }
-        Ok(Frozen::of(&table?, self.metric)?)
+        let frozen = Frozen::of(&table?, self.metric)?;
+        // For when it stays in memory; a local file has the codes too.
+        frozen.vectors.encode();
+        Ok(frozen)
     }
 
     /// The vectors from a local file that was made of them, or as they are.

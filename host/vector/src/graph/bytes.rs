@@ -95,7 +95,9 @@ impl HnswGraph {
     /// # Errors
     /// As [`Self::read`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VectorError> {
-        Self::read(&Bytes::copy_from_slice(bytes))
+        let mut graph = Self::read(&Bytes::copy_from_slice(bytes))?;
+        graph.layers.own();
+        Ok(graph)
     }
 
     /// Reads a stored graph. Its links stay where they are in the bytes if these begin on a cache line.
@@ -235,7 +237,10 @@ impl Places {
         if rows > u64::from(MAX_ROWS) || upper_rows > u64::from(u32::MAX) {
             return None;
         }
-        let (rows, upper_rows) = (usize::try_from(rows).ok()?, usize::try_from(upper_rows).ok()?);
+        let (rows, upper_rows) = (
+            usize::try_from(rows).ok()?,
+            usize::try_from(upper_rows).ok()?,
+        );
         let padded = rows.next_multiple_of(4);
         let ground = (m as usize).checked_mul(8)?.checked_mul(rows)?;
         let upper = (m as usize).checked_mul(4)?.checked_mul(upper_rows)?;

@@ -142,6 +142,15 @@ impl Layers {
             + self.levels.len()
     }
 
+    /// Takes what is lent into memory of its own.
+    pub(super) fn own(&mut self) {
+        self.levels.to_mut();
+        self.upper.to_mut();
+        if self.ground.is_lent() {
+            self.ground = self.ground.clone();
+        }
+    }
+
     /// Whether the links lie in bytes of somebody else.
     pub(super) fn are_lent(&self) -> bool {
         self.ground.is_lent()

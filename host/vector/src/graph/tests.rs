@@ -377,6 +377,7 @@ mod stored {
         let (set, queries, graph, bytes) = sample();
         let back = HnswGraph::from_bytes(&bytes).expect("reads");
         assert_eq!(back.to_bytes(), bytes);
+        assert!(!back.is_lent());
         assert_eq!(back.audit(), graph.audit());
         assert_eq!((back.m(), back.ef_construction(), back.seed()), (3, 12, 7));
         let mut scratch = Scratch::default();
