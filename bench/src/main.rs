@@ -1,6 +1,6 @@
 //! The bench: what Boathouse does against what its peers do, on the same work in the same run.
 //!
-//! `cargo run --release -p boathouse-bench -- NAME [--quick] [--rows N]` prints one line of JSON a row;
+//! `cargo run --release -p boathouse-bench -- NAME [--quick] [--rows N] [--data NAME]` prints one line of JSON a row;
 //! `bench/setup` prepares the peers and the data first. Each side is a process of its own that answers
 //! one JSON line with another, so that rounds interleave and neither side's memory is the other's. A
 //! result is the ratio of two figures of the same round; absolute figures stand beside it.
@@ -19,18 +19,22 @@ mod p10;
 mod p12;
 mod p13;
 mod p2;
+mod p3;
 mod p4;
 mod p5;
 mod p6;
 mod p7;
 mod process;
+mod s10;
 mod storage;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p4|p5|p6|p7|p8|p10|p12|p13|files|memory|append|commit|journal|all [--quick] [--rows N]";
+use data::{Collection, Split};
+
+const USAGE: &str = "usage: boathouse-bench p1|p2|p3|p4|p5|p6|p7|p8|p10|p12|p13|s10|files|memory|append|commit|journal|all [--quick] [--rows N] [--data glove|texts|mixture]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +44,8 @@ pub(crate) struct Options {
     /// Vectors to index in P1 and P2, trials of the journal, or rows to ingest, instead of what they take by
     /// themselves.
     rows: Option<usize>,
+    /// The only collection that P1 and P2 take their vectors from, instead of one after the other.
+    data: Option<Collection>,
 }
 
 impl Options {
@@ -49,6 +55,23 @@ impl Options {
 
     fn rows(self, full: usize, quick: usize) -> usize {
         self.rows.unwrap_or(if self.quick { quick } else { full })
+    }
+
+    /// Calls for each collection and size that P1 and P2 are to run over: a tenth, a third and all of the rows unless
+    /// their number was given.
+    fn for_each_split(self, mut call: impl FnMut(Collection, &Split) -> Result<()>) -> Result<()> {
+        let collections = Collection::ALL.into_iter();
+        for collection in collections.filter(|&each| self.data.is_none_or(|only| only == each)) {
+            let sizes = match self.rows {
+                Some(rows) => vec![rows],
+                None if self.quick => vec![10_000],
+                None => collection.sizes().to_vec(),
+            };
+            for rows in sizes {
+                call(collection, &collection.split(rows, self.quick)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -72,8 +95,10 @@ fn main() -> Result<ExitCode> {
 
 fn measure(name: &str, options: Options) -> Result<()> {
     match name {
+        "s10" => s10::run(options),
         "p1" => p1::run(options),
         "p2" => p2::run(options),
+        "p3" => p3::run(options),
         "p4" => p4::run(options),
         "p5" => p5::run(options),
         "p6" => p6::run(options),
@@ -89,8 +114,8 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "p2", "p4", "files",
-            "p8", "memory", "p1",
+            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "s10", "p3",
+            "p2", "p4", "files", "p8", "memory", "p1",
         ]
         .into_iter()
         .try_for_each(|name| measure(name, options)),
@@ -108,6 +133,10 @@ fn parse(arguments: &[&str]) -> Result<Options> {
                 let rows = arguments.next().context(USAGE)?;
                 let rows = rows.parse().with_context(|| format!("--rows {rows}"))?;
                 options.rows = Some(rows);
+            }
+            "--data" => {
+                let name = arguments.next().context(USAGE)?;
+                options.data = Some(Collection::named(name).context(USAGE)?);
             }
             _ => bail!(USAGE),
         }
@@ -128,5 +157,8 @@ mod tests {
         assert!(parse(&["--rows"]).is_err());
         assert!(parse(&["--rows", "many"]).is_err());
         assert!(parse(&["--fast"]).is_err());
+        let data = |name| parse(&["--data", name]).map(|options| options.data);
+        assert_eq!(data("texts").expect("valid"), Some(Collection::Texts));
+        assert!(data("words").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod embed;
 pub(crate) mod ingest;
+pub(crate) mod open;
 pub(crate) mod pii;
 pub(crate) mod score;
 pub(crate) mod search;
@@ -28,6 +29,7 @@ pub(crate) fn serve(service: &str) -> Result<()> {
         "pii" => pii::serve(),
         "score" => score::serve(),
         "embed" => embed::serve(),
+        "open" => open::serve(),
         "ingest" => ingest::run(),
         _ => bail!("there is no service `{service}`"),
     }

@@ -1,9 +1,10 @@
-//! P1: HNSW search on one thread at a recall@10 of 0.90, 0.95 and 0.99, against hnswlib.
+//! P1: HNSW search on one thread at a recall@10 of 0.90, 0.95 and 0.99, against hnswlib, Faiss and USearch.
 //!
-//! Both sides build with the same `m` and `ef_construction` and are asked for queries that were not
+//! All sides build with the same `m` and `ef_construction` and are asked for queries that were not
 //! indexed. Recall depends on `ef` alone once a graph stands, so it is measured once; then rounds time
 //! just the two values of `ef` on either side of each target, and queries per second at the target are
-//! read between them, straight in recall and in the logarithm of time.
+//! read between them, straight in recall and in the logarithm of time. Which peer is the best at a target is
+//! told by its own median; its row says `best`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Options,
-    compare::{Bar, Comparison, Row, round, rounds},
-    data::{Split, Truth},
+    compare::{Bar, Comparison, Row, median, round},
+    data::{Collection, Split, Truth},
     ours::search::{Ask, Built, Searched},
     process::Process,
 };
@@ -23,6 +24,9 @@ const M: u32 = 16;
 const EF_CONSTRUCTION: u32 = 200;
 const TARGETS: [f64; 3] = [0.90, 0.95, 0.99];
 
+/// The peers of P1 and P2, in `bench/python`.
+pub(crate) const PEERS: [&str; 3] = ["hnswlib_peer.py", "faiss_peer.py", "usearch_peer.py"];
+
 /// Values of `ef` from 10 up, each a quarter to a fifth more than the one before.
 const LADDER: [usize; 34] = [
     10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
@@ -30,51 +34,106 @@ const LADDER: [usize; 34] = [
 ];
 
 pub(crate) fn run(options: Options) -> Result<()> {
-    let rows = options.rows(100_000, 10_000);
-    let split = Split::of_glove(rows, if options.quick { 500 } else { 2_000 })?;
+    options.for_each_split(|collection, split| compare(options, collection, split))
+}
+
+fn compare(options: Options, collection: Collection, split: &Split) -> Result<()> {
     let threads = std::thread::available_parallelism()?.get();
     let truth = split.truth(K, threads)?;
-    let mut ours = Side::build(Process::ours("search")?, &split, threads)?;
-    let mut peer = Side::build(Process::peer("hnswlib_peer.py")?, &split, threads)?;
-    ours.measure_recall(&truth)?;
-    peer.measure_recall(&truth)?;
-
-    let (our_efs, peer_efs) = (ours.needed(), peer.needed());
-    let timed = rounds(
-        options.rounds(),
-        || ours.times(&our_efs),
-        || peer.times(&peer_efs),
-    )?;
+    let mut sides = vec![Side::build(Process::ours("search")?, split, threads)?];
+    for peer in PEERS {
+        sides.push(Side::build(Process::peer(peer)?, split, threads)?);
+    }
+    for side in &mut sides {
+        side.measure_recall(&truth)?;
+    }
+    time(&mut sides, options.rounds())?;
     for target in TARGETS {
-        let (Some(our), Some(their)) = (ours.bracket(target), peer.bracket(target)) else {
-            eprintln!("P1: recall {target} is out of reach of a side up to ef 3072");
-            continue;
-        };
+        print(collection, target, &sides);
+    }
+    Ok(())
+}
+
+/// Times every side at the steps that its targets need: a round that does not count, then so many that do. Who goes
+/// first changes from round to round.
+fn time(sides: &mut [Side<'_>], rounds: usize) -> Result<()> {
+    for round in 0..=rounds {
+        for turn in 0..sides.len() {
+            let at = (turn + round) % sides.len();
+            let times = sides[at].times()?;
+            if round > 0 {
+                sides[at].timed.push(times);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row for each peer that reaches the target.
+fn print(collection: Collection, target: f64, sides: &[Side<'_>]) {
+    let Some((ours, peers)) = sides.split_first() else {
+        return;
+    };
+    let Some(our) = ours.bracket(target) else {
+        eprintln!("P1: recall {target} is out of our reach up to ef 3072");
+        return;
+    };
+    let ours_at = ours.rates(&our);
+    let reached: Vec<(&Side<'_>, Bracket, Vec<f64>)> = peers
+        .iter()
+        .filter_map(|peer| {
+            let bracket = peer.bracket(target)?;
+            let rates = peer.rates(&bracket);
+            Some((peer, bracket, rates))
+        })
+        .collect();
+    let best = reached.iter().map(|(.., rates)| median(rates));
+    let best = best.fold(0.0, f64::max);
+    for (peer, bracket, rates) in &reached {
         let mut measured = Comparison::default();
-        for (our_times, their_times) in &timed {
-            let per_second =
-                |times, bracket: &Bracket| split.query_count as f64 / bracket.at(times);
-            measured.push(per_second(our_times, &our), per_second(their_times, &their));
+        for (&ours, &theirs) in ours_at.iter().zip(rates) {
+            measured.push(ours, theirs);
         }
         Row {
             id: "P1",
-            work: format!("HNSW search, one thread, GloVe 50-d {rows} rows, recall@10 {target:.2}"),
+            work: format!(
+                "HNSW search, one thread, {} {} rows, recall@10 {target:.2}",
+                collection.describe(),
+                ours.split.rows
+            ),
             peer: peer.process.name(),
             unit: "queries/s",
             measured: &measured,
             bar: Bar::AtLeast(1.3),
             detail: json!({
+                "best": median(rates) >= best,
                 "m": M,
                 "ef_construction": EF_CONSTRUCTION,
-                "queries": split.query_count,
+                "queries": ours.split.query_count,
                 "ours": our.describe(),
-                "peer": their.describe(),
+                "peer": bracket.describe(),
                 "build_seconds": [round(ours.built.seconds), round(peer.built.seconds)],
+                "peak_bytes": [ours.built.peak_bytes, peer.built.peak_bytes],
             }),
         }
         .print();
     }
-    Ok(())
+}
+
+/// A step of a curve.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    ef: usize,
+    recall: f64,
+    /// Distances a query, where the side tells.
+    distances: Option<f64>,
+}
+
+impl Step {
+    fn describe(self) -> Value {
+        let distances = self.distances.map(round);
+        json!({ "ef": self.ef, "recall": round(self.recall), "distances": distances })
+    }
 }
 
 /// One side with its index.
@@ -82,8 +141,10 @@ struct Side<'a> {
     process: Process,
     split: &'a Split,
     built: Built,
-    /// `ef` and the recall that it gives, up to beyond the last target.
-    curve: Vec<(usize, f64)>,
+    /// What each `ef` gives, up to beyond the last target.
+    curve: Vec<Step>,
+    /// Seconds for all queries by `ef`, round by round.
+    timed: Vec<BTreeMap<usize, f64>>,
 }
 
 impl<'a> Side<'a> {
@@ -102,6 +163,7 @@ impl<'a> Side<'a> {
             split,
             built,
             curve: Vec::new(),
+            timed: Vec::new(),
         })
     }
 
@@ -116,9 +178,13 @@ impl<'a> Side<'a> {
 
     fn measure_recall(&mut self, truth: &Truth) -> Result<()> {
         for ef in LADDER {
-            let answers = self.search(ef, true)?.answers;
-            let recall = truth.recall(&answers.context("no answers")?)?;
-            self.curve.push((ef, recall));
+            let searched = self.search(ef, true)?;
+            let recall = truth.recall(&searched.answers.context("no answers")?)?;
+            self.curve.push(Step {
+                ef,
+                recall,
+                distances: searched.distances,
+            });
             if TARGETS.iter().all(|&target| recall >= target) {
                 break;
             }
@@ -128,10 +194,7 @@ impl<'a> Side<'a> {
 
     /// The steps of the curve on either side of a target; none when it is not reached.
     fn bracket(&self, target: f64) -> Option<Bracket> {
-        let above = self
-            .curve
-            .iter()
-            .position(|&(_, recall)| recall >= target)?;
+        let above = self.curve.iter().position(|step| step.recall >= target)?;
         Some(Bracket {
             target,
             below: self.curve[above.saturating_sub(1)],
@@ -139,50 +202,54 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// Every `ef` that some target needs.
-    fn needed(&self) -> BTreeSet<usize> {
+    /// Seconds for all queries at every `ef` that some target needs.
+    fn times(&mut self) -> Result<BTreeMap<usize, f64>> {
         let brackets = TARGETS.iter().filter_map(|&target| self.bracket(target));
-        brackets
-            .flat_map(|bracket| [bracket.below.0, bracket.above.0])
-            .collect()
+        let needed: BTreeSet<usize> = brackets
+            .flat_map(|bracket| [bracket.below.ef, bracket.above.ef])
+            .collect();
+        let times = needed
+            .into_iter()
+            .map(|ef| Ok((ef, self.search(ef, false)?.seconds)));
+        times.collect()
     }
 
-    /// Seconds for all queries by `ef`.
-    fn times(&mut self, efs: &BTreeSet<usize>) -> Result<BTreeMap<usize, f64>> {
-        efs.iter()
-            .map(|&ef| Ok((ef, self.search(ef, false)?.seconds)))
+    /// Queries a second at a target, round by round.
+    fn rates(&self, bracket: &Bracket) -> Vec<f64> {
+        let times = self.timed.iter().map(|times| bracket.at(times));
+        times
+            .map(|seconds| self.split.query_count as f64 / seconds)
             .collect()
     }
 }
 
-/// Two steps of a curve, `(ef, recall)`, with a target between them.
+/// Two steps of a curve with a target between them.
 #[derive(Debug)]
 struct Bracket {
     target: f64,
-    below: (usize, f64),
-    above: (usize, f64),
+    below: Step,
+    above: Step,
 }
 
 impl Bracket {
     /// How far the target lies from the lower step to the upper, in 0..=1.
     fn position(&self) -> f64 {
-        let width = self.above.1 - self.below.1;
+        let width = self.above.recall - self.below.recall;
         if width <= 0.0 {
             return 1.0;
         }
-        ((self.target - self.below.1) / width).clamp(0.0, 1.0)
+        ((self.target - self.below.recall) / width).clamp(0.0, 1.0)
     }
 
     /// Seconds at the target; NaN when a step was not timed.
     fn at(&self, times: &BTreeMap<usize, f64>) -> f64 {
-        let log = |step: (usize, f64)| times.get(&step.0).map_or(f64::NAN, |time| time.ln());
+        let log = |step: Step| times.get(&step.ef).map_or(f64::NAN, |time| time.ln());
         let (below, above) = (log(self.below), log(self.above));
         (below + (above - below) * self.position()).exp()
     }
 
     fn describe(&self) -> Value {
-        let step = |(ef, recall): (usize, f64)| json!({ "ef": ef, "recall": round(recall) });
-        json!([step(self.below), step(self.above)])
+        json!([self.below.describe(), self.above.describe()])
     }
 }
 
@@ -192,17 +259,22 @@ mod tests {
 
     #[test]
     fn time_at_a_target_lies_between_its_steps() {
+        let step = |ef, recall| Step {
+            ef,
+            recall,
+            distances: None,
+        };
         let bracket = Bracket {
             target: 0.95,
-            below: (32, 0.94),
-            above: (40, 0.96),
+            below: step(32, 0.94),
+            above: step(40, 0.96),
         };
         let times = BTreeMap::from([(32, 1.0), (40, 4.0)]);
         assert!((bracket.at(&times) - 2.0).abs() < 1e-9);
         let reached_at_once = Bracket {
             target: 0.90,
-            below: (10, 0.93),
-            above: (10, 0.93),
+            below: step(10, 0.93),
+            above: step(10, 0.93),
         };
         let seconds = reached_at_once.at(&BTreeMap::from([(10, 3.0)]));
         assert!((seconds - 3.0).abs() < 1e-9);

@@ -1,6 +1,6 @@
 //! HNSW by `boathouse_vector`: build over a file of vectors, search for a file of queries.
 //!
-//! The peer answers the same questions (`bench/python/hnswlib_peer.py`). Time of a build runs from the
+//! The peers answer the same questions (`bench/python/*_peer.py`). Time of a build runs from the
 //! first byte of the vectors to the graph; memory is the peak that the process reached less what it
 //! held before. Time of a search runs over all queries on one thread, from the caller's vectors to the
 //! rows, normalisation included.
@@ -52,6 +52,9 @@ pub(crate) struct Searched {
     pub(crate) seconds: f64,
     /// Rows found, nearest first, by query.
     pub(crate) answers: Option<Vec<Vec<u32>>>,
+    /// Distances computed for a query on average, where the side counts them.
+    #[serde(default)]
+    pub(crate) distances: Option<f64>,
 }
 
 pub(super) fn serve() -> Result<()> {
@@ -93,10 +96,11 @@ pub(super) fn serve() -> Result<()> {
             } => {
                 let (set, graph) = index.as_ref().context("nothing was built yet")?;
                 let queries = data::read_vectors(&queries, set.dimension().get())?;
-                let (seconds, found) = search(set, graph, &queries, k, ef)?;
+                let (seconds, found, distances) = search(set, graph, &queries, k, ef)?;
                 serde_json::to_value(Searched {
                     seconds,
                     answers: answers.then_some(found),
+                    distances: Some(distances as f64 / queries.len().max(1) as f64),
                 })?
             }
         })
@@ -109,14 +113,16 @@ fn search(
     queries: &[Vec<f32>],
     k: usize,
     ef: usize,
-) -> Result<(f64, Vec<Vec<u32>>)> {
+) -> Result<(f64, Vec<Vec<u32>>, u64)> {
     let mut scratch = Scratch::default();
     let mut found = Vec::with_capacity(queries.len());
+    let mut distances = 0;
     let start = Instant::now();
     for query in queries {
         let query = set.prepare_query(query)?;
         let outcome = graph.search(set, &query, k, ef, &mut scratch);
+        distances += outcome.distances;
         found.push(outcome.neighbors.iter().map(|n| n.row).collect());
     }
-    Ok((start.elapsed().as_secs_f64(), found))
+    Ok((start.elapsed().as_secs_f64(), found, distances))
 }
