@@ -34,6 +34,7 @@ mod queue;
 mod supervise;
 mod tuning;
 mod view;
+mod waiting;
 mod words;
 mod yielding;
 

@@ -19,7 +19,8 @@ use super::{
     events::Happened,
     memory::{Look, Outcome},
     queue::{Noted, Reason},
-    tuning::{self, NOTHING, Surroundings, Working},
+    tuning::{NOTHING, Surroundings, Working},
+    waiting,
     words::{counted, span},
     yielding::{self, Unfinished},
 };
@@ -106,7 +107,7 @@ impl Course {
         let Some(entry) = queued.get(name) else {
             return Ok(None);
         };
-        let seen = tuning::standing(entry, index);
+        let seen = waiting::standing(entry, index);
         let memory = agent.memory.known();
         let is_measured = memory
             .last_look(name)

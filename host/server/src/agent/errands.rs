@@ -16,7 +16,7 @@ use std::{
 use boathouse_types::IndexName;
 use tokio::{sync::Notify, time::Instant};
 
-use super::news;
+use super::{news, queue::Entry};
 use crate::{
     app::App,
     indexes::{AppendPolicy, append},
@@ -181,9 +181,12 @@ async fn attend(app: &Arc<App>, name: &IndexName) -> Result<(), Problem> {
         }
     };
     let behind = append::look(app, &index).await?;
-    if !behind.is_some_and(|behind| behind.replaced) {
-        let covered = index.meta.covered_version();
-        app.agent.queue.covered(name, covered).await?;
+    let covered = index.meta.covered_version();
+    let queue = &app.agent.queue;
+    let is_over = |entry: &Entry| entry.has_covered(covered);
+    if !behind.is_some_and(|behind| behind.replaced) && queue.known().get(name).is_some_and(is_over)
+    {
+        queue.covered(name, covered).await?;
     }
     if index.meta.appends == AppendPolicy::Manual {
         return Ok(());

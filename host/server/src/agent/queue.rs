@@ -124,6 +124,11 @@ impl Entry {
         versions.filter_map(|noted| noted.dataset_version).max()
     }
 
+    /// Whether rows were replaced that are in the index by now.
+    pub(super) fn has_covered(&self, covered: u64) -> bool {
+        self.reasons.iter().any(|noted| noted.is_covered(covered))
+    }
+
     /// Without those of its reasons that replaced rows were, once these rows are in the index.
     pub(super) fn without_covered(mut self, covered: u64) -> Self {
         self.reasons.retain(|noted| !noted.is_covered(covered));

@@ -91,3 +91,6 @@ async fn again_and_again<F: Future<Output = ()>>(
         pause = (pause * 2).min(PAUSES.1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,9 @@ use tokio::sync::Notify;
 use super::{
     course::{self, Course},
     events::Happened,
-    gates::{Candidate, Gate, LoadGate, Next, Signals, decide, of_host},
-    memory::{Look, Outcome},
-    queue::{Entry, Noted, Reason, Wish},
+    gates::{Gate, LoadGate, Next, Signals, decide, of_host},
+    queue::{Reason, Wish},
+    waiting::{candidates, note_due},
 };
 use crate::{app::App, indexes::LiveIndex, plugins::Place, problem::Problem};
 
@@ -179,6 +179,19 @@ impl Tuning {
         locked(&self.busy).insert(index.clone(), (until, problem.detail.clone()));
     }
 
+    /// Whether the trials of an index are over; none when it has no course.
+    pub(super) fn is_concluding(&self, index: &IndexName) -> Option<bool> {
+        let courses = locked(&self.courses);
+        courses.get(index).map(|course| course.ended.is_some())
+    }
+
+    /// Why an index cannot be gone on with for a moment.
+    pub(super) fn busy_with(&self, index: &IndexName, now: Timestamp) -> Option<String> {
+        let busy = locked(&self.busy);
+        let (_, why) = busy.get(index).filter(|(until, _)| *until > now)?;
+        Some(why.clone())
+    }
+
     /// What is being done.
     pub(super) fn working(&self) -> Option<Working> {
         locked(&self.working).clone()
@@ -303,108 +316,6 @@ async fn note_wishes(app: &App) -> Result<(), Problem> {
         locked(&app.agent.tuning.wishes).extend(wished);
     }
     Ok(noted?)
-}
-
-/// Puts indexes in the queue that nobody has looked at for long, and those with a base that nobody has measured.
-async fn note_due(app: &App, now: Timestamp) -> Result<(), Problem> {
-    let (queued, memory) = (app.agent.queue.known(), app.agent.memory.known());
-    let mut wishes = Vec::new();
-    for index in app.indexes.list() {
-        let (name, last) = (&index.meta.name, memory.last_look(&index.meta.name));
-        let entry = queued.get(name);
-        let wish = |reason, version| Wish::new(name, &index.meta.dataset, reason, version);
-        let has_rows = |entry: &Entry| entry.reasons.iter().any(|one| one.reason.is_about_rows());
-        if has_new_base(&index, last) && !entry.is_some_and(has_rows) {
-            let covered = Some(index.meta.covered_version());
-            wishes.push(wish(Reason::Appended, covered));
-        } else if entry.is_none() && period_ends(app, &index, last).is_some_and(|end| end <= now) {
-            wishes.push(wish(Reason::Period, None));
-        }
-    }
-    if !wishes.is_empty() {
-        app.agent.queue.add(&wishes).await?;
-    }
-    Ok(())
-}
-
-/// Whether the vectors that its graph leads to are others than at the last look.
-fn has_new_base(index: &LiveIndex, last: Option<&Look>) -> bool {
-    match last {
-        Some(last) => last.data_version != index.data.data_version,
-        None => index.meta.first_vectors_path.is_some(),
-    }
-}
-
-/// When an index is looked at though nothing has happened; none for never.
-pub(super) fn period_ends(app: &App, index: &LiveIndex, last: Option<&Look>) -> Option<Timestamp> {
-    let period = i64::from(app.config.agent.wake_interval_secs) * 1_000;
-    let since = last.map_or(index.meta.created_at, |look| look.at);
-    (period > 0).then(|| later(since.max(index.meta.created_at), period))
-}
-
-/// Until when an index is left alone after the last look at it.
-pub(super) fn cools_until(app: &App, last: &Look) -> Timestamp {
-    let cooldown = i64::from(app.config.agent.cooldown_secs) * 1_000;
-    let least = match last.outcome {
-        Outcome::Failed => AFTER_FAILURE,
-        _ => 0,
-    };
-    later(last.at, cooldown.max(least))
-}
-
-/// What waits for its turn.
-fn candidates(app: &App, now: Timestamp) -> Vec<Candidate> {
-    let entries = app.agent.queue.known();
-    let all = entries.iter();
-    all.filter_map(|(name, entry)| candidate(app, name, entry, now))
-        .collect()
-}
-
-/// An index that waits; none when it is not one any more, and when only what stands beside it would be a reason.
-pub(super) fn candidate(
-    app: &App,
-    name: &IndexName,
-    entry: &Entry,
-    now: Timestamp,
-) -> Option<Candidate> {
-    let tuning = &app.agent.tuning;
-    let strongest = entry.reasons.iter().min_by_key(|one| one.reason.rank())?;
-    let course = locked(&tuning.courses)
-        .get(name)
-        .map(|course| course.ended.is_some());
-    let memory = app.agent.memory.known();
-    let last = memory.last_look(name);
-    let obstacle = match app.indexes.get(name.as_str()) {
-        Err(problem) if app.indexes.knows(name) => Some(problem.detail),
-        Err(_) => return None,
-        Ok(index) if course.is_none() && standing(entry, &index).is_empty() => {
-            Some("its rows are not all in yet".to_owned())
-        }
-        Ok(_) => {
-            let busy = locked(&tuning.busy);
-            let busy = busy.get(name).filter(|(until, _)| *until > now);
-            busy.map(|(_, why)| why.clone())
-        }
-    };
-    Some(Candidate {
-        index: name.clone(),
-        reason: strongest.reason,
-        since: strongest.first_at,
-        // A course under way is no new look.
-        cools_until: last
-            .filter(|_| course.is_none())
-            .map(|last| cools_until(app, last)),
-        obstacle,
-        is_concluding: course.unwrap_or(false),
-    })
-}
-
-/// The reasons of an entry that can be acted upon: those about rows as soon as the rows are in.
-pub(super) fn standing(entry: &Entry, index: &LiveIndex) -> Vec<Noted> {
-    let is_behind = index.behind().is_some();
-    let reasons = entry.reasons.iter();
-    let standing = reasons.filter(|noted| !(is_behind && noted.reason.is_about_rows()));
-    standing.cloned().collect()
 }
 
 /// A time so many milliseconds later.

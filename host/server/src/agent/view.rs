@@ -7,7 +7,8 @@ use super::{
     Breaks, Gate, Look, Noted, Switched, Working,
     memory::Outcome,
     queue::Entry,
-    tuning::{Surroundings, candidate, cools_until, period_ends},
+    tuning::Surroundings,
+    waiting::{candidate, cools_until, period_ends},
     words::{counted, until},
 };
 use crate::{

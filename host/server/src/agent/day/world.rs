@@ -30,8 +30,8 @@ pub(super) const FLOOR: f64 = 0.9;
 /// Trials that may begin in an hour.
 pub(super) const PER_HOUR: usize = 6;
 /// Rows at the beginning of the day, and those that come.
-const ROWS: usize = 1_500;
-pub(super) const GROWTH: usize = 2_000;
+const ROWS: usize = 1_200;
+pub(super) const GROWTH: usize = 1_500;
 /// How long a step takes by the clock of the day.
 const STEP: i64 = 7_000;
 
@@ -78,12 +78,12 @@ impl Drop for Day {
 async fn open(folder: &TempDir, clock: &Arc<ManualClock>) -> Arc<App> {
     let mut config = Config::default();
     config.server.data = folder.path().to_owned();
-    config.vectors.eval_queries = 150;
+    config.vectors.eval_queries = 100;
     config.vectors.threads = 1;
     config.agent = AgentConfig {
         enabled: true,
         max_trials_per_hour: u32::try_from(PER_HOUR).expect("small"),
-        wake_interval_secs: 3 * 60 * 60,
+        wake_interval_secs: 4 * 60 * 60,
         ..AgentConfig::default()
     };
     let clock: Arc<dyn Clock> = clock.clone();
