@@ -35,7 +35,9 @@ async fn judged_by_recall(host: &Host) {
     let plugin = "/plugins/scoring/test/marked/versions";
     let (status, body) = host.post_raw(plugin, MARKED_1).await;
     assert_eq!(status, 201, "{body}");
-    let (status, body) = host.post(&format!("{plugin}/1.0.0/activate"), &json!({})).await;
+    let (status, body) = host
+        .post(&format!("{plugin}/1.0.0/activate"), &json!({}))
+        .await;
     assert_eq!(status, 200, "{body}");
 }
 
@@ -56,7 +58,8 @@ async fn only_what_is_surely_better_serves() {
     let same = trial(&host, json!({"ef_search": 11})).await;
     let better = trial(&host, json!({"ef_search": 200})).await;
     let equal = trial(&host, json!({"ef_search": 201})).await;
-    host.search("passages", &json!({"text": "ships and gold", "with": []})).await;
+    host.search("passages", &json!({"text": "ships and gold", "with": []}))
+        .await;
 
     let refused = host.post(PROMOTE, &json!({"trial": same})).await;
     check_problem(refused, 409, "not_better", &["the one that serves"]);
@@ -64,16 +67,40 @@ async fn only_what_is_surely_better_serves() {
     assert_eq!(status, 200, "{promoted}");
     let line = &promoted["promotion"];
     let evidence = &line["evidence"];
-    assert_eq!((&evidence["queries"], &evidence["live_queries"]), (&json!(201), &json!(1)));
+    assert_eq!(
+        (&evidence["queries"], &evidence["live_queries"]),
+        (&json!(201), &json!(1))
+    );
     assert_eq!(evidence["score"]["by"]["name"], "test/marked", "{evidence}");
-    assert!(evidence["score"]["interval"]["low"].as_f64() > Some(0.0), "{evidence}");
-    assert!(line["reason"].as_str().expect("words").contains("higher by"), "{line}");
-    assert_eq!((&line["by"], &line["forced"]), (&json!("anonymous"), &Value::Null));
+    assert!(
+        evidence["score"]["interval"]["low"].as_f64() > Some(0.0),
+        "{evidence}"
+    );
+    assert!(
+        line["reason"]
+            .as_str()
+            .expect("words")
+            .contains("higher by"),
+        "{line}"
+    );
+    assert_eq!(
+        (&line["by"], &line["forced"]),
+        (&json!("anonymous"), &Value::Null)
+    );
     assert_eq!(serves(&host).await, 200);
 
     let (status, refused) = host.post(PROMOTE, &json!({"trial": equal})).await;
-    assert_eq!(refused["evidence"]["score"]["gain"], json!(0.0), "{refused}");
-    check_problem((status, refused), 409, "not_better", &["not surely better", "force"]);
+    assert_eq!(
+        refused["evidence"]["score"]["gain"],
+        json!(0.0),
+        "{refused}"
+    );
+    check_problem(
+        (status, refused),
+        409,
+        "not_better",
+        &["not surely better", "force"],
+    );
     let again = host.post(PROMOTE, &json!({"trial": better})).await;
     check_problem(again, 409, "already_serves", &[]);
     assert_eq!(serves(&host).await, 200);
@@ -89,27 +116,57 @@ async fn only_what_is_surely_better_serves() {
 async fn nobody_talks_one_below_the_floor_in() {
     let host = host_with(400, 0.98).await;
     judged_by_recall(&host).await;
-    let bad = trial(&host, json!({"m": 2, "ef_construction": 4, "ef_search": 10})).await;
+    let bad = trial(
+        &host,
+        json!({"m": 2, "ef_construction": 4, "ef_search": 10}),
+    )
+    .await;
     let (status, refused) = host.post(PROMOTE, &json!({"trial": bad})).await;
     let why = refused["evidence"]["challenger"]["shortfall"].as_str();
-    assert!(why.is_some_and(|why| why.contains("below the floor of 0.98")), "{refused}");
-    assert_eq!(refused["evidence"]["score"], Value::Null, "nobody was asked: {refused}");
-    check_problem((status, refused), 409, "not_better", &["misses the objective"]);
-    let forced = host.post(PROMOTE, &json!({"trial": bad, "force": true})).await;
+    assert!(
+        why.is_some_and(|why| why.contains("below the floor of 0.98")),
+        "{refused}"
+    );
+    assert_eq!(
+        refused["evidence"]["score"],
+        Value::Null,
+        "nobody was asked: {refused}"
+    );
+    check_problem(
+        (status, refused),
+        409,
+        "not_better",
+        &["misses the objective"],
+    );
+    let forced = host
+        .post(PROMOTE, &json!({"trial": bad, "force": true}))
+        .await;
     check_problem(forced, 409, "below_floor", &["at most", "`below_floor`"]);
-    let half = host.post(PROMOTE, &json!({"trial": bad, "below_floor": true})).await;
+    let half = host
+        .post(PROMOTE, &json!({"trial": bad, "below_floor": true}))
+        .await;
     check_problem(half, 422, "without_force", &[]);
     assert_eq!(serves(&host).await, 400);
-    assert_eq!(host.read("/vectors/promotions/passages").await["promotions"], json!([]));
+    assert_eq!(
+        host.read("/vectors/promotions/passages").await["promotions"],
+        json!([])
+    );
 
     let wish = json!({"trial": bad, "force": true, "below_floor": true, "reason": "an experiment"});
     let (status, promoted) = host.post(PROMOTE, &wish).await;
     assert_eq!(status, 200, "{promoted}");
     let line = &promoted["promotion"];
-    assert_eq!((&line["forced"], &line["evidence"]), (&json!(true), &Value::Null));
+    assert_eq!(
+        (&line["forced"], &line["evidence"]),
+        (&json!(true), &Value::Null)
+    );
 
     // What serves misses the floor now: whatever meets it wins, also when its score is no better.
-    let good = trial(&host, json!({"m": 8, "ef_construction": 40, "ef_search": 400})).await;
+    let good = trial(
+        &host,
+        json!({"m": 8, "ef_construction": 40, "ef_search": 400}),
+    )
+    .await;
     let shown = run(&["tune", "promote", "passages", &good, "--url", &host.url]);
     let text = String::from_utf8(shown.stdout).expect("text");
     assert!(text.contains("compared on 200 queries"), "{text}");
@@ -121,7 +178,11 @@ async fn nobody_talks_one_below_the_floor_in() {
 #[tokio::test]
 async fn searches_go_on_during_a_hundred_changes_of_what_serves() {
     let host = host_with(10, 0.1).await;
-    let other = trial(&host, json!({"m": 4, "ef_construction": 20, "ef_search": 300})).await;
+    let other = trial(
+        &host,
+        json!({"m": 4, "ef_construction": 20, "ef_search": 300}),
+    )
+    .await;
     let wish = json!({"trial": other, "force": true});
     let body = json!({"text": "women at work in the factories", "k": 10, "with": []});
     // What each of the two answers when nothing changes.
@@ -139,16 +200,28 @@ async fn searches_go_on_during_a_hundred_changes_of_what_serves() {
         while !done.load(SeqCst) {
             let answer = host.search("passages", &body).await;
             let (hits, distances) = &expected[&answer["config"].to_string()];
-            assert_eq!((&ids(&answer), &answer["distances"]), (hits, distances), "{answer}");
+            assert_eq!(
+                (&ids(&answer), &answer["distances"]),
+                (hits, distances),
+                "{answer}"
+            );
             asked.fetch_add(1, SeqCst);
         }
     };
     let changing = async {
         for change in 0..50 {
             let (status, back) = host.post("/vectors/rollback/passages", &json!({})).await;
-            assert_eq!((status, &back["serving"]["graph_origin"]), (200, &json!("memory")), "{change}: {back}");
+            assert_eq!(
+                (status, &back["serving"]["graph_origin"]),
+                (200, &json!("memory")),
+                "{change}: {back}"
+            );
             let (status, forth) = host.post(PROMOTE, &wish).await;
-            assert_eq!((status, &forth["serving"]["graph_origin"]), (200, &json!("memory")), "{change}: {forth}");
+            assert_eq!(
+                (status, &forth["serving"]["graph_origin"]),
+                (200, &json!("memory")),
+                "{change}: {forth}"
+            );
         }
         done.store(true, SeqCst);
     };
@@ -171,5 +244,8 @@ async fn a_promotion_may_be_a_task() {
     let task: Value = response.json().await.expect("a task");
     assert_eq!(task["kind"], "promote");
     let ended = host.ended(&task).await;
-    assert_eq!(ended["result"]["serving"]["config"]["ef_search"], 200, "{ended}");
+    assert_eq!(
+        ended["result"]["serving"]["config"]["ef_search"], 200,
+        "{ended}"
+    );
 }

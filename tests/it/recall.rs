@@ -24,7 +24,9 @@ async fn badly_served(config: &str) -> Host {
 
 /// Asks some questions, each in other words.
 async fn ask(host: &Host, questions: std::ops::Range<usize>) {
-    let words = ["war", "peace", "ships", "taxes", "school", "law", "women", "gold", "railway", "health"];
+    let words = [
+        "war", "peace", "ships", "taxes", "school", "law", "women", "gold", "railway", "health",
+    ];
     for number in questions {
         let of = |step: usize| words[number / step % words.len()];
         let text = format!("{} and {} for {} {MARK}", of(1), of(10), of(100));
@@ -51,7 +53,10 @@ async fn asked_until(host: &Host, judged: u64) -> Value {
 async fn a_configuration_that_finds_too_little_is_found_out_by_its_searches() {
     let host = badly_served(ALL).await;
     let before = host.read("/vectors/indexes/passages/recall").await;
-    assert_eq!((&before["serving"], &before["alarm"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&before["serving"], &before["alarm"]),
+        (&Value::Null, &Value::Null)
+    );
     asked_until(&host, 60).await;
     let path = "/vectors/indexes/passages/recall";
     let view = host.until(path, |view| !view["alarm"].is_null()).await;
@@ -59,15 +64,28 @@ async fn a_configuration_that_finds_too_little_is_found_out_by_its_searches() {
     assert!(serving["recall"].as_f64() < Some(0.95), "{view}");
     assert!(serving["interval"]["high"].as_f64() < Some(0.95), "{view}");
     assert!(serving["samples"].as_u64() >= Some(50), "{view}");
-    assert_eq!((&view["floor"], &view["counts"]["breaches"]), (&json!(0.95), &json!(1)));
+    assert_eq!(
+        (&view["floor"], &view["counts"]["breaches"]),
+        (&json!(0.95), &json!(1))
+    );
     let shown = &view["configurations"][0];
-    assert_eq!((&shown["config"]["ef_search"], &shown["serves"]), (&json!(1), &json!(true)));
+    assert_eq!(
+        (&shown["config"]["ef_search"], &shown["serves"]),
+        (&json!(1), &json!(true))
+    );
     assert!(view["history"][0]["samples"].as_u64() > Some(0), "{view}");
 
-    let queue = host.until("/vectors/agent", |agent| agent.to_string().contains("\"recall\"")).await;
+    let queue = host
+        .until("/vectors/agent", |agent| {
+            agent.to_string().contains("\"recall\"")
+        })
+        .await;
     assert!(queue.to_string().contains("passages"), "{queue}");
     let index = host.read("/vectors/indexes/passages").await;
-    assert!(index["live_recall"]["alarm"]["since"].is_string(), "{index}");
+    assert!(
+        index["live_recall"]["alarm"]["since"].is_string(),
+        "{index}"
+    );
     let (_, metrics) = host.get("/metrics").await;
     let metrics = metrics.as_str().expect("text").to_owned();
     for line in [
@@ -79,7 +97,10 @@ async fn a_configuration_that_finds_too_little_is_found_out_by_its_searches() {
     }
     let shown = run(&["index", "recall", "passages", "--url", &host.url]);
     let shown = String::from_utf8(shown.stdout).expect("text");
-    assert!(shown.contains("surely below it") && shown.contains("24 h"), "{shown}");
+    assert!(
+        shown.contains("surely below it") && shown.contains("24 h"),
+        "{shown}"
+    );
 }
 
 /// What searches look for is in memory only, until somebody makes an evaluation set of it.
@@ -93,10 +114,16 @@ async fn nothing_of_a_query_is_on_disk() {
     let view = asked_until(&host, 10).await;
     let kept = view["counts"]["kept_queries"].as_u64().expect("a number");
     assert!(kept >= 20, "{view}");
-    assert_eq!(files_with(&host.data, MARK.as_bytes()), Vec::<String>::new());
+    assert_eq!(
+        files_with(&host.data, MARK.as_bytes()),
+        Vec::<String>::new()
+    );
     let set = host.done("/vectors/evalsets", &wish).await;
     assert_eq!(set["queries"], json!(kept));
-    assert_eq!(files_with(&host.data, MARK.as_bytes()), Vec::<String>::new());
+    assert_eq!(
+        files_with(&host.data, MARK.as_bytes()),
+        Vec::<String>::new()
+    );
     let both = json!({"index": "passages", "live": true, "queries": 5});
     let task = host.start("/vectors/evalsets", &both).await;
     assert_eq!(host.ended(&task).await["error"]["code"], "one_source");
@@ -104,7 +131,10 @@ async fn nothing_of_a_query_is_on_disk() {
     // A restart forgets all of it.
     let host = host.kill_and_restart();
     let view = host.read("/vectors/indexes/passages/recall").await;
-    assert_eq!((&view["counts"]["searches"], &view["history"]), (&json!(0), &json!([])));
+    assert_eq!(
+        (&view["counts"]["searches"], &view["history"]),
+        (&json!(0), &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -112,8 +142,14 @@ async fn a_share_of_nothing_judges_nothing_and_a_wrong_one_is_refused() {
     let host = badly_served("[vectors]\nlive_recall_share = 0.0\n").await;
     ask(&host, 0..30).await;
     let view = host.read("/vectors/indexes/passages/recall").await;
-    assert_eq!((&view["counts"]["searches"], &view["counts"]["judged"]), (&json!(30), &json!(0)));
-    assert_eq!((&view["share"], &view["serving"]), (&json!(0.0), &Value::Null));
+    assert_eq!(
+        (&view["counts"]["searches"], &view["counts"]["judged"]),
+        (&json!(30), &json!(0))
+    );
+    assert_eq!(
+        (&view["share"], &view["serving"]),
+        (&json!(0.0), &Value::Null)
+    );
     let missing = host.get("/vectors/indexes/nothing/recall").await;
     check_problem(missing, 404, "unknown_index", &["nothing"]);
 

@@ -189,7 +189,10 @@ async fn promote(client: &Client, baseline: &Value) -> Result<(), ClientError> {
         println!("   no trial scores better than the default, which serves on");
         return Ok(());
     }
-    let (path, body) = (format!("/vectors/promote/{INDEX}"), json!({"trial": champion["id"]}));
+    let (path, body) = (
+        format!("/vectors/promote/{INDEX}"),
+        json!({"trial": champion["id"]}),
+    );
     match client.post::<Value>(&path, &body).await {
         Ok(promoted) => print::promoted(&promoted["promotion"]),
         Err(ClientError::Refused(problem)) if problem.code == "not_better" => {

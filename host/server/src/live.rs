@@ -194,7 +194,11 @@ mod tests {
 
     #[test]
     fn draws_fall_into_their_share() {
-        let hits = |share| (0..200_000).filter(|n| is_below(draw(draw(*n)), share)).count();
+        let hits = |share| {
+            (0..200_000)
+                .filter(|n| is_below(draw(draw(*n)), share))
+                .count()
+        };
         assert_eq!(hits(0.0), 0);
         assert_eq!(hits(1.0), 200_000);
         let sampled = hits(0.005);

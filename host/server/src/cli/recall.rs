@@ -31,13 +31,18 @@ const SUBJECT: [(&str, &str); 9] = [
 ];
 
 pub(super) async fn show(client: &Client, output: &Output, name: &str) -> Result<(), CliError> {
-    let view: Value = client.get(&format!("/vectors/indexes/{name}/recall")).await?;
+    let view: Value = client
+        .get(&format!("/vectors/indexes/{name}/recall"))
+        .await?;
     output.result(&view, |view| {
         println!("{}", headline(view));
         if let Some(plot) = plot(view) {
             println!("{plot}");
         }
-        if view["configurations"].as_array().is_some_and(|all| !all.is_empty()) {
+        if view["configurations"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+        {
             println!("{}", table(&view["configurations"], &SUBJECT));
         }
         println!("{}", drift(view));
@@ -51,7 +56,9 @@ fn headline(view: &Value) -> String {
     let (index, floor) = (cell(view.get("index")), cell(view.get("floor")));
     let serving = &view["serving"];
     if serving.is_null() {
-        return format!("{index}: no search of what serves has been judged yet; the floor is {floor}");
+        return format!(
+            "{index}: no search of what serves has been judged yet; the floor is {floor}"
+        );
     }
     let state = match &view["alarm"] {
         Value::Null => String::new(),
@@ -73,7 +80,10 @@ fn drift(view: &Value) -> String {
         Some(true) => "live queries differ from the evaluation set",
         Some(false) => "live queries are like those of the evaluation set",
     };
-    let (statistic, p) = (cell(drift.get("statistic")), drift["p_value"].as_f64().unwrap_or(1.0));
+    let (statistic, p) = (
+        cell(drift.get("statistic")),
+        drift["p_value"].as_f64().unwrap_or(1.0),
+    );
     format!("drift: {said} (D = {statistic}, p = {p:.1e})")
 }
 
@@ -90,7 +100,11 @@ fn counts(view: &Value) -> String {
 
 /// The last day as a row of bars between the lowest point and 1; none without a point.
 fn plot(view: &Value) -> Option<String> {
-    let points: Vec<(i64, f64, f64)> = view["history"].as_array()?.iter().filter_map(point).collect();
+    let points: Vec<(i64, f64, f64)> = view["history"]
+        .as_array()?
+        .iter()
+        .filter_map(point)
+        .collect();
     let newest = points.iter().map(|(at, ..)| *at).max()?;
     let mut columns = [(0.0, 0.0); WIDTH];
     for (at, recall, samples) in points {
@@ -100,7 +114,9 @@ fn plot(view: &Value) -> Option<String> {
         columns[column].1 += samples;
     }
     let means = || columns.iter().filter(|(_, samples)| *samples > 0.0);
-    let lowest = means().map(|(sum, samples)| sum / samples).fold(1.0, f64::min);
+    let lowest = means()
+        .map(|(sum, samples)| sum / samples)
+        .fold(1.0, f64::min);
     let bar = |(sum, samples): &(f64, f64)| match *samples > 0.0 {
         true => BARS[height(sum / samples, lowest)],
         false => ' ',
@@ -147,7 +163,8 @@ mod tests {
         assert_eq!((bars[0], bars[WIDTH - 1]), ('▁', '█'), "{shown}");
         assert_eq!(bars.iter().filter(|bar| **bar != ' ').count(), 3, "{shown}");
         assert!(shown.ends_with("0.500 to 1"), "{shown}");
-        let perfect = json!({"history": [{"at": "2026-01-01T00:00:00Z", "recall": 1.0, "samples": 1}]});
+        let perfect =
+            json!({"history": [{"at": "2026-01-01T00:00:00Z", "recall": 1.0, "samples": 1}]});
         assert!(plot(&perfect).expect("a plot").contains('█'));
         assert_eq!(plot(&json!({"history": []})), None);
     }
@@ -161,7 +178,10 @@ mod tests {
         let low = json!({"index": "notes", "floor": 0.95, "serving": serving,
             "alarm": {"since": "2026-01-01T00:00:00Z"}});
         let said = headline(&low);
-        assert!(said.contains("recall 0.800 (0.700 to 0.850) over 60"), "{said}");
+        assert!(
+            said.contains("recall 0.800 (0.700 to 0.850) over 60"),
+            "{said}"
+        );
         assert!(said.contains("below it since 2026"), "{said}");
         assert!(drift(&low).contains("not enough"));
     }

@@ -38,3 +38,35 @@ impl LiveIndex {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::indexes::testing::{ROWS, TAIL, build, memory, opened, vectors};
+
+    #[tokio::test]
+    async fn the_truth_is_about_every_row_that_is_searched() {
+        let bucket = memory("primary");
+        build(&bucket, "first").await;
+        let index = opened(&[&bucket]).await.get("papers").unwrap();
+        let appended = vectors(ROWS..ROWS + TAIL);
+        let query = appended.vectors().next().unwrap().to_vec();
+        let all = usize::from(ROWS + TAIL);
+        let truth = index.truth(&query, all + 5).unwrap();
+        assert_eq!(truth.distances.len(), all);
+        assert!(truth.distances.is_sorted());
+        assert!(
+            truth.distances[0] < 1e-6,
+            "an appended row is nearest: {truth:?}"
+        );
+        let set = &index.data.vectors;
+        let prepared = set.prepare_query(&query).unwrap();
+        let rows = 0..u32::from(ROWS);
+        let nearest = rows.map(|row| set.distance(&prepared, row));
+        assert_eq!(truth.nearest_in_base, nearest.min_by(f32::total_cmp));
+        assert_eq!(
+            index.truth(&query, 3).unwrap().distances,
+            truth.distances[..3]
+        );
+        assert!(index.truth(&query[1..], 3).is_err());
+    }
+}

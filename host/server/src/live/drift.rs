@@ -162,13 +162,21 @@ mod tests {
 
     #[track_caller]
     fn near(found: f64, expected: f64, within: f64) {
-        assert!((found - expected).abs() < within, "{found} is not {expected}");
+        assert!(
+            (found - expected).abs() < within,
+            "{found} is not {expected}"
+        );
     }
 
     /// Critical values of Smirnov's table.
     #[test]
     fn the_distribution_has_the_known_quantiles() {
-        for (x, p) in [(1.2239, 0.10), (1.3581, 0.05), (1.6276, 0.01), (1.9495, 0.001)] {
+        for (x, p) in [
+            (1.2239, 0.10),
+            (1.3581, 0.05),
+            (1.6276, 0.01),
+            (1.9495, 0.001),
+        ] {
             near(kolmogorov(x), p, p / 500.0);
         }
         near(kolmogorov(0.5), 0.963_945, 1e-6);
@@ -214,7 +222,11 @@ mod tests {
     #[test]
     fn a_test_is_due_every_hundred_and_a_drift_is_told_once_a_window() {
         let mut distances = Distances::default();
-        let drift = compared(numbers(0, 500), numbers(400, 500), Timestamp::from_millis(NOW));
+        let drift = compared(
+            numbers(0, 500),
+            numbers(400, 500),
+            Timestamp::from_millis(NOW),
+        );
         assert!(drift.unwrap().drifted);
         let (mut due, mut told) = (0, Vec::new());
         for number in 0..1_300 {

@@ -77,7 +77,11 @@ impl Judged {
         self.history.add(now, recall);
         let concerns_serving = subject == *serving;
         self.window(subject).add(now, recall);
-        if self.alarm.as_ref().is_some_and(|alarm| alarm.subject != *serving) {
+        if self
+            .alarm
+            .as_ref()
+            .is_some_and(|alarm| alarm.subject != *serving)
+        {
             self.alarm = None;
         }
         if !concerns_serving {
@@ -118,7 +122,10 @@ impl Judged {
 
     /// The window of a subject, which becomes the most recently judged.
     fn window(&mut self, subject: Subject) -> &mut Window {
-        let known = self.subjects.iter().position(|(known, _)| *known == subject);
+        let known = self
+            .subjects
+            .iter()
+            .position(|(known, _)| *known == subject);
         let entry = match known {
             Some(at) => self.subjects.remove(at),
             None => (subject, Window::default()),
@@ -218,7 +225,10 @@ mod tests {
         let [(after, Call::Cleared(estimate))] = calls[..] else {
             panic!("{calls:?}");
         };
-        assert!(estimate.recall >= FLOOR && after > 100, "{after}: {estimate:?}");
+        assert!(
+            estimate.recall >= FLOOR && after > 100,
+            "{after}: {estimate:?}"
+        );
         assert_eq!(judged.alarm(&subject(30)), None);
 
         let mut judged = Judged::default();
@@ -245,7 +255,10 @@ mod tests {
         let call = judged.add(at(200), (serving.clone(), 0.5), &other, FLOOR);
         assert_eq!((call, judged.alarm(&serving)), (None, None));
         let shown = judged.subjects(&other, at(200));
-        let serves: Vec<_> = shown.iter().map(|one| (one.config.ef_search, one.serves)).collect();
+        let serves: Vec<_> = shown
+            .iter()
+            .map(|one| (one.config.ef_search, one.serves))
+            .collect();
         assert_eq!(serves, [(30, false), (1, true)]);
         assert_eq!(judged.count, 161);
     }

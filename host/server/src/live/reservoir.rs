@@ -98,7 +98,10 @@ mod tests {
         // One of eight of 99,000 is twelve times the capacity: of the first thousand e^-12 is left.
         assert!(kept.iter().all(|number| *number >= 1_000.0));
         // The mean age of what is kept is eight times the capacity.
-        let ages: f64 = kept.iter().map(|number| f64::from(offers) - f64::from(*number)).sum();
+        let ages: f64 = kept
+            .iter()
+            .map(|number| f64::from(offers) - f64::from(*number))
+            .sum();
         let mean = ages / CAPACITY as f64;
         assert!((7_000.0..9_000.0).contains(&mean), "{mean}");
     }

@@ -154,7 +154,10 @@ mod tests {
             history.add(at(minute), recall);
         }
         let points = history.points(at(7));
-        let figures: Vec<_> = points.iter().map(|point| (point.recall, point.samples)).collect();
+        let figures: Vec<_> = points
+            .iter()
+            .map(|point| (point.recall, point.samples))
+            .collect();
         assert_eq!(figures, [(0.75, 2), (0.25, 1)]);
         assert_eq!(points[1].at.millis() - points[0].at.millis(), STEP);
         for step in 0..1_000 {

@@ -77,7 +77,11 @@ async fn judge(app: &App, sample: Sample) -> Result<(), Problem> {
     let index = Arc::clone(&sample.index);
     let exact = tokio::task::spawn_blocking(move || {
         let truth = sample.index.truth(&sample.vector, sample.k)?;
-        Ok::<_, Problem>((sample.subject, recall(&sample.found, &truth.distances), truth))
+        Ok::<_, Problem>((
+            sample.subject,
+            recall(&sample.found, &truth.distances),
+            truth,
+        ))
     });
     let (subject, recall, truth) = exact.await.map_err(|error| Problem::internal(&error))??;
     let Some(recall) = recall else { return Ok(()) };
@@ -87,7 +91,10 @@ async fn judge(app: &App, sample: Sample) -> Result<(), Problem> {
     let floor = current.meta.objective.recall_floor;
     let serving = serving_subject(&current);
     let now = app.clock.now();
-    let call = current.traffic().judged().add(now, (subject.clone(), recall), &serving, floor);
+    let call = current
+        .traffic()
+        .judged()
+        .add(now, (subject.clone(), recall), &serving, floor);
     if let Some(call) = call {
         tell(app, &current, call, floor).await;
     }
@@ -103,7 +110,10 @@ async fn judge(app: &App, sample: Sample) -> Result<(), Problem> {
 fn recall(found: &[f32], truth: &[f32]) -> Option<f64> {
     let farthest = *truth.last()?;
     let radius = farthest + 1e-5 * farthest.abs().max(1e-2);
-    let hits = found.iter().take(truth.len()).filter(|distance| **distance <= radius);
+    let hits = found
+        .iter()
+        .take(truth.len())
+        .filter(|distance| **distance <= radius);
     Some(hits.count() as f64 / truth.len() as f64)
 }
 
@@ -112,7 +122,8 @@ async fn tell(app: &App, index: &LiveIndex, call: Call, floor: f64) {
     let name = &index.meta.name;
     match call {
         Call::Raised(estimate) => {
-            let (recall, high, samples) = (estimate.recall, estimate.interval.high, estimate.samples);
+            let (recall, high, samples) =
+                (estimate.recall, estimate.interval.high, estimate.samples);
             tracing::warn!(index = %name, recall, high, floor, samples, "live recall is below the floor");
             app.agent.wake(name, Reason::Recall).await;
         }

@@ -25,19 +25,33 @@ pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), fmt::Error> {
     let help = "Mean recall of sampled searches of what serves, by exact answers to them";
-    gauges(encoder, ("live_recall", help), indexes, |live| live.estimate.recall)?;
+    gauges(encoder, ("live_recall", help), indexes, |live| {
+        live.estimate.recall
+    })?;
     let help = "Lower bound of the 95 % interval of the live recall";
-    gauges(encoder, ("live_recall_low", help), indexes, |live| live.estimate.interval.low)?;
+    gauges(encoder, ("live_recall_low", help), indexes, |live| {
+        live.estimate.interval.low
+    })?;
     let help = "Upper bound of the 95 % interval of the live recall";
-    gauges(encoder, ("live_recall_high", help), indexes, |live| live.estimate.interval.high)?;
+    gauges(encoder, ("live_recall_high", help), indexes, |live| {
+        live.estimate.interval.high
+    })?;
     let help = "1 while the live recall is surely below the floor of the index";
-    gauges(encoder, ("live_recall_alarm", help), indexes, |live| u64::from(live.alarm.is_some()))?;
+    gauges(encoder, ("live_recall_alarm", help), indexes, |live| {
+        u64::from(live.alarm.is_some())
+    })?;
     let help = "Searches that were answered exactly afterwards";
-    counters(encoder, ("live_recall_samples", help), indexes, |counts| counts.judged)?;
+    counters(encoder, ("live_recall_samples", help), indexes, |counts| {
+        counts.judged
+    })?;
     let help = "Searches that were to be answered exactly afterwards and were not";
-    counters(encoder, ("live_recall_dropped", help), indexes, |counts| counts.dropped)?;
+    counters(encoder, ("live_recall_dropped", help), indexes, |counts| {
+        counts.dropped
+    })?;
     let help = "How often the live recall fell below the floor of the index";
-    counters(encoder, ("live_recall_breaches", help), indexes, |counts| counts.breaches)
+    counters(encoder, ("live_recall_breaches", help), indexes, |counts| {
+        counts.breaches
+    })
 }
 
 /// One gauge for every index of which the recall is known.
@@ -66,7 +80,11 @@ fn counters(
 ) -> Result<(), fmt::Error> {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for one in indexes {
-        count(&mut family, &[("index", one.index.as_str())], value(&one.counts))?;
+        count(
+            &mut family,
+            &[("index", one.index.as_str())],
+            value(&one.counts),
+        )?;
     }
     Ok(())
 }

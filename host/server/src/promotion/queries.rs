@@ -46,7 +46,12 @@ pub(super) async fn gather(
     }
     let live = queries.len();
     let wanted = set.queries.len().max(live::CAPACITY);
-    queries.extend(set.queries.iter().take(wanted.saturating_sub(live)).cloned());
+    queries.extend(
+        set.queries
+            .iter()
+            .take(wanted.saturating_sub(live))
+            .cloned(),
+    );
     let asked = EvalSet { queries, ..set };
     Ok(Asked {
         evaluation: Evaluation::prepare(&index.data, asked, cancel).await?,

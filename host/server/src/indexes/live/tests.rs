@@ -46,11 +46,17 @@ async fn the_way_back_neither_builds_nor_reads_a_graph() {
     // Trials push it out of the memory of builds, and somebody sweeps the bucket.
     for m in 5..12 {
         let built = index.tuner.builds();
-        built.obtain(&index.data, &config(m), &cancel).await.unwrap();
+        built
+            .obtain(&index.data, &config(m), &cancel)
+            .await
+            .unwrap();
     }
     index.tuner.builds().prune(&[]).await.unwrap();
     let graphs = objects_in(&bucket).await;
-    assert!(!graphs.iter().any(|path| path.ends_with(".graph")), "{graphs:?}");
+    assert!(
+        !graphs.iter().any(|path| path.ends_with(".graph")),
+        "{graphs:?}"
+    );
 
     let back = index.ready(before.served.clone(), &cancel).await.unwrap();
     assert!(Arc::ptr_eq(&back.graph, &before.graph));
@@ -58,7 +64,10 @@ async fn the_way_back_neither_builds_nor_reads_a_graph() {
     index.serve(back, &promotion(before.served.clone()));
     assert_eq!(index.view().serving.graph_origin, "memory");
     // And forth again.
-    let forth = index.ready(Served::of_config(config(4)), &cancel).await.unwrap();
+    let forth = index
+        .ready(Served::of_config(config(4)), &cancel)
+        .await
+        .unwrap();
     assert_eq!((forth.graph.m(), forth.origin), (4, "memory"));
 }
 
@@ -72,11 +81,17 @@ async fn one_graph_serves_every_ef_search_without_being_looked_for() {
         ef_search: 90,
         ..before.served.config
     };
-    let ready = index.ready(Served::of_config(wider), &cancel).await.unwrap();
+    let ready = index
+        .ready(Served::of_config(wider), &cancel)
+        .await
+        .unwrap();
     assert!(Arc::ptr_eq(&ready.graph, &before.graph));
     assert_eq!(ready.served.config, wider);
     let stopped = CancellationToken::new();
     stopped.cancel();
     let other = index.ready(Served::of_config(config(6)), &stopped).await;
-    assert_eq!(other.err().map(|problem| problem.code).as_deref(), Some("cancelled"));
+    assert_eq!(
+        other.err().map(|problem| problem.code).as_deref(),
+        Some("cancelled")
+    );
 }
