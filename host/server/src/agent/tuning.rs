@@ -241,7 +241,7 @@ impl Tuning {
         for gate in gates {
             let known = before.iter().find(|known| known.gate == gate.gate);
             // What is open from the start is no news.
-            if known.map_or(true, |known| known.open) != gate.open {
+            if known.is_none_or(|known| known.open) != gate.open {
                 let event = match gate.open {
                     true => Happened::GateOpened,
                     false => Happened::GateClosed,
