@@ -90,11 +90,8 @@ async fn only_what_is_surely_better_serves() {
     assert_eq!(serves(&host).await, 200);
 
     let (status, refused) = host.post(PROMOTE, &json!({"trial": equal})).await;
-    assert_eq!(
-        refused["evidence"]["score"]["gain"],
-        json!(0.0),
-        "{refused}"
-    );
+    let least = refused["evidence"]["score"]["interval"]["low"].as_f64();
+    assert!(least <= Some(0.0), "{refused}");
     check_problem(
         (status, refused),
         409,
@@ -114,7 +111,7 @@ async fn only_what_is_surely_better_serves() {
 
 #[tokio::test]
 async fn nobody_talks_one_below_the_floor_in() {
-    let host = host_with(400, 0.98).await;
+    let host = host_with(400, 0.95).await;
     judged_by_recall(&host).await;
     let bad = trial(
         &host,
@@ -124,7 +121,7 @@ async fn nobody_talks_one_below_the_floor_in() {
     let (status, refused) = host.post(PROMOTE, &json!({"trial": bad})).await;
     let why = refused["evidence"]["challenger"]["shortfall"].as_str();
     assert!(
-        why.is_some_and(|why| why.contains("below the floor of 0.98")),
+        why.is_some_and(|why| why.contains("below the floor of 0.95")),
         "{refused}"
     );
     assert_eq!(

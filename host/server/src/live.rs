@@ -140,7 +140,8 @@ pub(crate) fn recall_of(index: &LiveIndex) -> Option<LiveRecall> {
 /// What was counted of the searches of an index.
 pub(crate) fn counts(index: &LiveIndex) -> Counts {
     let traffic = index.traffic();
-    let kept_queries = recent_queries(index).len() as u64;
+    let model = &index.meta.embedder_digest;
+    let kept_queries = traffic.reservoir().count(model) as u64;
     let judged = traffic.judged();
     Counts {
         searches: traffic.searches(),

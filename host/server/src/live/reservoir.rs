@@ -59,9 +59,22 @@ impl Reservoir {
     /// The queries that are kept of a model.
     pub(super) fn queries(&self, model: &str) -> Vec<Vec<f32>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.model == model {
-            true => kept.queries.iter().map(|query| query.to_vec()).collect(),
-            false => Vec::new(),
+        let queries = kept.of(model).iter();
+        queries.map(|query| query.to_vec()).collect()
+    }
+
+    /// How many queries are kept of a model.
+    pub(super) fn count(&self, model: &str) -> usize {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.of(model).len()
+    }
+}
+
+impl Kept {
+    fn of(&self, model: &str) -> &[Box<[f32]>] {
+        match self.model == model {
+            true => &self.queries,
+            false => &[],
         }
     }
 }
