@@ -72,13 +72,13 @@ fn every_dimension_answers_like_exact_search() {
 
 #[test]
 fn walks_by_codes_find_what_walks_by_vectors_find() {
-    for (metric, components) in [
-        (Metric::Cosine, 50),
-        (Metric::Cosine, 384),
-        (Metric::L2, 64),
-        (Metric::Dot, 96),
+    for (metric, components, rows) in [
+        (Metric::Cosine, 50, 3_000),
+        (Metric::Cosine, 384, 1_000),
+        (Metric::L2, 64, 2_000),
+        (Metric::Dot, 96, 2_000),
     ] {
-        let (set, queries) = clustered(4_000, components, 150, metric, 61);
+        let (set, queries) = clustered(rows, components, 100, metric, 61);
         let graph = build(&set, 12, 60);
         assert!(set.codes().is_some());
         let plain = without_codes(&set);
@@ -121,7 +121,7 @@ fn a_row_is_compared_once_and_again_when_it_may_be_an_answer() {
 
 #[test]
 fn an_index_takes_little_more_than_its_vectors() {
-    let rows = 3_000;
+    let rows = 1_000;
     let (set, _) = clustered(rows, 384, 0, Metric::Cosine, 71);
     let vectors = set.memory_bytes();
     let graph = build(&set, 16, 40);
