@@ -145,15 +145,27 @@ async fn a_model_that_changed_is_told_and_a_refresh_rebuilds() {
     );
     let search = "/vectors/indexes/notes/search";
     let refused = host.post(search, &exact("bread", 30)).await;
-    check_problem(refused, 409, "embedder_changed", &["another model", "refresh", "by vector"]);
+    check_problem(
+        refused,
+        409,
+        "embedder_changed",
+        &["another model", "refresh", "by vector"],
+    );
     let texts = json!({"index": "notes", "texts": ["bread"]});
     let (_, task) = host.post("/vectors/evalsets", &texts).await;
-    check_failed(&host.ended(&task).await, "embedder_changed", &["another model"]);
+    check_failed(
+        &host.ended(&task).await,
+        "embedder_changed",
+        &["another model"],
+    );
     let index = host.read("/vectors/indexes/notes").await;
     assert_eq!(index["embedder_changed"], true, "{index}");
     let vector = vec![0.5; index["dimension"].as_u64().expect("a number") as usize];
     let by_vector = |vector: &[f64]| json!({"vector": vector, "k": 30, "ef_search": 100_000});
-    assert_eq!(ids(&host.search("notes", &by_vector(&vector)).await).len(), 30);
+    assert_eq!(
+        ids(&host.search("notes", &by_vector(&vector)).await).len(),
+        30
+    );
     let short = host.post(search, &by_vector(&vector[1..])).await;
     check_problem(short, 422, "wrong_dimension", &["255 components", "256"]);
     let refreshed = host
