@@ -7,14 +7,12 @@ import numpy
 
 import lines
 
-# Rows handed over at a time, so that the whole data set is not held twice.
-CHUNK = 10_000
-
 state = {}
 
 
 def unit(vectors):
-    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def build(base, rows, dimension, m, ef_construction, threads):
@@ -24,8 +22,7 @@ def build(base, rows, dimension, m, ef_construction, threads):
     index = faiss.IndexHNSWFlat(dimension, m, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = ef_construction
     with open(base, "rb") as file:
-        for first in range(0, rows, CHUNK):
-            count = min(CHUNK, rows - first)
+        for first, count in lines.parts(rows, dimension):
             chunk = numpy.fromfile(file, dtype="<f4", count=count * dimension)
             index.add(unit(chunk.reshape(count, dimension)))
     seconds = time.perf_counter() - start

@@ -8,9 +8,6 @@ import numpy
 
 import lines
 
-# Rows handed over at a time, so that the whole data set is not held twice.
-CHUNK = 10_000
-
 state = {}
 
 
@@ -20,8 +17,7 @@ def build(base, rows, dimension, m, ef_construction, threads):
     index = hnswlib.Index(space="cosine", dim=dimension)
     index.init_index(max_elements=rows, M=m, ef_construction=ef_construction, random_seed=1)
     with open(base, "rb") as file:
-        for first in range(0, rows, CHUNK):
-            count = min(CHUNK, rows - first)
+        for first, count in lines.parts(rows, dimension):
             chunk = numpy.fromfile(file, dtype="<f4", count=count * dimension)
             ids = numpy.arange(first, first + count)
             index.add_items(chunk.reshape(count, dimension), ids, num_threads=threads)

@@ -26,6 +26,12 @@ def costs(work):
     return {"seconds": seconds, "growth_bytes": memory("VmHWM") - before, "peak_bytes": memory("VmHWM")}
 
 
+def parts(rows, dimension):
+    """First row and count of the parts in which vectors are handed over, so that they are not all held twice."""
+    most = max(1_000, 2**21 // (4 * dimension))
+    return [(first, min(most, rows - first)) for first in range(0, rows, most)]
+
+
 def serve(name, operations):
     # Whatever a library prints goes to stderr; the lines have stdout to themselves.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")

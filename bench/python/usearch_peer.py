@@ -7,9 +7,6 @@ import usearch.index
 
 import lines
 
-# Rows handed over at a time, so that the whole data set is not held twice.
-CHUNK = 10_000
-
 state = {}
 
 
@@ -20,8 +17,7 @@ def build(base, rows, dimension, m, ef_construction, threads):
         ndim=dimension, metric="cos", dtype="f32", connectivity=m, expansion_add=ef_construction
     )
     with open(base, "rb") as file:
-        for first in range(0, rows, CHUNK):
-            count = min(CHUNK, rows - first)
+        for first, count in lines.parts(rows, dimension):
             chunk = numpy.fromfile(file, dtype="<f4", count=count * dimension)
             ids = numpy.arange(first, first + count)
             index.add(ids, chunk.reshape(count, dimension), copy=True, threads=threads)
