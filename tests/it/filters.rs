@@ -58,8 +58,8 @@ async fn only_rows_that_match_are_found_and_counted() {
     check(
         "starts_with(id, 's4') AND length(text) > 50",
         10,
-        &["s4-2"],
-        1,
+        &["s4-2", "s4-4"],
+        2,
     )
     .await;
 
@@ -250,9 +250,6 @@ async fn columns_of_every_kind_can_be_asked_about() {
 async fn few_rows_are_compared_and_among_many_the_graph_is_walked() {
     let host = Host::fresh();
     host.ingest("notes", passages()).await;
-    let columns = host.read("/datasets/notes").await;
-    let columns = &columns["dataset"]["versions"][0]["columns"];
-    assert!(columns.to_string().contains("passage"), "{columns}");
     host.index("notes", "notes", "passage").await;
     let rows = host.read("/vectors/indexes/notes").await["vectors"]
         .as_u64()
