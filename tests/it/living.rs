@@ -26,6 +26,9 @@ struct Document {
     text: String,
 }
 
+/// Whether a filter lets a document through.
+type Matches = Box<dyn Fn(&Document) -> bool>;
+
 /// The host, and what its index should be.
 struct Life {
     host: Host,
@@ -191,9 +194,7 @@ impl Life {
     /// A search with a filter, or without one, against the list.
     async fn search(&mut self) {
         let n = self.below(20) as i64 - 10;
-        let (filter, matches): (Option<String>, Box<dyn Fn(&Document) -> bool>) = match self
-            .below(6)
-        {
+        let (filter, matches): (Option<String>, Matches) = match self.below(6) {
             0 => (None, Box::new(|_| true)),
             1 => (Some(format!("n >= {n}")), Box::new(move |row| row.n >= n)),
             2 => (
