@@ -238,12 +238,15 @@ fn in_words(app: &App, gates: &[Gate], queue: &[QueueEntry], working: Option<&Wo
         .filter(|gate| !gate.open)
         .map(|gate| waits_for(gate, now))
         .collect();
-    let waiting = counted(queue.len() as u64, "index waits", "indexes wait");
-    match (closed.is_empty(), queue.is_empty()) {
-        (false, _) => format!("{waiting}; {}", closed.join("; ")),
-        (true, false) => format!("{waiting}; all gates of the host are open"),
-        (true, true) => "nothing waits".to_owned(),
-    }
+    let waiting = match queue.len() {
+        0 => "nothing waits".to_owned(),
+        number => counted(number as u64, "index waits", "indexes wait"),
+    };
+    let gates = match closed.is_empty() {
+        true => "all gates of the host are open".to_owned(),
+        false => closed.join("; "),
+    };
+    format!("{waiting}; {gates}")
 }
 
 /// A closed gate as what is waited for.
