@@ -110,7 +110,7 @@ fn commands_work_on_a_folder_without_a_host() {
         "{answer}"
     );
     let plugins = json(&["plugin", "list"]);
-    assert_eq!(plugins["plugins"].as_array().map(Vec::len), Some(3));
+    assert_eq!(plugins["plugins"].as_array().map(Vec::len), Some(4));
     let told = run(&["--data", &data, "plugin", "list"]);
     let told = text(&told.stderr);
     assert!(

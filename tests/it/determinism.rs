@@ -1,12 +1,12 @@
 //! Equal questions get answers that are equal to the bit: in every run, on every instance, in every
 //! engine, at once and one after another, before and after a restart.
 //!
-//! Held against the three bundled plugins, and against one that is made of rounding, hash maps, clock
+//! Held against the bundled plugins, and against one that is made of rounding, hash maps, clock
 //! and entropy (`tests/guests/floats`).
 
 use std::fmt::Debug;
 
-use boathouse_bundle::{ALL, Bundled};
+use boathouse_bundle::{EPSILON_GREEDY, PARETO, PII, SURROGATE};
 use boathouse_plugins::{Compiling, Plugin, PluginHost, PluginHostConfig, golden};
 use boathouse_types::{Finding, PluginKind, Verdict};
 use futures::future::join_all;
@@ -90,25 +90,21 @@ async fn check_bit_equal(kind: PluginKind, component: &[u8]) {
     }
 }
 
-fn bundled(kind: PluginKind) -> &'static [u8] {
-    let found = ALL.iter().find(|plugin| plugin.kind == kind.as_str());
-    let Bundled { bytes, .. } = found.expect("one of each kind");
-    bytes
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bundled_proposer_repeats_itself_to_the_bit() {
-    check_bit_equal(PluginKind::Proposer, bundled(PluginKind::Proposer)).await;
+async fn the_bundled_proposers_repeat_themselves_to_the_bit() {
+    for plugin in [EPSILON_GREEDY, SURROGATE] {
+        check_bit_equal(PluginKind::Proposer, plugin.bytes).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bundled_scorer_repeats_itself_to_the_bit() {
-    check_bit_equal(PluginKind::Scoring, bundled(PluginKind::Scoring)).await;
+    check_bit_equal(PluginKind::Scoring, PARETO.bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bundled_detector_repeats_itself_to_the_bit() {
-    check_bit_equal(PluginKind::Pii, bundled(PluginKind::Pii)).await;
+    check_bit_equal(PluginKind::Pii, PII.bytes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -309,3 +309,25 @@ async fn a_client_session_runs_as_the_example_shows() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_proposer_is_swapped_by_one_call_as_the_example_shows() {
+    if !has("curl", &["curl"]) {
+        return;
+    }
+    let host = Host::fresh();
+    host.ingest("notes", sentences()).await;
+    host.index("notes", "notes", "text").await;
+    let mut example = command(root().join("examples/surrogate.sh"), &root());
+    let said = succeed(example.arg("notes").env("BOATHOUSE_URL", &host.url));
+    for expected in [
+        "\"name\":\"boathouse/surrogate\"",
+        "\"reason\":\"baseline",
+        "== what served before",
+    ] {
+        assert!(
+            said.contains(expected),
+            "`{expected}` is missing in:\n{said}"
+        );
+    }
+}

@@ -1,12 +1,15 @@
-//! The three plugins that a host brings along: nothing is special about how they come in.
+//! The plugins that a host brings along: nothing is special about how they come in, and one call puts an
+//! alternative in the place of the one that serves.
 
-use boathouse_bundle::{EPSILON_GREEDY, PARETO, PII};
+use boathouse_bundle::{EPSILON_GREEDY, PARETO, PII, SURROGATE};
 use serde_json::{Value, json};
 
-use super::{HOUSE, activate, answer, events, limits::host_with, request, states, upload};
+use super::{
+    HOUSE, activate, activated, answer, events, judged, limits::host_with, request, states, upload,
+};
 use crate::{
     buckets::found,
-    support::{Host, check_problem},
+    support::{Host, LOG, check_problem},
 };
 
 #[tokio::test]
@@ -70,4 +73,83 @@ async fn a_version_that_was_never_checked_is_checked_before_it_is_activated() {
     let report = &problem["report"];
     assert_eq!(report["passed"], Value::Bool(false), "{problem}");
     assert_eq!(events(&host, HOUSE).await.len(), 2, "nothing happened");
+}
+
+const SURROGATE_PATH: &str = "/plugins/proposer/boathouse/surrogate";
+
+/// Who proposed the trials of a run, without its baseline.
+async fn proposers(host: &Host, index: &str) -> Vec<String> {
+    let run = json!({"strategy": "proposer", "max_trials": 3});
+    let (status, report) = host.post(&format!("/vectors/autotune/{index}"), &run).await;
+    assert_eq!(status, 200, "{report}");
+    let trials = report["trials"].as_array().expect("trials").iter();
+    let names = trials.filter_map(|trial| trial["proposed_by"]["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn one_call_puts_the_surrogate_in_the_place_of_the_proposer_and_one_takes_it_back() {
+    let host = Host::fresh();
+    judged(&host, "a").await;
+    assert_eq!(states(&host, SURROGATE_PATH).await, ["0.1.0 checked"]);
+    assert_eq!(
+        events(&host, SURROGATE_PATH).await,
+        ["uploaded 0.1.0", "checked 0.1.0"]
+    );
+    let (status, _) = upload(&host, SURROGATE_PATH, SURROGATE.bytes).await;
+    assert_eq!(status, 200, "these very bytes are there");
+
+    let switched = activated(&host, SURROGATE_PATH, "0.1.0", &json!({})).await;
+    assert_eq!(switched["replaced"]["name"], "boathouse/epsilon-greedy");
+    let by = proposers(&host, "a").await;
+    assert!(
+        !by.is_empty() && by.iter().all(|name| name == "boathouse/surrogate"),
+        "{by:?}"
+    );
+
+    let host = host.kill_and_restart();
+    assert_eq!(states(&host, SURROGATE_PATH).await, ["0.1.0 active"]);
+    let (status, back) = host
+        .post(&format!("{SURROGATE_PATH}/rollback"), &json!({}))
+        .await;
+    assert_eq!(status, 200, "{back}");
+    assert_eq!(states(&host, SURROGATE_PATH).await, ["0.1.0 retired"]);
+}
+
+#[tokio::test]
+async fn the_operator_sets_the_taste_of_the_scoring_plugin() {
+    let settings = "[plugins.settings.\"boathouse/pareto\"]\nrecall = \"0\"\nlatency = \"0\"\nmemory = \"1\"\n\
+        memory_scale_bytes = \"1000000000\"\n";
+    let (host, _folder) = host_with(settings);
+    judged(&host, "a").await;
+    let best = host.read("/vectors/trials/a/best").await;
+    let (score, bytes) = (
+        best["verdict"]["score"].as_f64().expect("a score"),
+        best["trial"]["metrics"]["memory_bytes"]
+            .as_f64()
+            .expect("bytes"),
+    );
+    assert!((score + bytes / 1e9).abs() < 1e-12, "{best}");
+}
+
+#[tokio::test]
+async fn settings_that_a_plugin_declines_are_said_at_the_start_and_at_every_question() {
+    let folder = tempfile::tempdir().expect("folder");
+    let wrong = "[plugins.settings.\"boathouse/pareto\"]\nlatency = \"fast\"\n";
+    std::fs::write(folder.path().join("boathouse.toml"), wrong).expect("written");
+    std::fs::write(folder.path().join(LOG), "").expect("written");
+    let host = Host::on(folder.path());
+    let words = "setting `latency` is `fast`";
+    let log = std::fs::read_to_string(folder.path().join(LOG)).expect("a log");
+    assert!(
+        log.contains("declines an ordinary question") && log.contains(words),
+        "{log}"
+    );
+
+    judged(&host, "a").await;
+    let (status, refused) = host.get("/vectors/trials/a/best").await;
+    assert!(
+        status >= 400 && refused.to_string().contains(words),
+        "{status}: {refused}"
+    );
 }

@@ -10,6 +10,7 @@
 //! answers in its place.
 
 mod change;
+mod settings;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -127,6 +128,7 @@ impl Registry {
         });
         registry.bring_in(bundled).await?;
         registry.record_faults().await?;
+        registry.try_settings().await;
         registry.begin_shadows().await;
         let (shadows, stop) = (registry.shadows.clone(), registry.background.stopping());
         registry.background.spawn(shadows.work(stop));
@@ -337,6 +339,10 @@ async fn load_house(
     let mut house = BTreeMap::new();
     for component in bundled {
         let kind = super::kind_of(component)?;
+        // The first of a kind; further ones are brought in, and are no stand-ins.
+        if house.contains_key(&kind) {
+            continue;
+        }
         let plugin = parts.host.load(kind, component.bytes).await?;
         house.insert(kind, with_settings(plugin, &parts.settings));
     }

@@ -188,8 +188,8 @@ impl Registry {
         }
     }
 
-    /// Enters the plugins of the house that the catalogue does not list, and lets them serve where nothing
-    /// else was chosen.
+    /// Enters the plugins that come with the binary and that the catalogue does not list. Those of the house
+    /// serve where nothing else was chosen.
     pub(super) async fn bring_in(&self, bundled: &[Bundled]) -> Result<(), PluginsError> {
         for kind in PluginKind::ALL {
             self.keep(self.house(kind).clone());
@@ -197,7 +197,15 @@ impl Registry {
         self.refresh().await?;
         for component in bundled {
             let kind = kind_of(component)?;
-            let plugin = self.house(kind).clone();
+            let house = self.house(kind);
+            let plugin = if house.identity().name == component.name {
+                Some(house.clone())
+            } else {
+                self.alternative(kind, component).await
+            };
+            let Some(plugin) = plugin else {
+                continue;
+            };
             let catalogue = self.catalogue();
             match catalogue.find(kind, plugin.identity()) {
                 None => {
@@ -212,6 +220,27 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// A plugin that comes with the binary beside the one of the house; none when it is listed already. One
+    /// that does not load under the limits that are set is left out: nothing depends on it.
+    async fn alternative(&self, kind: PluginKind, component: &Bundled) -> Option<Plugin> {
+        let digest = hex(&digest_of(&Bytes::from_static(component.bytes)).await);
+        let catalogue = self.catalogue();
+        if catalogue
+            .versions
+            .iter()
+            .any(|entry| entry.digest == digest)
+        {
+            return None;
+        }
+        match self.host.load(kind, component.bytes).await {
+            Ok(plugin) => Some(plugin),
+            Err(error) => {
+                tracing::error!(plugin = component.name, %error, "a bundled plugin does not load and is left out");
+                None
+            }
+        }
     }
 
     async fn bring(&self, plugin: &Plugin, bytes: Bytes) -> Result<(), Problem> {

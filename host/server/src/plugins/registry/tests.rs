@@ -143,11 +143,15 @@ async fn the_house_comes_in_once_and_serves_again_after_a_restart() {
     let world = World::new();
     let registry = world.open().await;
     let versions = registry.versions();
-    assert_eq!(versions.len(), 3);
+    assert_eq!(versions.len(), ALL.len());
     for version in &versions {
+        let state = match version.name.as_str() {
+            "boathouse/surrogate" => State::Checked,
+            _ => State::Active,
+        };
         assert_eq!(
             (version.state, version.suspended.is_some()),
-            (State::Active, false)
+            (state, false)
         );
         assert!(
             version.checked_by.is_some() && version.bytes > 0,
@@ -222,7 +226,7 @@ async fn an_upload_is_checked_stored_and_idempotent() {
     );
     assert_eq!(refused.errors[0].field, "describe", "{refused:?}");
     assert!(refused.report.is_some());
-    assert_eq!(registry.versions().len(), 4);
+    assert_eq!(registry.versions().len(), ALL.len() + 1);
 }
 
 #[tokio::test]
@@ -247,7 +251,7 @@ async fn a_refused_upload_stores_nothing() {
         assert!(!refused.errors.is_empty(), "{refused:?}");
     }
     assert_eq!(world.primary.list("").await.expect("listed").len(), before);
-    assert_eq!(registry.versions().len(), 3);
+    assert_eq!(registry.versions().len(), ALL.len());
 }
 
 #[tokio::test]
