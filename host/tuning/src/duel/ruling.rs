@@ -51,12 +51,14 @@ pub(super) fn rule(evidence: &Evidence) -> Ruling {
     if let Some(why) = &score.infeasible {
         return refuse(format!("{by} finds it infeasible: {why}"));
     }
-    let figures = format!(
-        "its score by {by} is higher by {gain:.5} ({low:.5} to {high:.5} with 95 % confidence)"
-    );
+    let sure = format!("{low:+.5} to {high:+.5} with 95 % confidence");
     match low > 0.0 {
-        true => Ruling::Promote { reason: figures },
-        false => refuse(format!("{figures}, which is not surely better")),
+        true => Ruling::Promote {
+            reason: format!("its score by {by} is higher by {gain:.5} ({sure})"),
+        },
+        false => refuse(format!(
+            "its score by {by} differs by {gain:+.5} ({sure}), which is not surely better"
+        )),
     }
 }
 
