@@ -39,7 +39,7 @@ const LADDER: [(u32, u32); 13] = [
 ];
 
 pub(crate) fn run(options: Options) -> Result<()> {
-    options.for_each_split(|collection, split| compare(collection, split))
+    options.for_each_split(compare)
 }
 
 fn compare(collection: Collection, split: &Split) -> Result<()> {

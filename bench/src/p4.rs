@@ -142,8 +142,8 @@ impl Bench {
             rows: split.rows,
             dimension: split.dimension,
             queries: split.queries.clone(),
-            objective: self.objective.clone(),
-            bounds: self.bounds.clone(),
+            objective: Box::new(self.objective.clone()),
+            bounds: Box::new(self.bounds.clone()),
         })?;
         Ok(())
     }
@@ -410,7 +410,7 @@ mod tests {
         let reference = Reference::of(&corners);
         assert!(reference.volume(&corners).abs() < 1e-12);
         let middle = figures(0.9, e.sqrt());
-        assert!((reference.volume(&[middle.clone()]) - 0.25).abs() < 1e-12);
+        assert!((reference.volume(std::slice::from_ref(&middle)) - 0.25).abs() < 1e-12);
         let dominated = [middle, figures(0.85, e.powf(0.6))];
         assert!((reference.volume(&dominated) - 0.25).abs() < 1e-12);
         assert!((reference.volume(&[figures(1.0, 1.0)]) - 1.0).abs() < 1e-12);

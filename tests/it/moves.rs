@@ -182,8 +182,11 @@ async fn an_index_moves_while_it_is_searched() {
                 .await,
         );
         busy(
-            host.post("/vectors/promote/notes", &json!({"trial": "m0001", "force": true}))
-                .await,
+            host.post(
+                "/vectors/promote/notes",
+                &json!({"trial": "m0001", "force": true}),
+            )
+            .await,
         );
         busy(host.post("/vectors/rollback/notes", &json!({})).await);
         busy(host.delete("/vectors/indexes/notes").await);

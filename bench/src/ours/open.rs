@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::Read as _,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,

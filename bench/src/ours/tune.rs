@@ -37,8 +37,8 @@ pub(crate) enum Ask {
         rows: usize,
         dimension: u32,
         queries: PathBuf,
-        objective: Objective,
-        bounds: TuneBounds,
+        objective: Box<Objective>,
+        bounds: Box<TuneBounds>,
     },
     /// Forget all trials and graphs. Answered by an empty object.
     Begin { serving: IndexConfig },
@@ -118,8 +118,8 @@ pub(super) fn serve() -> Result<()> {
                 let evaluation = runtime.block_on(evaluation(&data, queries))?;
                 index = Some(Index {
                     evaluation,
-                    objective,
-                    bounds,
+                    objective: *objective,
+                    bounds: *bounds,
                     tuner: tuner()?,
                     serving: IndexConfig::default(),
                 });

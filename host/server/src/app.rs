@@ -177,7 +177,11 @@ impl App {
             agent,
             load: Load::new(Arc::clone(&clock)),
             gc: Collector::default(),
-            live: Arc::new(Live::new(&indexes, &clock, config.vectors.live_recall_share)),
+            live: Arc::new(Live::new(
+                &indexes,
+                &clock,
+                config.vectors.live_recall_share,
+            )),
             indexes,
             auth,
             embedder: Arc::new(embedder),
@@ -251,7 +255,9 @@ async fn plugins(
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {
     let mut options = TunerOptions::new(Arc::clone(clock));
     options.lane = Arc::clone(lane);
-    options.files = Some(FileCache::new(config.server.data.join("cache").join("indexes")));
+    options.files = Some(FileCache::new(
+        config.server.data.join("cache").join("indexes"),
+    ));
     if config.vectors.threads > 0 {
         options.build_threads = config.vectors.threads;
     }

@@ -432,7 +432,9 @@ impl Config {
             .sandbox
             .check()
             .map_err(|error| invalid("plugins.sandbox", &error.to_string()))?;
-        self.agent.check().map_err(|(key, must)| invalid(key, must))?;
+        self.agent
+            .check()
+            .map_err(|(key, must)| invalid(key, must))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
         self.lineage

@@ -29,7 +29,7 @@ use crate::{
     config::{Config, Environment, TlsConfig},
     gc, http,
     indexes::chores,
-    lineage,
+    lineage, live,
     tls::{TlsError, TlsListener},
     watcher,
 };
@@ -145,6 +145,7 @@ impl Host {
         app.tasks.background().spawn(collecting);
         chores::start(&app);
         agent::start(&app);
+        live::start(&app);
         lineage::start(&app);
         watcher::start(&app);
         server.close();

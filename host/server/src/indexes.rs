@@ -31,10 +31,10 @@ mod open;
 mod search;
 mod standing;
 mod tail;
-mod tombstones;
-mod truth;
 #[cfg(test)]
 mod testing;
+mod tombstones;
+mod truth;
 
 use chores::Chores;
 use filter::Filters;
@@ -42,8 +42,8 @@ use objects::{erase, sweep};
 use standing::{Found, give_up};
 
 pub use delete::{DeleteDocuments, DeletedDocuments};
-pub use filter::{FilterPlan, FilterView};
 pub(crate) use embed::check_embedder;
+pub use filter::{FilterPlan, FilterView};
 pub use live::{LiveIndex, Serving, Turn};
 pub use meta::{
     AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,

@@ -104,7 +104,8 @@ impl Live {
     /// What searches of an index really got from what serves; none when nobody knows.
     #[must_use]
     pub fn recall(&self, name: &IndexName) -> Option<LiveRecall> {
-        recall_of(&self.indexes.get(name.as_str()).ok()?)
+        let index = self.indexes.get(name.as_str()).ok()?;
+        recall_of(&index)
     }
 
     /// Everything that is known of the live recall of an index.

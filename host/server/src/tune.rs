@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use boathouse_tuning::{
     AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSet, EvalSetName,
-    EvalSource, EvalSpec, Evaluation, StepRequest, Strategy,
-    TrialReport, TrialRequest, TuneBounds, TuningError, best, check_config,
+    EvalSource, EvalSpec, Evaluation, StepRequest, Strategy, TrialReport, TrialRequest, TuneBounds,
+    TuningError, best, check_config,
 };
 use boathouse_types::{IndexConfig, IndexName, PluginKind};
 use serde::{Deserialize, Serialize};
@@ -161,11 +161,7 @@ pub async fn make_evalset(
     Ok(EvalSetView::of(&set))
 }
 
-async fn source(
-    app: &App,
-    index: &LiveIndex,
-    spec: &EvalSetSpec,
-) -> Result<EvalSource, Problem> {
+async fn source(app: &App, index: &LiveIndex, spec: &EvalSetSpec) -> Result<EvalSource, Problem> {
     match (&spec.queries, &spec.texts, &spec.vectors) {
         (None, None, None) if spec.live => live_source(index),
         _ if spec.live => Err(one_source()),

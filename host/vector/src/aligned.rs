@@ -120,7 +120,10 @@ mod tests {
             assert_eq!(elements.as_ptr().align_offset(LINE), 0);
             assert_eq!(*elements, *numbers);
             let on_line = bytes[shift..].as_ptr().align_offset(LINE) == 0;
-            assert_eq!(elements.is_lent(), on_line && cfg!(target_endian = "little"));
+            assert_eq!(
+                elements.is_lent(),
+                on_line && cfg!(target_endian = "little")
+            );
             elements[7] = 700;
             assert_eq!((elements[6], elements[7]), (6, 700));
             assert!(!elements.is_lent() && elements.as_ptr().align_offset(LINE) == 0);

@@ -48,7 +48,11 @@ async fn promote(url: &str, index: &str, trials: &[String; 2], told: &dyn Fn()) 
     let mut promoted = Vec::new();
     for trial in trials.iter().cycle() {
         let request = http.post(format!("{url}/vectors/promote/{index}"));
-        let Ok(answer) = request.json(&json!({"trial": trial, "force": true})).send().await else {
+        let Ok(answer) = request
+            .json(&json!({"trial": trial, "force": true}))
+            .send()
+            .await
+        else {
             break;
         };
         let status = answer.status();

@@ -381,6 +381,14 @@ mod tests {
                 "2024-02-29T10:00:00Z",
             ),
             ("timestamp[ns]", "9999-01-01", "~"),
+        ] {
+            assert_eq!(read(said, text), expected, "{text} as {said}");
+        }
+    }
+
+    #[test]
+    fn texts_bytes_and_ids_are_exact_or_refused() {
+        for (said, text, expected) in [
             ("json", "{\"a\": [1]}", "{\"a\": [1]}"),
             ("json", "{\"a\"", "~"),
             ("binary", "é", "c3a9"),

@@ -98,10 +98,13 @@ pub(super) struct Judges {
     pub(super) scorer: Arc<dyn Scorer>,
 }
 
+/// Chooses who judges an index.
+type Choose = dyn Fn(&App, &LiveIndex) -> Judges + Send + Sync;
+
 /// What the agent meets outside itself, where tests meet something else.
 pub(super) struct Surroundings {
     /// Who is asked about an index.
-    pub(super) judges: Box<dyn Fn(&App, &LiveIndex) -> Judges + Send + Sync>,
+    pub(super) judges: Box<Choose>,
     /// Who computes on the accelerator that all heavy work shares.
     pub(super) slot: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }

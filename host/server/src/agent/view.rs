@@ -346,27 +346,27 @@ fn carrying(app: &App, name: &IndexName) -> Carrying {
         );
         return Carrying::new(CarryingState::Replaced, detail);
     }
-    let rows = behind.rows;
+    let rows = counted(behind.rows, "row", "rows");
     let (working, problem) = app.agent.errands.state_of(name);
     match (index.meta.appends, working, problem) {
         // When it is at its turn it is only looked at.
         (AppendPolicy::Manual, ..) => Carrying::new(
             CarryingState::Manual,
-            format!("{rows} rows wait for `POST /vectors/indexes/{name}/refresh`"),
+            format!("waiting for `POST /vectors/indexes/{name}/refresh`: {rows}"),
         ),
-        (_, true, _) => Carrying::new(CarryingState::Working, format!("{rows} rows are embedded")),
+        (_, true, _) => Carrying::new(CarryingState::Working, format!("being embedded: {rows}")),
         (_, _, Some(problem)) => Carrying::new(
             CarryingState::Failed,
-            format!("{rows} rows wait, it is tried again: {problem}"),
+            format!("{rows} to be tried again: {problem}"),
         ),
-        _ => Carrying::new(CarryingState::Waiting, waiting(&index, rows)),
+        _ => Carrying::new(CarryingState::Waiting, waiting(&index, &rows)),
     }
 }
 
-fn waiting(index: &LiveIndex, rows: u64) -> String {
+fn waiting(index: &LiveIndex, rows: &str) -> String {
     match index.moving_to() {
-        Some(to) => format!("{rows} rows wait until the index has moved to bucket `{to}`"),
-        None => format!("{rows} rows are next"),
+        Some(to) => format!("waiting until the index has moved to bucket `{to}`: {rows}"),
+        None => format!("next: {rows}"),
     }
 }
 

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     extract::{Json, Path, Query},
-    http::{AppState, tasks::{accepted, wants_task}},
+    http::{
+        AppState,
+        tasks::{accepted, wants_task},
+    },
     problem::Problem,
     tasks::TaskView,
     tune::{self, AutotuneSpec, TrialSpec},

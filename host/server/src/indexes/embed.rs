@@ -280,7 +280,11 @@ fn as_text(batch: &RecordBatch, column: usize) -> Result<StringArray, Problem> {
 /// 409 `embedder_changed`.
 pub(crate) fn check_embedder(embedder: &StaticEmbedder, meta: &IndexMeta) -> Result<(), Problem> {
     let (name, digest) = (embedder.name(), embedder.model_digest());
-    let own = (meta.embedder.as_str(), meta.embedder_digest.as_str(), meta.dimension);
+    let own = (
+        meta.embedder.as_str(),
+        meta.embedder_digest.as_str(),
+        meta.dimension,
+    );
     if own == (name, digest, embedder.dimension()) {
         return Ok(());
     }

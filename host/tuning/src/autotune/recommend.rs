@@ -232,7 +232,12 @@ mod tests {
             "beats",
         );
         let equal = at(with("equal", 40, 0.97), 95.0, 900.0);
-        check(&[champion, equal], &[0.5, 0.6], None, "cannot be told apart");
+        check(
+            &[champion, equal],
+            &[0.5, 0.6],
+            None,
+            "cannot be told apart",
+        );
     }
 
     #[test]

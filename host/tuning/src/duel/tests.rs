@@ -333,7 +333,9 @@ fn reads_back(evidence: &Evidence) {
 async fn a_duel_makes_way_before_every_block_and_stops_when_told() {
     let ring = Ring::new(100).await;
     let pauses = AtomicUsize::new(0);
-    let count = || drop(pauses.fetch_add(1, Ordering::SeqCst));
+    let count = || {
+        pauses.fetch_add(1, Ordering::SeqCst);
+    };
     let (cancel, scorer) = (CancellationToken::new(), By::recall());
     let held = ring.held([11, 200], 0.1, &scorer, &cancel, &count);
     held.await.unwrap();

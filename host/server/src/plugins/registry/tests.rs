@@ -149,10 +149,7 @@ async fn the_house_comes_in_once_and_serves_again_after_a_restart() {
             "boathouse/surrogate" => State::Checked,
             _ => State::Active,
         };
-        assert_eq!(
-            (version.state, version.suspended.is_some()),
-            (state, false)
-        );
+        assert_eq!((version.state, version.suspended.is_some()), (state, false));
         assert!(
             version.checked_by.is_some() && version.bytes > 0,
             "{version:?}"
