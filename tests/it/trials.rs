@@ -171,7 +171,7 @@ async fn halving_measures_samples_first() {
     }
     assert!(whole.len() >= 2, "{page}");
     let of_whole = |trial: &&Value| trial["metrics"]["vectors"] == 3_400;
-    assert!(whole.iter().all(|trial| of_whole(trial)));
+    assert!(whole.iter().all(of_whole));
     let replay = host.read("/vectors/agent/replay/notes?limit=100").await;
     let chosen = trials.len() - 1;
     assert_eq!(

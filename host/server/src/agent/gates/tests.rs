@@ -124,7 +124,7 @@ async fn a_full_hour_says_when_it_has_room() {
     );
     let waiting = candidate("a", Reason::Asked, 0);
     let host = [gate];
-    let next = decide(&host, &[waiting.clone()], at(2), at(9_999));
+    let next = decide(&host, std::slice::from_ref(&waiting), at(2), at(9_999));
     assert_eq!(next, Next::Wait(Timestamp::from_millis(START + 3_600_001)));
     let concluding = Candidate {
         is_concluding: true,
@@ -202,14 +202,17 @@ fn who_waits_says_when_to_look_again() {
         ..candidate("a", Reason::Asked, 0)
     };
     assert_eq!(
-        decide(&[], &[cooling.clone()], at(10), at(99)),
+        decide(&[], std::slice::from_ref(&cooling), at(10), at(99)),
         Next::Wait(at(40))
     );
     assert_eq!(
-        decide(&[], &[cooling.clone()], at(10), at(20)),
+        decide(&[], std::slice::from_ref(&cooling), at(10), at(20)),
         Next::Wait(at(20))
     );
-    assert_eq!(decide(&[], &[cooling.clone()], at(40), at(99)), attend("a"));
+    assert_eq!(
+        decide(&[], std::slice::from_ref(&cooling), at(40), at(99)),
+        attend("a")
+    );
     let busy = Candidate {
         obstacle: Some("it is being tuned".to_owned()),
         cools_until: None,
