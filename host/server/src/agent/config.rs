@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named() {
-        assert_eq!(AgentConfig::default().check(), Ok(()));
         type Change = fn(&mut AgentConfig);
+        assert_eq!(AgentConfig::default().check(), Ok(()));
         let wrong: [(&str, Change); 7] = [
             ("max_trials_per_hour", |c| c.max_trials_per_hour = 0),
             ("min_recall", |c| c.min_recall = Some(1.01)),
