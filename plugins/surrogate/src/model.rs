@@ -4,9 +4,8 @@
 //! HNSW graph act almost linearly, and [`slopes`] says how strongly before any trial; the figures are what
 //! published curves of GloVe, SIFT and text embeddings have in common, with errors wide enough to be
 //! corrected by two or three trials. A measure far from the floor of recall is believed less exactly: a
-//! straight line that is right there matters more than one that is right everywhere. Recall's lower bound is
-//! its mean less the width that is usual near the floor, so that a trial which asked fewer queries, and whose
-//! bound is lower for that alone, does not teach that its configuration is worse; it is believed less.
+//! straight line that is right there matters more than one that is right everywhere. So does a trial that
+//! was stopped early, see [`crate::interval`].
 //!
 //! Only the trials nearest to the decision are learned from when there are many.
 
@@ -14,13 +13,12 @@ use boathouse_sdk::proposer::Knob;
 use boathouse_sdk::{Objective, Trial};
 
 use crate::evidence::{Evidence, Work};
+use crate::interval::Usual;
 use crate::space::{SEARCH, Space};
 use crate::surface::{Belief, Point, Prior, Slope, Surface, normal_below};
 
 /// Trials that are learned from.
 const MOST_POINTS: usize = 160;
-/// Trials from which the usual width of recall's interval is taken.
-const WIDTHS: usize = 5;
 /// Searches of a trial: a thousand queries in eight passes.
 const SEARCHES_A_TRIAL: f64 = 8_000.0;
 /// Seconds of a build before any build was timed, in trials.
@@ -62,19 +60,23 @@ impl Model {
             let points: Vec<Point> = trials.iter().filter_map(point).collect();
             Surface::of(&prior(measure, space), &points)
         };
-        let usual = usual_width(&trials, floor);
+        let usual = Usual::of(&trials);
         let recall = learn(Measure::Recall, &|trial| {
-            let value = log_odds(trial.recall) - usual;
+            let bound = usual.bound(trial);
+            let value = log_odds(bound.recall);
             let far = 0.3 * ((value - floor).abs() - 1.0).max(0.0);
-            let vague = 0.3 * (width(trial) - usual).max(0.0);
-            Some((value, 0.04 + far + vague))
+            // The slope of log odds.
+            let steep = 1.0 / (bound.recall * (1.0 - bound.recall)).max(0.01);
+            Some((value, 0.05 + far + bound.vague * steep))
         });
         let noise = match evidence.work {
             Work::Distances => 0.005,
             Work::Latency => 0.05,
         };
         let work = learn(Measure::Work, &|trial| {
-            Some((evidence.work.of(trial).ln(), noise))
+            // Queries differ in work, too, if less than in recall.
+            let vague = usual.bound(trial).vague;
+            Some((evidence.work.of(trial).ln(), noise + vague))
         });
         let latency = objective.p95_budget_us.map(|budget| {
             let value = |trial: &Trial<'_>| positive(trial.latency_p95_us).map(|ln| (ln, 0.05));
@@ -185,7 +187,7 @@ fn slopes(measure: Measure, knob: &Knob) -> Slope {
 
 fn prior(measure: Measure, space: &Space<'_>) -> Prior {
     let (of_builds, of_all, noise_scales): (_, _, &[f64]) = match measure {
-        Measure::Recall => (0.3, 0.2, &[1.0, 3.0]),
+        Measure::Recall => (0.4, 0.1, &[1.0, 3.0]),
         Measure::Work => (0.1, 0.1, &[1.0, 4.0]),
         Measure::Memory => (0.1, 0.01, &[1.0]),
         Measure::Building => (0.3, 0.05, &[1.0, 3.0]),
@@ -214,24 +216,6 @@ fn nearest<'a, 'b>(evidence: &'b Evidence<'a>, floor: f64) -> Vec<&'b Trial<'a>>
     trials.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     trials.truncate(MOST_POINTS);
     trials.into_iter().map(|(_, trial)| trial).collect()
-}
-
-/// From recall to the lower end of its interval, as a difference of log odds.
-fn width(trial: &Trial<'_>) -> f64 {
-    log_odds(trial.recall) - log_odds(trial.recall_low)
-}
-
-/// The median width of the trials nearest to the floor.
-fn usual_width(trials: &[&Trial<'_>], floor: f64) -> f64 {
-    let off = |trial: &Trial<'_>| (log_odds(trial.recall_low) - floor).abs();
-    let mut near: Vec<(f64, f64)> = trials
-        .iter()
-        .map(|trial| (off(trial), width(trial)))
-        .collect();
-    near.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    near.truncate(WIDTHS);
-    near.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-    near.get(near.len() / 2).map_or(0.0, |(_, width)| *width)
 }
 
 fn trial_seconds(evidence: &Evidence<'_>) -> f64 {

@@ -1,5 +1,6 @@
 //! What the plugin promises of its proposals.
 
+mod glove;
 mod worlds;
 
 use super::*;
