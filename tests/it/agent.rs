@@ -45,7 +45,10 @@ fn text_of(arguments: &[&str]) -> String {
 async fn what_is_asked_for_is_tuned_and_a_full_hour_survives_a_kill() {
     let host = tunable(EAGER).await;
     ask(&host, "requests").await;
-    let is_over = |agent: &Value| agent["indexes"][0]["looks"][0]["outcome"].is_string();
+    // It is written down before its reasons leave the queue and before that is told.
+    let is_over = |agent: &Value| {
+        agent["indexes"][0]["looks"][0]["outcome"].is_string() && agent["working"].is_null()
+    };
     let agent = host.until(STATUS, is_over).await;
     let look = &agent["indexes"][0]["looks"][0];
     assert_eq!(look["reasons"], json!(["asked"]), "{look}");

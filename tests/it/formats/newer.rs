@@ -158,7 +158,7 @@ async fn an_index_with_newer_objects_is_named_and_the_rest_serves() {
             host.read("/plugins").await["plugins"]
                 .as_array()
                 .map(Vec::len),
-            Some(4)
+            Some(5)
         );
     }
 }
