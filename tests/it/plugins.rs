@@ -312,14 +312,14 @@ async fn events_are_followed_live_and_taken_up_again() {
     let first = followed(&host, None, 2).await;
     assert_eq!(
         first,
-        [("uploaded".to_owned(), 10), ("checked".to_owned(), 11)]
+        [("uploaded".to_owned(), 12), ("checked".to_owned(), 13)]
     );
-    let follow = followed(&host, Some(11), 1);
+    let follow = followed(&host, Some(13), 1);
     let act = async {
         activated(&host, MARKED, "1.0.0", &json!({})).await;
     };
     let (live, ()) = tokio::join!(follow, act);
-    assert_eq!(live, [("activated".to_owned(), 12)]);
+    assert_eq!(live, [("activated".to_owned(), 14)]);
 }
 
 /// The first events of a stream, with their ids.

@@ -59,7 +59,7 @@ async fn an_index_from_before_buckets_is_served_tuned_promoted_and_moved() {
     let (status, promoted) = host
         .post(
             "/vectors/promote/notes",
-            &json!({"trial": old, "force": true}),
+            &json!({"trial": old, "force": true, "below_floor": true}),
         )
         .await;
     assert_eq!(status, 200, "{promoted}");

@@ -29,7 +29,7 @@ async fn a_server_without_tls_is_read_where_tls_is_not_asked_for() {
     }
     for tls in ["require", "verify-full"] {
         let ended = ingest(&host, &dsn, &json!({"query": CIPHER, "tls": tls})).await;
-        check_failed(&ended, "source_unreachable", &["no TLS"]);
+        check_failed(&ended, "bad_option", &["no TLS"]);
     }
 }
 

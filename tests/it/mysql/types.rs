@@ -277,7 +277,7 @@ impl How {
                     .collect();
                 members.join(",")
             }
-            Self::Uuid => return (text(), server.replace('-', "")),
+            Self::Uuid => return (text(), server.to_owned()),
             Self::Json => {
                 let bytes = (0..server.len()).step_by(2);
                 let bytes =

@@ -107,7 +107,7 @@ async fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
     assert!(text.starts_with("HTTP/1.1 413"), "{text}");
     assert!(text.contains("component_too_large"), "{text}");
     // Without a declared length it ends as soon as the limit is passed.
-    let config = "[plugins.sandbox.limits.scoring]\ncomponent_bytes = 100000\n";
+    let config = "[plugins.sandbox.limits.scoring]\ncomponent_bytes = 150000\n";
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("boathouse.toml"), config).expect("written");
     let host = Host::on(folder.path());
