@@ -124,6 +124,8 @@ async fn what_cannot_be_made_again_comes_back_and_the_rest_is_told() {
     let data = folder.path();
     fs::remove_dir_all(data.join("primary")).expect("lost");
     fs::create_dir(data.join("primary")).expect("an empty one in its place");
+    // From its local files an index would serve on.
+    fs::remove_dir_all(data.join("cache/indexes")).expect("lost as well");
     let said = refused(data);
     assert!(said.contains("boathouse restore"), "{said}");
     let (code, done) = restore(data, &[]);
