@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -25,27 +25,27 @@ pub(crate) struct Host {
 impl Host {
     /// Starts the program beside this one on the folder `bench/data/NAME`, emptied.
     pub(crate) fn start(name: &str) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("boathouse");
-        if !program.is_file() {
-            bail!("no release build of the host: cargo build --release -p boathouse-server");
-        }
         let folder = process::emptied(name)?;
-        let mut child = Command::new(program)
-            .args(["serve", "--port", "0", "--data"])
-            .arg(&folder)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let out = child.stdout.take().context("standard output")?;
-        BufReader::new(out).read_line(&mut line)?;
-        let url = line.trim().strip_prefix("listening on ");
-        let url = url.with_context(|| format!("the host said {line:?}"))?;
+        let (child, url) = serve(&folder)?;
         Ok(Self {
-            url: url.to_owned(),
+            url,
             child,
             http: reqwest::Client::new(),
             folder,
         })
+    }
+
+    /// Kills the process; its folder stays as it is.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts a host that was killed on its folder.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        (self.child, self.url) = serve(&self.folder)?;
+        Ok(())
     }
 
     /// The process.
@@ -86,6 +86,25 @@ impl Host {
             }
         }
     }
+}
+
+/// Starts the program on a folder; gives the process and where it listens.
+fn serve(folder: &Path) -> Result<(Child, String)> {
+    let program = std::env::current_exe()?.with_file_name("boathouse");
+    if !program.is_file() {
+        bail!("no release build of the host: cargo build --release -p boathouse-server");
+    }
+    let mut child = Command::new(program)
+        .args(["serve", "--port", "0", "--data"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    let out = child.stdout.take().context("standard output")?;
+    BufReader::new(out).read_line(&mut line)?;
+    let url = line.trim().strip_prefix("listening on ");
+    let url = url.with_context(|| format!("the host said {line:?}"))?;
+    Ok((child, url.to_owned()))
 }
 
 impl Drop for Host {

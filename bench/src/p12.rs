@@ -105,7 +105,7 @@ impl Client {
     async fn search(&mut self, text: &str) -> Result<Took> {
         let body = json!({ "text": text, "k": 10, "with": [] }).to_string();
         let head = format!(
-            "POST /vectors/indexes/{INDEX}/search HTTP/1.1\r\nHost: bench\r\n\
+            "POST /vectors/indexes/{INDEX}/search HTTP/1.1\r\nHost: 127.0.0.1\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );

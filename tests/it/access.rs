@@ -73,6 +73,19 @@ async fn admin(host: &Host) -> Guest<'_> {
 }
 
 #[tokio::test]
+async fn a_first_key_that_could_make_no_other_is_refused() {
+    let host = Host::fresh();
+    let body = json!({"name": "reader", "scopes": ["search"], "indexes": ["notes"]});
+    let refused = host.post("/auth/keys", &body).await;
+    check_problem(refused, 409, "first_key", &["admin", "key create"]);
+    assert_eq!(host.read("/auth/me").await["name"], "anonymous");
+    let boss = admin(&host).await;
+    let reader = Guest::with(&boss, body).await;
+    let refused = reader.get("/datasets").await;
+    check_problem(refused, 403, "scope_missing", &["`read`", "--data DIR"]);
+}
+
+#[tokio::test]
 async fn from_the_first_key_on_every_route_asks_for_one() {
     let host = Host::fresh();
     assert_eq!(host.read("/auth/me").await["name"], "anonymous");

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, check_problem, passages, run, sentences};
+use crate::{
+    guests::{EVIL_PROPOSER, order},
+    support::{Host, check_problem, passages, run, sentences},
+};
 
 const STATUS: &str = "/vectors/agent/status";
 
@@ -106,6 +109,41 @@ async fn what_is_asked_for_is_tuned_and_a_full_hour_survives_a_kill() {
     }
     let replayed = text_of(&["agent", "replay", "requests", "--url", &host.url]);
     assert!(replayed.contains("proposals are as recorded"), "{replayed}");
+}
+
+/// A proposer that traps is counted, and suspended as anywhere; its index is tuned all the same.
+#[tokio::test]
+async fn a_proposer_that_traps_costs_nothing_but_its_proposals() {
+    const PLUGIN: &str = "/plugins/proposer/evil/proposer";
+    let host = Host::configured(EAGER);
+    host.ingest("requests", passages()).await;
+    let spec = json!({"name": "requests", "dataset": "requests", "text_column": "passage",
+        "config": {"m": 2, "ef_construction": 2, "ef_search": 1},
+        "objective": {"recall_floor": 0.5, "memory_cap_bytes": order("trap")}});
+    host.done("/vectors/indexes", &spec).await;
+    let versions = format!("{PLUGIN}/versions");
+    let (status, told) = host.post_raw(&versions, EVIL_PROPOSER).await;
+    assert_eq!(status, 201, "{told}");
+    let at = json!({"indexes": ["requests"]});
+    let (status, told) = host.post(&format!("{versions}/1.0.0/activate"), &at).await;
+    assert_eq!(status, 200, "{told}");
+
+    ask(&host, "requests").await;
+    let is_over = |agent: &Value| {
+        agent["indexes"][0]["looks"][0]["outcome"].is_string() && agent["working"].is_null()
+    };
+    let agent = host.until(STATUS, is_over).await;
+    let look = &agent["indexes"][0]["looks"][0];
+    let outcome = look["outcome"].as_str().expect("an outcome");
+    assert!(["promoted", "kept"].contains(&outcome), "{look}");
+    // What serves, and what the bundled proposer asks for once the other one is suspended.
+    assert!(look["trials"].as_u64() >= Some(2), "{look}");
+    assert_eq!(agent["trials"]["refused"], 2, "{agent}");
+    assert_eq!(agent["breaks"]["count"], 0, "{agent}");
+    let events = text_of(&["agent", "events", "--url", &host.url]);
+    assert!(events.contains("wasm trap"), "{events}");
+    let is_suspended = |plugin: &Value| plugin["versions"][0]["suspended"].is_object();
+    host.until(PLUGIN, is_suspended).await;
 }
 
 #[tokio::test]

@@ -182,14 +182,19 @@ async fn wrong_searches_are_refused() {
         (
             r#"{"text": "x", "k": 0}"#,
             "k_out_of_range",
-            &["k", "1 to 30"][..],
+            &["k", "1 to 10000"][..],
         ),
         (
-            r#"{"text": "x", "k": 31}"#,
+            r#"{"text": "x", "k": 10001}"#,
             "k_out_of_range",
-            &["31", "1 to 30"],
+            &["10001", "1 to 10000"],
         ),
         (r#"{"vector": [1, 2, 3]}"#, "wrong_dimension", &["3", "256"]),
+        (
+            r#"{"text": "x", "k": -1}"#,
+            "bad_body",
+            &["k: ", "a whole number from 0"],
+        ),
         (r#"{"k": 3}"#, "text_or_vector", &["text", "vector"]),
         (r#"{"text": "x", "kk": 3}"#, "bad_body", &["kk"]),
         (
@@ -233,7 +238,12 @@ async fn vectors_that_are_none_are_refused() {
         host.post("/vectors/indexes/notes/search", &body).await
     };
     let zeros = json!({"vector": vec![0.0; 256]}).to_string();
-    check_problem(search(&zeros).await, 422, "bad_vector", &["zero"]);
+    let refused = search(&zeros).await;
+    let problem = &refused.1;
+    assert_eq!(problem["errors"][0]["field"], "vector", "{problem}");
+    let id = problem["request_id"].as_str().unwrap_or_default();
+    assert!(!id.is_empty(), "{problem}");
+    check_problem(refused, 422, "bad_vector", &["zero"]);
     // JSON has no NaN; the nearest a client can come to one is refused by the parser or at the door.
     let huge = zeros.replacen("0.0", "1e39", 1);
     let (status, body) = search(&huge).await;
@@ -264,6 +274,10 @@ async fn wrong_trials_and_promotions_are_refused() {
         "no_trials",
         &["notes"],
     );
+    for limit in ["0", "1001"] {
+        let path = format!("/vectors/trials/notes?limit={limit}");
+        check_problem(host.get(&path).await, 422, "bad_query", &[limit, "1,000"]);
+    }
     check_problem(
         host.post("/vectors/trials/notes", &json!({"m": 1})).await,
         422,

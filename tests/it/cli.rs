@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::support::{Host, run, sentences};
 
+mod tasks;
+mod words;
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -176,6 +176,8 @@ async fn files_of_the_host_are_taken_below_its_folders_only() {
         check_problem(answer, 403, "origin_not_allowed", &["ingest.folders"]);
     }
     let bounded = json!({"name": "mine", "scopes": ["ingest", "read"], "datasets": ["t"]});
+    let owner = host.owner_token();
+    let host = host.with_key(&owner);
     let (status, key) = host.post("/auth/keys", &bounded).await;
     assert_eq!(status, 201, "{key}");
     let host = host.with_key(key["key"].as_str().expect("a key"));

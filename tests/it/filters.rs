@@ -44,6 +44,10 @@ async fn only_rows_that_match_are_found_and_counted() {
         assert_eq!(answer["filter"]["matching"], matching, "{filter}: {answer}");
     };
     check("id = 's1-0'", 10, &["s1-0"], 1).await;
+    // What is guarded by a condition before it is not computed for rows that have no answer.
+    check("id LIKE 'x%' AND CAST(id AS BIGINT) = 1", 10, &[], 0).await;
+    let guarded = "id = 's2-1' AND (id LIKE 's%' OR CAST(id AS BIGINT) = 1)";
+    check(guarded, 10, &["s2-1"], 1).await;
     check("ID IN ('s1-0', 's2-1', 'nobody')", 10, &["s1-0", "s2-1"], 2).await;
     check(
         "text LIKE 'Nobody%' AND id <> 's0-5'",
@@ -72,14 +76,9 @@ async fn only_rows_that_match_are_found_and_counted() {
         assert_eq!(answer["filter"], json!({"matching": 30, "plan": "exact"}));
     }
     assert_eq!(all["filter"], Value::Null);
-    // `k` is bounded by the documents that there are, and not by those that match.
-    let over = json!({"text": "bread", "k": 31, "filter": "1 = 1"});
-    check_problem(
-        host.post(SEARCH, &over).await,
-        422,
-        "k_out_of_range",
-        &["1 to 30"],
-    );
+    // More than there are is all that there are.
+    let over = filtered(&host, "1 = 1", 31).await;
+    assert_eq!(over["hits"], all["hits"]);
 
     let shown = run(&[
         "search",
@@ -97,18 +96,20 @@ async fn only_rows_that_match_are_found_and_counted() {
     );
 }
 
+/// Checks that a search with a filter is refused with a code and words.
+async fn check_refused(host: &Host, filter: &str, code: &str, words: &[&str]) {
+    let body = json!({"text": "bread", "k": 3, "filter": filter});
+    let answer = host.post(SEARCH, &body).await;
+    let field = &answer.1["errors"][0]["field"];
+    assert_eq!(field, "filter", "{filter}: {}", answer.1);
+    check_problem(answer, 422, code, words);
+}
+
 #[tokio::test]
 async fn a_filter_that_cannot_be_used_says_what_is_wrong_and_where() {
     let host = world().await;
     let check = async |filter: &str, code: &str, words: &[&str]| {
-        let body = json!({"text": "bread", "k": 3, "filter": filter});
-        let answer = host.post(SEARCH, &body).await;
-        assert_eq!(
-            answer.1["errors"][0]["field"], "filter",
-            "{filter}: {}",
-            answer.1
-        );
-        check_problem(answer, 422, code, words);
+        check_refused(&host, filter, code, words).await;
     };
     check("", "filter_syntax", &["not a condition in SQL"]).await;
     check("id = ", "filter_syntax", &["expected"]).await;
@@ -140,21 +141,43 @@ async fn a_filter_that_cannot_be_used_says_what_is_wrong_and_where() {
     .await;
     check("random() > 0.5", "filter_unsupported", &["`random`"]).await;
     check("CAST(id AS BIGINT) = 1", "filter_no_answer", &["TRY_CAST"]).await;
+    check("1 / 0 = 1", "filter_no_answer", &["division by zero"]).await;
+
+    let unknown = host
+        .post(SEARCH, &json!({"text": "bread", "filters": "1 = 1"}))
+        .await;
+    check_problem(unknown, 422, "bad_body", &[]);
+}
+
+#[tokio::test]
+async fn a_filter_that_would_cost_too_much_is_refused_and_the_host_is_as_it_was() {
+    let host = world().await;
+    let check = async |filter: &str, code: &str, words: &[&str]| {
+        check_refused(&host, filter, code, words).await;
+    };
     check(&"(".repeat(900), "filter_too_complex", &["deep"]).await;
     check(&"NOT ".repeat(1_100), "filter_too_complex", &["1100 words"]).await;
+    let between = " BETWEEN FALSE AND TRUE".repeat(30);
+    check(
+        &format!("id BETWEEN 'a' AND 'b'{between}"),
+        "filter_too_complex",
+        &["20000 parts"],
+    )
+    .await;
+    check(&"CASE - ".repeat(60), "filter_too_complex", &["many ways"]).await;
+    check(
+        &"INTERVAL ".repeat(900),
+        "filter_unsupported",
+        &["`INTERVAL`"],
+    )
+    .await;
     check(
         &format!("id = '{}'", "x".repeat(100_000)),
         "filter_too_long",
         &["100007 bytes"],
     )
     .await;
-    // The host is as it was.
     assert_eq!(ids(&filtered(&host, "id = 's1-0'", 1).await), ["s1-0"]);
-
-    let unknown = host
-        .post(SEARCH, &json!({"text": "bread", "filters": "1 = 1"}))
-        .await;
-    check_problem(unknown, 422, "bad_body", &[]);
 }
 
 /// A table with a column of every kind that ingest keeps.
@@ -186,6 +209,10 @@ fn table() -> Vec<u8> {
         (
             "day",
             Arc::new(Date32Array::from(vec![Some(20_000), Some(20_001), None])),
+        ),
+        (
+            "until",
+            Arc::new(Date32Array::from(vec![Some(2_932_896), Some(20_001), None])),
         ),
         (
             "at",
@@ -231,6 +258,11 @@ async fn columns_of_every_kind_can_be_asked_about() {
     check("open", &["0"]).await;
     check("NOT open", &["1"]).await;
     check("day >= '2024-10-05'", &["1"]).await;
+    check("until = '2024-10-05'", &["1"]).await;
+    check("until > '2024-10-05T12:00:00'", &["0"]).await;
+    check("at < until", &["0", "1"]).await;
+    check("CAST(fee AS BIGINT) = 10", &["0"]).await;
+    check("fee IN (1e30, 0.02)", &["1"]).await;
     check("at < '1970-01-01T12:00:00Z'", &["0"]).await;
     check("at = TIMESTAMP '1970-01-02 00:00:00'", &["1"]).await;
     let (status, lists) = host
@@ -356,18 +388,10 @@ async fn one_row_equal_rows_and_an_index_without_documents() {
     assert_eq!(ended["state"], "failed", "{ended}");
 
     // Everything deleted: a search finds nothing and says so.
-    let url = format!("{}/vectors/indexes/one/documents", host.url);
-    let request = reqwest::Client::new()
-        .delete(url)
-        .json(&json!({"filter": "TRUE"}));
-    let answer: Value = request
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("json");
-    assert_eq!(answer, json!({"deleted": 1, "unknown": [], "vectors": 0}));
+    let (_, answer) = host
+        .delete_documents("one", &json!({"filter": "TRUE"}))
+        .await;
+    assert_eq!(answer, json!({"deleted": 1, "unknown": [], "documents": 0}));
     let (status, found) = search("one", "1 = 1").await;
     assert_eq!(
         (status, &found["hits"], &found["filter"]["matching"]),
@@ -379,13 +403,7 @@ async fn one_row_equal_rows_and_an_index_without_documents() {
 async fn deletions_that_make_no_sense_are_refused() {
     let host = world().await;
     let check = async |body: Value, code: &str, words: &[&str]| {
-        let request =
-            reqwest::Client::new().delete(format!("{}/vectors/indexes/notes/documents", host.url));
-        let response = request.json(&body).send().await.expect("an answer");
-        let answer = (
-            response.status().as_u16(),
-            response.json().await.expect("json"),
-        );
+        let answer = host.delete_documents("notes", &body).await;
         check_problem(answer, 422, code, words);
     };
     check(json!({}), "ids_or_filter", &["either"]).await;
@@ -402,20 +420,14 @@ async fn deletions_that_make_no_sense_are_refused() {
         &["10000"],
     )
     .await;
-    check(json!({"ids": [1]}), "bad_body", &[]).await;
+    check(json!({"ids": [true]}), "bad_body", &["a text or a number"]).await;
     check(
         json!({"filter": "nothing = 1"}),
         "unknown_column",
         &["`nothing`"],
     )
     .await;
-    let request =
-        reqwest::Client::new().delete(format!("{}/vectors/indexes/none/documents", host.url));
-    let response = request
-        .json(&json!({"ids": ["a"]}))
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(response.status(), 404);
+    let (status, _) = host.delete_documents("none", &json!({"ids": ["a"]})).await;
+    assert_eq!(status, 404);
     assert_eq!(host.read("/vectors/indexes/notes").await["vectors"], 30);
 }

@@ -135,6 +135,7 @@ async fn the_files_of_every_release_open_and_answer() {
         assert_eq!(ready["ready"], true, "{ready}");
         check_datasets(&host).await;
         check_index(&host).await;
+        check_deletions(&host).await;
         check_house(&host).await;
         // A host that has changed them finds them again.
         host.done("/vectors/trials/notes", &json!({"ef_search": 70}))
@@ -243,6 +244,18 @@ async fn check_index(host: &Host) {
     assert_eq!(kinds, ["promote", "promote", "rollback"]);
     let sets = host.read("/vectors/evalsets?index=notes").await;
     assert_eq!(sets["evalsets"][0]["queries"], 2, "{sets}");
+}
+
+/// An index without one document, which the other one has.
+async fn check_deletions(host: &Host) {
+    let index = host.read("/vectors/indexes/fewer").await;
+    assert_eq!(index["vectors"], 7, "{index}");
+    let answer = host.search("fewer", &json!({"text": QUERY, "k": 8})).await;
+    let found = ids(&answer);
+    assert!(
+        found.len() == 7 && !found.contains(&"5".to_owned()),
+        "{answer}"
+    );
 }
 
 /// A plugin that serves one index, a bucket that was added, a key, lines of the audit log.

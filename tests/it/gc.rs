@@ -195,7 +195,7 @@ async fn a_wish_that_is_none_is_refused_and_young_objects_stay() {
     };
     let told = gc(&["--grace-hours", "0", "--dry-run"]);
     assert!(
-        told.contains(LITTER[0].1) && told.contains("1 objects, 6 bytes would be removed"),
+        told.contains(LITTER[0].1) && told.contains("1 object, 6 bytes would be removed"),
         "{told}"
     );
     assert!(orphan.exists());

@@ -1,6 +1,6 @@
-//! An index over real HTTP for a while of its life: rows appended, documents deleted, filters, refreshes, restarts and
-//! a replaced dataset, in an order that a seed decides. The measure is a plain list of rows, kept by the rules that
-//! docs/search.md tells.
+//! An index over real HTTP for a while of its life: rows appended with and without text, documents deleted, filters,
+//! refreshes, restarts and a replaced dataset, in an order that a seed decides. The measure is a plain list of rows,
+//! kept by the rules that docs/search.md tells.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, ids, run, sentences};
+use crate::support::{Host, check_failed, ids, run, sentences};
 
 /// Steps of one life, most of which are searches.
 const STEPS: usize = 300;
@@ -23,6 +23,7 @@ struct Document {
     n: i64,
     /// None is a null in the dataset.
     kind: Option<&'static str>,
+    /// Empty: the row is no document, and there is none of its id any more.
     text: String,
 }
 
@@ -53,7 +54,7 @@ impl Life {
             state: seed,
             at: String::new(),
         };
-        let rows = life.documents(25);
+        let rows = life.documents(25, 0);
         life.shown = rows.clone().into_iter().collect();
         life.ingest(&rows, "replace").await;
         let spec =
@@ -71,8 +72,8 @@ impl Life {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// Rows for one version of the dataset, in which no id stands twice.
-    fn documents(&mut self, count: u64) -> Vec<(String, Document)> {
+    /// Rows for one version of the dataset, in which no id stands twice; of ten so many have no text.
+    fn documents(&mut self, count: u64, empty: u64) -> Vec<(String, Document)> {
         let sentences = sentences();
         let texts: Vec<&str> = sentences
             .lines()
@@ -81,7 +82,10 @@ impl Life {
             .collect();
         let mut rows = BTreeMap::new();
         while (rows.len() as u64) < count {
-            let text = texts[self.below(texts.len() as u64) as usize].to_owned();
+            let text = match self.below(10) < empty {
+                true => String::new(),
+                false => texts[self.below(texts.len() as u64) as usize].to_owned(),
+            };
             let kind = KINDS.get(self.below(4) as usize).copied();
             let n = self.below(20) as i64 - 10;
             rows.insert(format!("d{}", self.below(40)), Document { n, kind, text });
@@ -110,26 +114,36 @@ impl Life {
 
     async fn append(&mut self) {
         let count = 1 + self.below(4);
-        let rows = self.documents(count);
+        let rows = self.documents(count, 2);
         self.ingest(&rows, "append").await;
         if let Some(replaced) = &mut self.replaced {
-            replaced.extend(rows);
+            for (id, document) in rows {
+                match document.text.is_empty() {
+                    true => replaced.remove(&id),
+                    false => replaced.insert(id, document),
+                };
+            }
             return;
         }
         self.host
             .until(INDEX, |view| view["behind"].is_null())
             .await;
         for (id, document) in rows {
-            self.deleted.remove(&id);
-            self.shown.insert(id, document);
+            if !document.text.is_empty() {
+                self.deleted.remove(&id);
+                self.shown.insert(id, document);
+            } else if self.shown.remove(&id).is_some() {
+                self.deleted.insert(id);
+            }
         }
     }
 
     /// Other rows in place of all; the index keeps what it has until it is refreshed.
     async fn replace(&mut self) {
-        let rows = self.documents(20);
+        let rows = self.documents(20, 1);
         self.ingest(&rows, "replace").await;
-        self.replaced = Some(rows.into_iter().collect());
+        let rows = rows.into_iter();
+        self.replaced = Some(rows.filter(|(_, row)| !row.text.is_empty()).collect());
     }
 
     async fn refresh(&mut self) {
@@ -172,12 +186,7 @@ impl Life {
     }
 
     async fn send_delete(&self, body: &Value) -> Value {
-        let request = reqwest::Client::new().delete(format!("{}{INDEX}/documents", self.host.url));
-        let response = request.json(body).send().await.expect("an answer");
-        let (status, answer): (u16, Value) = (
-            response.status().as_u16(),
-            response.json().await.expect("json"),
-        );
+        let (status, answer) = self.host.delete_documents("notes", body).await;
         assert_eq!(status, 200, "{}: {answer}", self.at);
         answer
     }
@@ -188,7 +197,12 @@ impl Life {
             self.shown.remove(&id);
             self.deleted.insert(id);
         }
-        assert_eq!(answer["vectors"], self.shown.len(), "{}: {answer}", self.at);
+        assert_eq!(
+            answer["documents"],
+            self.shown.len(),
+            "{}: {answer}",
+            self.at
+        );
     }
 
     /// A search with a filter, or without one, against the list.
@@ -211,12 +225,11 @@ impl Life {
             ),
             _ => (Some("n > 1000".to_owned()), Box::new(|_| false)),
         };
+        // More than there are is all that there are.
+        let all = self.shown.len() + self.below(3) as usize * 5;
+        let all = all.max(1);
         let expected: BTreeMap<&String, &Document> =
             self.shown.iter().filter(|(_, row)| matches(row)).collect();
-        if self.shown.is_empty() {
-            return;
-        }
-        let all = self.shown.len();
         let mut body = json!({"text": QUERY, "k": all, "ef_search": 100_000});
         if let Some(filter) = &filter {
             body["filter"] = filter.as_str().into();
@@ -245,7 +258,7 @@ impl Life {
             .collect();
         self.check_hits(&hits, &expected, &at);
         // Of fewer hits those that are nearest.
-        body["k"] = 3.min(all).into();
+        body["k"] = 3.into();
         let nearest = self.host.search("notes", &body).await;
         let distances = |hits: &[Value]| {
             hits.iter()
@@ -254,7 +267,7 @@ impl Life {
         };
         let few = nearest["hits"].as_array().expect("hits");
         assert_eq!(distances(few), distances(&hits[..few.len()]), "{at}");
-        assert_eq!(few.len(), hits.len().min(3).min(all), "{at}");
+        assert_eq!(few.len(), hits.len().min(3), "{at}");
     }
 
     fn check_hits(&mut self, hits: &[Value], expected: &BTreeMap<String, Document>, at: &str) {
@@ -365,8 +378,23 @@ async fn what_was_deleted_stays_deleted_wherever_the_index_goes() {
     assert_eq!(host.index("notes", "notes", "text").await["deleted"], 0);
 }
 
+#[tokio::test]
+async fn an_index_without_documents_is_not_measured() {
+    let host = Host::fresh();
+    host.ingest("notes", sentences()).await;
+    host.index("notes", "notes", "text").await;
+    let all: Vec<u32> = (0..30).collect();
+    let (status, gone) = host.delete_documents("notes", &json!({"ids": all})).await;
+    assert_eq!((status, &gone["documents"]), (200, &json!(0)), "{gone}");
+    let task = host
+        .start("/vectors/trials/notes", &json!({"ef_search": 40}))
+        .await;
+    let ended = host.ended(&task).await;
+    check_failed(&ended, "no_documents", &["append rows"]);
+}
+
 async fn check_left(host: &Host) {
-    let body = json!({"text": QUERY, "k": 28, "ef_search": 100_000, "with": []});
+    let body = json!({"text": QUERY, "k": 1_000, "ef_search": 100_000, "with": []});
     let found: BTreeSet<String> = ids(&host.search("notes", &body).await)
         .into_iter()
         .collect();

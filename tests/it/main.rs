@@ -6,10 +6,12 @@
 
 mod access;
 mod agent;
+mod altered;
 mod append;
 mod bad_input;
 mod buckets;
 mod chain;
+mod chunks;
 mod cli;
 mod compile;
 mod contract;
@@ -24,6 +26,7 @@ mod lineage;
 mod living;
 mod moves;
 mod mysql;
+mod objective;
 mod openapi;
 mod packages;
 mod pii;

@@ -286,7 +286,7 @@ async fn what_cannot_be_moved_is_told_and_nothing_changes() {
         .1;
     let refused = patch(host, "notes", &to("cold")).await;
     if host.read(&path_of(&run)).await["state"] == "running" {
-        check_problem(refused, 409, "index_busy", &["tuned"]);
+        check_problem(refused, 409, "index_busy", &["a trial"]);
     }
     host.ended(&run).await;
     world.at_rest().await;

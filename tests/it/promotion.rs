@@ -245,4 +245,16 @@ async fn a_promotion_may_be_a_task() {
         ended["result"]["serving"]["config"]["ef_search"], 200,
         "{ended}"
     );
+    let line = ["tune", "rollback", "passages", "--url", &host.url];
+    let shown = run(&line);
+    let text = String::from_utf8(shown.stdout).expect("text");
+    assert!(text.contains("ef_search 11"), "{text}");
+    let tasks = host.read("/tasks").await;
+    assert_eq!(tasks["tasks"][0]["kind"], "rollback", "{tasks}");
+    let again = run(&line);
+    let said = String::from_utf8(again.stderr).expect("text");
+    assert!(
+        !again.status.success() && said.contains("no earlier promotion"),
+        "{said}"
+    );
 }

@@ -103,14 +103,38 @@ async fn a_configuration_that_finds_too_little_is_found_out_by_its_searches() {
     );
 }
 
+/// How much searches find is one thing, whether they are like the evaluation set another.
+#[tokio::test]
+async fn an_evaluation_set_that_cannot_be_read_costs_no_judgement() {
+    let host = badly_served(ALL).await;
+    host.done(
+        "/vectors/evalsets",
+        &json!({"index": "passages", "queries": 60}),
+    )
+    .await;
+    let set = host.data.join("primary/_evalsets/passages/default.json");
+    std::fs::write(&set, "{}").expect("written");
+    let path = "/vectors/indexes/passages/recall";
+    for asked in (0..120).step_by(20) {
+        ask(&host, asked..asked + 20).await;
+        let all = |view: &Value| view["counts"]["judged"] == json!(asked + 20);
+        host.until(path, all).await;
+    }
+    let view = host.read(path).await;
+    assert_eq!(
+        (&view["counts"]["dropped"], &view["drift"]),
+        (&json!(0), &Value::Null),
+        "{view}"
+    );
+}
+
 /// What searches look for is in memory only, until somebody makes an evaluation set of it.
 #[tokio::test]
 async fn nothing_of_a_query_is_on_disk() {
     let host = badly_served(ALL).await;
     let wish = json!({"index": "passages", "live": true, "name": "asked"});
-    let task = host.start("/vectors/evalsets", &wish).await;
-    let ended = host.ended(&task).await;
-    assert_eq!(ended["error"]["code"], "no_live_queries", "{ended}");
+    let refused = host.post("/vectors/evalsets", &wish).await;
+    check_problem(refused, 409, "no_live_queries", &["leave `live` out"]);
     let view = asked_until(&host, 10).await;
     let kept = view["counts"]["kept_queries"].as_u64().expect("a number");
     assert!(kept >= 20, "{view}");
@@ -125,8 +149,8 @@ async fn nothing_of_a_query_is_on_disk() {
         Vec::<String>::new()
     );
     let both = json!({"index": "passages", "live": true, "queries": 5});
-    let task = host.start("/vectors/evalsets", &both).await;
-    assert_eq!(host.ended(&task).await["error"]["code"], "one_source");
+    let refused = host.post("/vectors/evalsets", &both).await;
+    check_problem(refused, 422, "one_source", &["live"]);
 
     // A restart forgets all of it.
     let host = host.kill_and_restart();

@@ -128,6 +128,27 @@ async fn a_line_that_was_tampered_with_shows() {
 }
 
 #[tokio::test]
+async fn other_settings_are_not_blamed_on_the_plugin() {
+    let host = stage(7).await;
+    let settings = "[plugins.settings.\"boathouse/epsilon-greedy\"]\nepsilon = \"1\"\n";
+    let host = host.kill_and(|data| {
+        std::fs::write(data.join("boathouse.toml"), settings).expect("written");
+    });
+    let report = host.read(REPLAY).await;
+    let [_, different, not_asked] = counts(&report);
+    assert!(different > 0 && not_asked == 0, "{report}");
+    for row in report["trials"].as_array().expect("trials") {
+        let outcome = row["outcome"].as_str().expect("words");
+        assert!(["equal", "settings_changed"].contains(&outcome), "{row}");
+    }
+    let host = host.kill_and(|data| {
+        std::fs::remove_file(data.join("boathouse.toml")).expect("removed");
+    });
+    let report = host.read(REPLAY).await;
+    assert_eq!(counts(&report), [6, 0, 0], "{report}");
+}
+
+#[tokio::test]
 async fn what_nobody_can_be_asked_about_is_listed_as_such() {
     let host = stage(2).await;
     check_problem(

@@ -1,6 +1,10 @@
 //! What a host that was killed finds again: everything acknowledged, nothing half done.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -127,6 +131,47 @@ async fn a_kill_during_a_build_leaves_a_whole_index_or_none() {
         }
         host.search("passages", &json!({"text": "gold"})).await;
     }
+}
+
+/// Names of the files below a folder that are not finished.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.path());
+    names
+        .filter(|path| path.to_string_lossy().contains('#'))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_kill_while_a_local_file_is_written_leaves_none_of_it() {
+    let mut host = Host::fresh();
+    let mut csv = "id,text\n".to_owned();
+    for row in 0..20_000 {
+        csv += &format!("{row},row {row} of a table about harbours and bread\n");
+    }
+    host.ingest("rows", csv).await;
+    let before = host.index("first", "rows", "text").await;
+    let mut met = 0;
+    for attempt in 0..10 {
+        let name = format!("next-{attempt}");
+        let body = json!({"name": name, "dataset": "rows", "text_column": "text"});
+        let task = host.start("/vectors/indexes", &body).await;
+        let path = format!("/tasks/{}", task["id"].as_str().expect("id"));
+        let folder = host.data.join("cache/indexes").join(&name);
+        let is_over = async |host: &Host| host.read(&path).await["state"] != "running";
+        while unfinished(&folder).is_empty() && !folder.exists() && !is_over(&host).await {}
+        host = host.kill_and(|_| met += usize::from(!unfinished(&folder).is_empty()));
+        assert!(unfinished(&folder).is_empty(), "left over");
+        assert_eq!(host.read("/readyz").await["ready"], true);
+        let first = host.read("/vectors/indexes/first").await;
+        assert_eq!(first["vectors"], before["vectors"], "{first}");
+        if met == 2 {
+            break;
+        }
+    }
+    assert!(met > 0, "no kill met a file that was being written");
+    let last = host.index("last", "rows", "text").await;
+    assert_eq!(last["vectors"], 20_000, "{last}");
 }
 
 #[tokio::test]

@@ -133,6 +133,12 @@ impl Host {
         self
     }
 
+    /// The token of whoever may read the data folder, until the host stops.
+    pub(crate) fn owner_token(&self) -> String {
+        let token = std::fs::read_to_string(self.data.join("host.token"));
+        token.expect("the owner's token")
+    }
+
     /// Ends the process the hard way and starts another on the same folder.
     pub(crate) fn kill_and_restart(self) -> Self {
         self.kill_and(|_| {})
@@ -193,6 +199,12 @@ impl Host {
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         self.send(self.http.delete(format!("{}{path}", self.url)))
             .await
+    }
+
+    /// Deletes documents of an index.
+    pub(crate) async fn delete_documents(&self, index: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/vectors/indexes/{index}/documents", self.url);
+        self.send(self.http.delete(url).json(body)).await
     }
 
     /// `GET` that must succeed.

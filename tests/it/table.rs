@@ -349,6 +349,8 @@ async fn references_are_for_admins_and_for_what_the_configuration_lists() {
     // While the host asks for no keys, everybody may do everything.
     host.done("/ingest/db", &spec(&other, json!({"table": "t"})))
         .await;
+    let owner = host.owner_token();
+    let host = host.with_key(&owner);
     let body = json!({"name": "feeder", "scopes": ["ingest"]});
     let (status, made) = host.post("/auth/keys", &body).await;
     assert_eq!(status, 201, "{made}");

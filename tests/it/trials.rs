@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, passages, run};
+use crate::support::{Host, check_problem, passages, run};
 
 /// `id,text` of so many passages, without quotes; beyond the table they begin again, each with words of another.
 fn texts(from: usize, count: usize) -> String {
@@ -96,6 +96,46 @@ async fn an_evaluation_set_follows_a_merge() {
     );
     assert_eq!(followed["queries"], anew["queries"]);
     assert_eq!(followed["vectors"], anew["vectors"]);
+}
+
+/// One set that is damaged hides no other, and can be got rid of.
+#[tokio::test]
+async fn a_damaged_evaluation_set_is_listed_as_such_and_can_be_deleted() {
+    let host = world(60, 0.9).await;
+    for name in ["default", "other"] {
+        let wish = json!({"index": "notes", "name": name, "queries": 20});
+        host.done("/vectors/evalsets", &wish).await;
+    }
+    let path = host.data.join("primary/_evalsets/notes/other.json");
+    std::fs::write(&path, "{\"format\": \"boathouse-evalset\"").expect("written");
+    let list = host.read("/vectors/evalsets?index=notes").await;
+    let names = |key: &str| -> Vec<Value> {
+        let sets = list[key].as_array().expect("sets").iter();
+        sets.map(|set| set["name"].clone()).collect()
+    };
+    assert_eq!(
+        (names("evalsets"), names("unreadable")),
+        (vec![json!("default")], vec![json!("other")]),
+        "{list}"
+    );
+    let why = list["unreadable"][0]["detail"].as_str().expect("words");
+    assert!(why.contains("_evalsets/notes/other.json"), "{why}");
+    for name in ["other", "default"] {
+        let (status, body) = host
+            .delete(&format!("/vectors/evalsets/notes/{name}"))
+            .await;
+        assert_eq!((status, body), (204, Value::Null));
+    }
+    let gone = host.delete("/vectors/evalsets/notes/other").await;
+    check_problem(gone, 404, "not_found", &["`other`"]);
+    let nowhere = host.delete("/vectors/evalsets/nowhere/other").await;
+    check_problem(nowhere, 404, "unknown_index", &["nowhere"]);
+    let list = host.read("/vectors/evalsets?index=notes").await;
+    assert_eq!(list, json!({"evalsets": []}));
+    // The default set is made anew for who needs it.
+    host.done("/vectors/trials/notes", &json!({})).await;
+    let list = host.read("/vectors/evalsets?index=notes").await;
+    assert_eq!(list["evalsets"][0]["queries"], 60, "{list}");
 }
 
 /// What cannot reach the floor is not asked every query, and the journal says so.

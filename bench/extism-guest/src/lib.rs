@@ -11,6 +11,8 @@ extern crate self as boathouse_sdk;
 mod fronts;
 #[path = "../../../plugins/scoring/src/score.rs"]
 mod score;
+#[path = "../../../plugins/scoring/src/taste.rs"]
+mod taste;
 
 use extism_pdk::{FnResult, Json, plugin_fn};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,22 @@ impl Error {
     /// The input contradicts itself or the contract.
     pub fn invalid_input(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+}
+
+/// The operator's settings: none are made in the bench.
+#[derive(Default)]
+pub struct Settings;
+
+impl Settings {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        std::iter::empty()
+    }
+
+    /// The value given for a name; there is none.
+    pub fn parse<T>(&self, _name: &str) -> Result<Option<T>, Error> {
+        Ok(None)
     }
 }
 
@@ -65,7 +83,7 @@ struct Verdict {
     front: u32,
     score: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
 }
 
 #[plugin_fn]
@@ -75,8 +93,7 @@ pub fn evaluate(Json(question): Json<Question>) -> FnResult<Json<Vec<Verdict>>> 
 }
 
 fn judge(question: &Question) -> Result<Vec<Verdict>, Error> {
-    let bounds = score::Bounds::new(&question.objective)?;
-    let formula = score::Formula::new(&question.objective)?;
+    let taste = taste::Taste::new(&Settings, &question.objective)?;
     let metrics = || question.trials.iter().map(|trial| &trial.metrics);
     let mut recalls = metrics().map(|m| m.recall_at_k).enumerate();
     if let Some((row, recall)) = recalls.find(|(_, r)| !(0.0..=1.0).contains(r)) {
@@ -88,13 +105,20 @@ fn judge(question: &Question) -> Result<Vec<Verdict>, Error> {
         .map(|m| [-m.recall_at_k, m.search_latency_p95_us, m.memory_bytes as f64])
         .collect();
     let verdicts = metrics().zip(fronts::fronts(&aims)).map(|(m, front)| {
-        let recall_low = m.recall_interval.as_ref().map_or(m.recall_at_k, |i| i.low);
-        let broken = bounds.broken(recall_low, m.search_latency_p95_us, m.memory_bytes);
+        let figures = score::Figures {
+            recall: m.recall_at_k,
+            recall_low: m.recall_interval.as_ref().map_or(m.recall_at_k, |i| i.low),
+            p95_us: m.search_latency_p95_us,
+            memory_bytes: m.memory_bytes as f64,
+            // No setting asks for it.
+            build_seconds: 0.0,
+        };
+        let reason = taste.limits.broken(&figures);
         Verdict {
-            feasible: broken.is_none(),
+            feasible: reason.is_none(),
             front,
-            score: formula.score(m.recall_at_k, m.search_latency_p95_us, m.memory_bytes),
-            reason: broken,
+            score: taste.score(&figures),
+            reason,
         }
     });
     Ok(verdicts.collect())

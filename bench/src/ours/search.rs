@@ -2,13 +2,24 @@
 //!
 //! The peers answer the same questions (`bench/python/*_peer.py`). Time of a build runs from the
 //! first byte of the vectors to the graph; memory is the peak that the process reached less what it
-//! held before. Time of a search runs over all queries on one thread, from the caller's vectors to the
+//! held before. As in a host, the vectors are put into a local file, synced and mapped before the graph
+//! is built. Time of a search runs over all queries on one thread, from the caller's vectors to the
 //! rows, normalisation included.
 
-use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
-use anyhow::{Context, Result};
-use boathouse_vector::{BuildOptions, Builder, HnswGraph, Scratch, VectorSet};
+use anyhow::{Context, Result, ensure};
+use boathouse_storage::FileCache;
+use boathouse_types::{Dimension, Metric};
+use boathouse_vector::{
+    BuildOptions, Builder, DocIds, Frozen, HnswGraph, Provenance, Scratch, VectorSet,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{data, process};
@@ -71,7 +82,7 @@ pub(super) fn serve() -> Result<()> {
             } => {
                 let before = process::memory(std::process::id(), "VmRSS")?;
                 let start = Instant::now();
-                let set = data::read_set(&base, rows, dimension)?;
+                let set = mapped(&base, rows, dimension)?;
                 let options = BuildOptions {
                     m,
                     ef_construction,
@@ -105,6 +116,32 @@ pub(super) fn serve() -> Result<()> {
             }
         })
     })
+}
+
+/// The vectors of a file in a local file that is mapped, which goes with them.
+fn mapped(base: &Path, rows: usize, dimension: u32) -> Result<Arc<VectorSet>> {
+    const FILE: &str = "base.rows";
+    const VERSION: &str = "bench";
+    let frozen = Frozen {
+        vectors: Arc::new(data::read_set(base, rows, dimension)?),
+        doc_ids: (0..rows).map(|_| "").collect::<DocIds>(),
+        rows: (0..rows as u64).collect::<Vec<_>>().into(),
+        spans: None,
+    };
+    let folder = base.with_extension(format!("{}.index", std::process::id()));
+    let files = FileCache::new(folder.clone());
+    let kept = files.put(FILE, |out| frozen.write(VERSION, out));
+    ensure!(kept, "the vectors cannot be kept in {}", folder.display());
+    drop(frozen);
+    let of = Provenance {
+        data_version: VERSION,
+        dimension: Dimension::new(dimension)?,
+        metric: Metric::Cosine,
+        rows: rows as u64,
+    };
+    let frozen = files.get(FILE, |bytes| Frozen::read(bytes, &of));
+    fs::remove_dir_all(&folder)?;
+    Ok(frozen.context("the local file cannot be read")?.vectors)
 }
 
 fn search(

@@ -114,6 +114,7 @@ pub(super) fn serve() -> Result<()> {
                     backend: VectorBackend::Parquet,
                     data_version: "1".to_owned(),
                     vectors,
+                    rows: None,
                 };
                 let evaluation = runtime.block_on(evaluation(&data, queries))?;
                 index = Some(Index {
@@ -177,6 +178,7 @@ impl Index {
             bounds: self.bounds.clone(),
             serving: self.serving,
             note: None,
+            only_useful: false,
         };
         let never = CancellationToken::new();
         let stepped = self.tuner.step(&self.evaluation, &request, &never, &|_| {});

@@ -11,7 +11,7 @@ mod expiry;
 mod policy;
 mod scans;
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use boathouse_storage::{Bucket, BucketRegistry, Manifest, StorageError, Versioned};
 use boathouse_types::{BucketName, Clock, DatasetName, Timestamp};
@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Dataset, DatasetFile, DatasetManifest, DatasetVersion, IngestError, IngestMode, pii,
-    read::FooterCache, upload,
+    read::FooterCache, spool::SpooledTable, upload,
 };
 
 pub use expiry::Retention;
@@ -174,18 +174,22 @@ impl Datasets {
         })
     }
 
-    /// Uploads a Parquet file to a home. It is visible once a version that lists it is committed.
+    /// Uploads a table to a home. It is visible once a version that lists it is committed.
     pub(crate) async fn upload(
         &self,
         home: &Home,
-        file: &File,
-        rows: u64,
+        table: &SpooledTable,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<DatasetFile, IngestError> {
         let id = boathouse_storage::time_ordered_id(self.clock.as_ref());
         let path = format!("datasets/{}/data/{id}.parquet", home.name);
-        let bytes = upload::upload(&home.bucket, &path, file, cancelled).await?;
-        Ok(DatasetFile { path, rows, bytes })
+        let bytes = upload::upload(&home.bucket, &path, &table.file, cancelled).await?;
+        Ok(DatasetFile {
+            path,
+            rows: table.rows,
+            bytes,
+            seal: Some(table.seal),
+        })
     }
 
     /// Makes a version visible; number, rows and bytes are filled in here. When it fails, the version's

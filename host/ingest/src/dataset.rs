@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use boathouse_types::{BucketName, DatasetName, JobName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Detection, JobMark, PiiScan, Treatment};
+use crate::{Detection, FileSeal, JobMark, PiiScan, Treatment};
 
 /// Field metadata under which a column's type at its source is kept.
 pub(crate) const SOURCE_TYPE: &str = "boathouse.source_type";
@@ -88,6 +88,9 @@ pub struct DatasetFile {
     pub rows: u64,
     /// Its size in bytes.
     pub bytes: u64,
+    /// What its bytes were when it was written; none: it is of an earlier release, and is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<FileSeal>,
 }
 
 /// A column.
@@ -277,6 +280,7 @@ mod tests {
             path: version.to_string(),
             rows: 1,
             bytes: 1,
+            seal: None,
         };
         DatasetVersion {
             version,
@@ -293,6 +297,14 @@ mod tests {
             job: None,
             expired_at: None,
         }
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_release_has_no_seal_and_gets_none() {
+        let text = r#"{"path":"a","rows":1,"bytes":2}"#;
+        let file: DatasetFile = serde_json::from_str(text).unwrap();
+        assert_eq!(file.seal, None);
+        assert_eq!(serde_json::to_string(&file).unwrap(), text);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use boathouse_storage::StorageError;
 use boathouse_types::{DatasetName, JudgementError, Timestamp};
 use parquet::errors::ParquetError;
 
-use crate::redact_dsn;
+use crate::{redact_dsn, seal::Altered};
 
 /// Why an ingest or a read of a dataset failed.
 #[derive(Debug, thiserror::Error)]
@@ -272,6 +272,12 @@ pub enum IngestError {
     Worker(String),
 }
 
+/// Whether a store says that an object is not there.
+fn is_gone(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let told = source.downcast_ref::<object_store::Error>();
+    told.is_some_and(|error| matches!(error, object_store::Error::NotFound { .. }))
+}
+
 /// Where in a file something is wrong. Lines and columns count from 1; in CSV the column is the number
 /// of the field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -405,12 +411,17 @@ impl IngestError {
     /// A file of rows that does not read: its bucket fails, or it is damaged.
     pub(crate) fn unreadable(path: &str, error: &ParquetError) -> Self {
         match error {
+            ParquetError::External(source) if is_gone(source.as_ref()) => Self::damaged(
+                path,
+                "it is gone from its bucket; put it back, or ingest the dataset anew",
+            ),
             ParquetError::External(source) if source.is::<object_store::Error>() => {
                 Self::Unreachable {
                     path: path.to_owned(),
                     message: redact_dsn(&source.to_string()),
                 }
             }
+            ParquetError::External(source) if source.is::<Altered>() => Self::damaged(path, source),
             _ => Self::damaged(path, error),
         }
     }

@@ -5,8 +5,9 @@
 //! [`PiiDetector`]; [`Lineage`] tells where rows came from; [`redact_dsn`] keeps credentials out of it all.
 //!
 //! Invariants: a dataset is at every moment wholly in its old state or wholly in its new one; a value is
-//! never changed by being ingested, a type that cannot hold it is not chosen; memory does not depend on the
-//! size of the file; messages name places and cures, never values; a detector that failed is on record.
+//! never changed by being ingested, a type that cannot hold it is not chosen; what is read is what was written, or
+//! an error; memory does not depend on the size of the file; messages name places and cures, never values; a
+//! detector that failed is on record.
 //!
 //! Not here: plugins (a detector is a trait object), indexes (whether one still uses a dataset is for the
 //! caller to ask), HTTP, tasks.
@@ -29,6 +30,7 @@ mod read;
 mod redact;
 mod run;
 mod sample;
+mod seal;
 mod spool;
 mod stamp;
 mod table;
@@ -65,6 +67,7 @@ pub use pii::{
 pub use progress::{Estimate, IngestProgress, Pace, Phase, ProgressSnapshot};
 pub use read::{Dataset, MAX_PAGE_ROWS, RowsPage};
 pub use redact::redact_dsn;
+pub use seal::FileSeal;
 pub use table::{
     JobInfo, JobMark, JobSpec, JobTurn, Jobs, NulledValues, Position, TableRead, TableReport,
     TableRequest, TableSource, TableSystem, TlsMode, TypeMode, ValuePolicy, Window, ingest_table,

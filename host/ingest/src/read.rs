@@ -1,9 +1,11 @@
 //! A dataset as of one version, ready to be read: scans, single rows, pages.
 //!
 //! A row's number is its position over all files of the version; rows keep their numbers in later `append`
-//! versions. Files are immutable, so a version reads the same until its files are deleted. Bytes are fetched
-//! by range on the async side; decoding happens on threads that may block. Nothing here writes.
+//! versions. Files are immutable, so a version reads the same until its files are deleted; one that was altered
+//! behind our back is an error, never other rows (`read/data.rs`). Bytes are fetched by range on the async side;
+//! decoding happens on threads that may block. Nothing here writes.
 
+mod data;
 mod footer;
 mod json;
 mod sample;
@@ -115,7 +117,8 @@ impl Dataset {
             return Ok(Arc::new(Schema::empty()));
         };
         let footer = self.0.footers.load(&self.0.bucket, first).await?;
-        Ok(with_columns(footer.schema(), &self.0.version.columns))
+        let schema = footer.metadata.schema();
+        Ok(with_columns(schema, &self.0.version.columns))
     }
 
     /// All rows, in order, with these columns in this order (none named: all columns).

@@ -220,10 +220,7 @@ async fn upload(
     let cancelled = || watch.cancel.is_cancelled();
     let mut files = Vec::with_capacity(tables.len());
     for table in tables {
-        let sent = context
-            .datasets
-            .upload(home, &table.file, table.rows, &cancelled);
-        match sent.await {
+        match context.datasets.upload(home, table, &cancelled).await {
             Ok(file) => files.push(file),
             Err(error) => {
                 crate::upload::discard(&home.bucket, &files).await;

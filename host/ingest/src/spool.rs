@@ -1,8 +1,8 @@
 //! A table on its way: batches become a Parquet file on the local disk, sampled as they pass.
 //!
 //! The file has no name, so the system takes it back however the process ends. Nothing reaches a bucket
-//! from here. Row groups end at a million rows or about 32 MiB, whichever is first; together with the
-//! batch in hand that bounds the memory. Spools that are written side by side share those 32 MiB.
+//! from here. Row groups end at a million rows or about 16 MiB, whichever is first; together with the
+//! batch in hand that bounds the memory. Spools that are written side by side share those 16 MiB, down to 4 MiB each.
 
 mod wide;
 
@@ -18,16 +18,17 @@ use parquet::{
 
 pub(crate) use self::wide::WideSpool;
 use crate::{
-    IngestError,
+    FileSeal, IngestError,
     sample::{self, Sampler},
+    seal::{self, Sealing},
     stamp::stamp,
 };
 
 const GROUP_ROWS: usize = 1_000_000;
 /// Bytes of a row group, about.
-pub(crate) const GROUP_BYTES: usize = 32 << 20;
+pub(crate) const GROUP_BYTES: usize = 16 << 20;
 /// Spools that share the bytes of a row group; with more, row groups would become too small to read well.
-const MOST_SPOOLS: usize = 8;
+const MOST_SPOOLS: usize = 4;
 
 /// Bytes of distinct values above which a column of a row group is written plainly: a dictionary that does not
 /// stay small costs time and memory and saves nothing.
@@ -41,7 +42,7 @@ pub(crate) const SAMPLE_SEED: u64 = 0x5eed_b0a7;
 
 /// A Parquet file in the making.
 pub(crate) struct Spool {
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<Sealing>,
     file: File,
     schema: SchemaRef,
     sampler: Sampler,
@@ -52,6 +53,8 @@ pub(crate) struct Spool {
 pub(crate) struct SpooledTable {
     /// Its bytes.
     pub(crate) file: File,
+    /// What they are.
+    pub(crate) seal: FileSeal,
     /// Its columns.
     pub(crate) schema: SchemaRef,
     /// Its rows.
@@ -70,7 +73,7 @@ impl Spool {
     ) -> Result<Self, IngestError> {
         let file = nameless(folder)?;
         let writer = ArrowWriter::try_new(
-            file.try_clone().map_err(IngestError::Spool)?,
+            Sealing::new(file.try_clone().map_err(IngestError::Spool)?),
             Arc::clone(schema),
             Some(properties(GROUP_BYTES / spools.clamp(1, MOST_SPOOLS))),
         );
@@ -94,8 +97,12 @@ impl Spool {
 
     /// Ends the file.
     pub(crate) fn finish(self, name: &str) -> Result<SpooledTable, IngestError> {
-        self.writer.close().map_err(IngestError::spool)?;
+        let (writer, _) = self
+            .writer
+            .into_serialized_writer()
+            .map_err(IngestError::spool)?;
         Ok(SpooledTable {
+            seal: seal::finish(writer)?,
             file: self.file,
             schema: self.schema,
             rows: self.rows,

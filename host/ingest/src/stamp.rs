@@ -59,7 +59,7 @@ mod tests {
     };
     use boathouse_storage::StorageError;
 
-    /// What a page of a dataset comes to whose only file says this in place of its stamp.
+    /// What a page of a dataset comes to whose only file says this in place of its stamp, and was sealed by nobody.
     async fn page(from: &str, to: &str) -> Result<usize, IngestError> {
         assert_eq!(from.len(), to.len(), "nothing may move");
         let world = World::new();
@@ -68,6 +68,7 @@ mod tests {
             .ingest(csv, "a.csv", IngestMode::Replace)
             .await
             .unwrap();
+        world.unseal().await;
         let path = &world.paths("datasets/people/data").await[0];
         let mut bytes = world.bucket.get(path).await.unwrap().to_vec();
         let at = bytes

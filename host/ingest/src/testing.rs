@@ -14,7 +14,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use async_trait::async_trait;
-use boathouse_storage::{Bucket, BucketRegistry};
+use boathouse_storage::{Bucket, BucketRegistry, Manifest};
 use boathouse_types::{BucketName, DatasetName, ManualClock};
 use futures::stream::BoxStream;
 use object_store::{
@@ -25,8 +25,9 @@ use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Datasets, FileInput, FileOptions, IngestContext, IngestError, IngestMode, IngestProgress,
-    IngestReport, IngestRequest, LineageWriter, OnDetectorFailure, PiiRules, ingest_file,
+    DatasetManifest, Datasets, FileInput, FileOptions, IngestContext, IngestError, IngestMode,
+    IngestProgress, IngestReport, IngestRequest, LineageWriter, OnDetectorFailure, PiiRules,
+    ingest_file,
 };
 
 /// A context over a primary bucket in memory.
@@ -91,6 +92,19 @@ impl World {
         };
         let progress = Arc::new(IngestProgress::default());
         ingest_file(&self.context, request, progress, CancellationToken::new()).await
+    }
+
+    /// Makes the dataset's files those of an earlier release, which gave them no seals.
+    pub(crate) async fn unseal(&self) {
+        let prefix = format!("datasets/{}/manifest", dataset());
+        let manifest = Manifest::<DatasetManifest>::new(self.bucket.clone(), prefix);
+        let mut found = manifest.load().await.unwrap().unwrap();
+        let versions = found.value.versions.iter_mut();
+        for file in versions.flat_map(|version| &mut version.files) {
+            assert!(file.seal.take().is_some());
+        }
+        let committed = manifest.commit(found.version, &found.value).await;
+        committed.unwrap();
     }
 
     /// Paths under a folder.

@@ -194,7 +194,7 @@ impl Latency {
 
 /// Compares two scorings of `trials`. Trials that either side left out are not compared.
 ///
-/// The winner is chosen as the host chooses: the highest score of the feasible, or of all where none is;
+/// The winner is who has the scorer's word: the highest score of the feasible, or of all where none is;
 /// then the lower p95; then the earlier.
 #[must_use]
 pub fn compare_verdicts(

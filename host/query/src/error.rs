@@ -88,7 +88,9 @@ pub enum QueryError {
         cure: String,
     },
     /// The predicate is sound, and a row has a value for which it has no answer.
-    #[error("the filter has no answer for some row: {why}")]
+    #[error(
+        "the filter has no answer for some row: {why}; leave such rows out by a condition before it, as in `n <> 0 AND 10 / n > 2`"
+    )]
     NoAnswer {
         /// What happened there.
         why: &'static str,

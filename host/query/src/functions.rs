@@ -13,8 +13,10 @@ use sqlparser::ast::{
 };
 
 use crate::{
+    calendar,
+    common::Common,
     error::{Place, QueryError},
-    kind::{Kind, Part, alike},
+    kind::{Kind, Part},
     names::shortened,
 };
 
@@ -27,6 +29,9 @@ enum Takes {
 }
 
 use Kind::{Moment, Number, Text};
+
+/// The function that takes the first of several that is not null.
+pub(crate) const COALESCE: &str = "coalesce";
 
 /// All names, for messages.
 const NAMES: &str = "lower, upper, trim, ltrim, rtrim, length, starts_with, ends_with, contains, strpos, substr, left, right, date_part, date_trunc and coalesce";
@@ -54,7 +59,7 @@ fn known(name: &str) -> Option<(Arc<ScalarUDF>, Takes)> {
         }
         "date_part" => moment(datetime::date_part()),
         "date_trunc" => moment(datetime::date_trunc()),
-        "coalesce" => Some((core::coalesce(), Takes::Alike)),
+        COALESCE => Some((core::coalesce(), Takes::Alike)),
         _ => None,
     }
 }
@@ -125,6 +130,14 @@ pub(crate) fn call(
         Takes::These(kinds, needed) => these(name, place, arguments, kinds, needed)?,
         Takes::Alike => all_alike(name, place, arguments)?,
     };
+    let ours = match arguments.as_slice() {
+        [unit, moment] if name == "date_trunc" => calendar::truncating(unit, moment),
+        _ => None,
+    };
+    let (function, arguments) = match ours {
+        Some((ours, moment)) => (ours, vec![moment]),
+        None => (function, arguments),
+    };
     let arguments = arguments.into_iter().map(|part| part.expr).collect();
     let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments));
     Part::new(call, schema, place)
@@ -147,13 +160,12 @@ fn these(
 }
 
 fn all_alike(name: &str, place: Place, arguments: Vec<Part>) -> Result<Vec<Part>, QueryError> {
-    let Some(first) = arguments.first().cloned() else {
+    if arguments.is_empty() {
         return Err(wrong_number(name, place, 0, 1));
-    };
-    let pairs = arguments.into_iter();
-    pairs
-        .map(|argument| alike(first.clone(), argument).map(|(_, argument)| argument))
-        .collect()
+    }
+    let common = Common::of(&arguments.iter().collect::<Vec<_>>())?;
+    let arguments = arguments.into_iter();
+    arguments.map(|argument| common.apply(argument)).collect()
 }
 
 fn wrong_number(name: &str, place: Place, given: usize, needed: usize) -> QueryError {

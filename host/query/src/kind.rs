@@ -1,18 +1,13 @@
-//! What can be compared with what.
+//! What a predicate is made of: parts, and what kind of value each has.
 //!
-//! DataFusion finds a common type for much: of a text and a number it makes two of the same and compares those. Whoever
-//! writes `year = '2020'` about a column of texts that look like numbers would get an answer to another question, or an
-//! error at the first row that is no number. So kinds are kept apart here, and a text is taken for a date or a time only
-//! where it is written out in the predicate.
+//! Kinds are what compares with each other; types are how a value is stored. Which parts are compared with which, and in
+//! what type, is for `common.rs`.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{Expr, ExprSchemable as _, expr::Cast, lit};
 
-use crate::{
-    error::{Place, QueryError},
-    names::shortened,
-};
+use crate::error::{Place, QueryError};
 
 /// Types that compare with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +32,7 @@ impl Kind {
             DataType::Boolean => Self::Truth,
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Self::Moment,
             DataType::Time32(_) | DataType::Time64(_) => Self::Time,
-            DataType::Dictionary(_, value) => Self::of(value),
+            DataType::Dictionary(..) => Self::of(value_type(data_type)),
             other if other.is_numeric() => Self::Number,
             other if other.is_string() => Self::Text,
             _ => Self::Other,
@@ -126,95 +121,37 @@ impl Part {
         })
     }
 
-    fn as_text_value(&self) -> Option<&str> {
+    /// The value, if it is written out.
+    pub(crate) fn literal(&self) -> Option<&ScalarValue> {
         match &self.expr {
-            Expr::Literal(value, _) => value.try_as_str().flatten(),
+            Expr::Literal(value, _) => Some(value),
             _ => None,
         }
     }
 
-    /// A text that is written out, as a value of the type with which it is compared.
-    fn read_as(self, data_type: &DataType) -> Result<Self, QueryError> {
-        match self.as_text_value() {
-            Some(text) => read(text, data_type, self.place),
-            None => Ok(self),
+    /// The text, if it is one that is written out.
+    pub(crate) fn literal_text(&self) -> Option<&str> {
+        self.literal()?.try_as_str().flatten()
+    }
+
+    /// The same in another type.
+    pub(crate) fn cast(self, data_type: &DataType) -> Self {
+        if self.data_type == *data_type {
+            return self;
+        }
+        Self {
+            expr: Expr::Cast(Cast::new(Box::new(self.expr), data_type.clone())),
+            data_type: data_type.clone(),
+            place: self.place,
         }
     }
 }
 
-/// A text that is written out, as a value of a type.
-///
-/// # Errors
-/// [`QueryError::WrongType`].
-pub(crate) fn read(text: &str, data_type: &DataType, place: Place) -> Result<Part, QueryError> {
-    let written = ScalarValue::Utf8(Some(text.to_owned()));
-    match written.cast_to(data_type) {
-        Ok(value) if !value.is_null() => Ok(Part::value(value, place)),
-        _ => Err(QueryError::WrongType {
-            detail: format!("`{}` is not {}", shortened(text), Kind::of(data_type).name()),
-            place,
-            cure: "write it like '2026-01-31' or '2026-01-31T12:00:00Z', a time of day like '12:00:00'"
-                .to_owned(),
-        }),
-    }
-}
-
-/// Two parts as they compare with each other; texts that are written out become dates or times where needed.
-///
-/// # Errors
-/// [`QueryError::WrongType`].
-pub(crate) fn alike(left: Part, right: Part) -> Result<(Part, Part), QueryError> {
-    let (left, right) = match (left.kind(), right.kind()) {
-        (Kind::Moment | Kind::Time, Kind::Text) => {
-            let right = right.read_as(&of_value(&left.data_type))?;
-            (left, right)
-        }
-        (Kind::Text, Kind::Moment | Kind::Time) => {
-            let left = left.read_as(&of_value(&right.data_type))?;
-            (left, right)
-        }
-        _ => (left, right),
-    };
-    let (a, b) = (left.kind(), right.kind());
-    if a.fits(b) {
-        return Ok(same_numbers(left, right));
-    }
-    Err(QueryError::WrongType {
-        detail: format!("{} is compared with {}", a.name(), b.name()),
-        place: right.place,
-        cure: match (a, b) {
-            (Kind::Number, Kind::Text) if right.as_text_value().is_some() => {
-                "write the number without quotes".to_owned()
-            }
-            _ => "compare like with like, or convert one side, as in `TRY_CAST(x AS BIGINT)`"
-                .to_owned(),
-        },
-    })
-}
-
-/// Of a float and a decimal two floats. DataFusion makes two decimals of them, which not every float can become.
-pub(crate) fn same_numbers(left: Part, right: Part) -> (Part, Part) {
-    match (left.data_type.is_floating(), right.data_type.is_floating()) {
-        (true, false) if right.data_type.is_decimal() => (left, float(right)),
-        (false, true) if left.data_type.is_decimal() => (float(left), right),
-        _ => (left, right),
-    }
-}
-
-fn float(part: Part) -> Part {
-    Part {
-        expr: Expr::Cast(Cast::new(Box::new(part.expr), DataType::Float64)),
-        data_type: DataType::Float64,
-        place: part.place,
-    }
-}
-
-/// The type in which a value is read that is compared with this one. A date may be compared with a time of that day.
-fn of_value(data_type: &DataType) -> DataType {
+/// The type of the values, of a dictionary that of its own.
+pub(crate) fn value_type(data_type: &DataType) -> &DataType {
     match data_type {
-        DataType::Date32 | DataType::Date64 => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Dictionary(_, value) => of_value(value),
-        other => other.clone(),
+        DataType::Dictionary(_, value) => value_type(value),
+        other => other,
     }
 }
 

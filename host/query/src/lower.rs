@@ -5,12 +5,15 @@
 //! resolved and kinds compared here, on the way up, so that errors can say where.
 //!
 //! Chains of `AND` and of `OR` become balanced trees; whatever else nests is bounded by [`MAX_DEPTH`], and with it every
-//! recursion of the steps that follow.
+//! recursion of the steps that follow. What stands twice in the result doubles with each level, so the parts of the result
+//! are counted as well, and there may be [`MAX_PARTS`].
 
 mod values;
 
+use std::{cell::Cell, iter};
+
 use arrow::datatypes::Schema;
-use datafusion_common::{Column, DFSchema};
+use datafusion_common::{Column, DFSchema, ScalarValue, tree_node::TreeNode as _};
 use datafusion_expr::{
     Expr, Operator,
     expr::{BinaryExpr, Cast, InList, Like, TryCast},
@@ -20,22 +23,40 @@ use sqlparser::ast::{
 };
 
 use crate::{
+    common::Common,
     error::{Place, QueryError},
     functions,
-    kind::{Kind, Part, alike, same_numbers},
-    names,
+    kind::{Kind, Part, unfit},
+    names, numbers,
 };
 
 /// How deep the tree of a predicate may be.
 const MAX_DEPTH: usize = 48;
+/// Levels that a conversion and `coalesce` count for beyond their own. Of what is below them DataFusion asks twice whether
+/// it may be null, so a nest of `n` is asked about `2^n` times.
+const ASKED_TWICE: usize = 3;
+/// Parts of the result. As many values as a text has room for are less than half of that.
+const MAX_PARTS: usize = 20_000;
+/// `%` and `_` of a pattern, escaped ones included. What a matcher has to keep in mind for each letter grows with them.
+const MAX_WILDCARDS: usize = 32;
 
-/// What names and types are looked up in.
+/// What names and types are looked up in, and how much has come of it.
 pub(crate) struct Lowering<'a> {
-    pub(crate) schema: &'a Schema,
-    pub(crate) typed: &'a DFSchema,
+    schema: &'a Schema,
+    typed: &'a DFSchema,
+    parts: Cell<usize>,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    /// Of a schema, which is given in two ways.
+    pub(crate) fn new(schema: &'a Schema, typed: &'a DFSchema) -> Self {
+        Self {
+            schema,
+            typed,
+            parts: Cell::new(0),
+        }
+    }
+
     /// A condition as an expression, before coercion.
     ///
     /// # Errors
@@ -56,6 +77,7 @@ impl Lowering<'_> {
                 what: format!("parts that nest more than {MAX_DEPTH} deep"),
             });
         }
+        self.count(1)?;
         let below = depth + 1;
         match sql {
             Sql::Nested(inner) => self.part(inner, below),
@@ -79,6 +101,28 @@ impl Lowering<'_> {
             Sql::Function(function) => self.call(function, below),
             _ => self.test(sql, below),
         }
+    }
+
+    /// Adds to the parts of the result.
+    fn count(&self, more: usize) -> Result<(), QueryError> {
+        let parts = self.parts.get().saturating_add(more);
+        self.parts.set(parts);
+        match parts {
+            0..=MAX_PARTS => Ok(()),
+            _ => Err(QueryError::TooComplex {
+                what: format!(
+                    "more than {MAX_PARTS} parts, with what `BETWEEN` and `coalesce` look at counted twice"
+                ),
+            }),
+        }
+    }
+
+    /// What is lowered here stands twice in the result.
+    fn twice<T>(&self, lowered: impl FnOnce() -> Result<T, QueryError>) -> Result<T, QueryError> {
+        let before = self.parts.get();
+        let lowered = lowered()?;
+        self.count(self.parts.get() - before)?;
+        Ok(lowered)
     }
 
     /// Conditions on one part, and what is refused.
@@ -146,8 +190,8 @@ impl Lowering<'_> {
             (UnaryOperator::Minus, Sql::Value(value)) => values::negative(value),
             (UnaryOperator::Minus, _) => {
                 let part = self.part(inner, depth)?.expect(Kind::Number, "`-`")?;
-                let expr = Expr::Negative(Box::new(part.expr));
-                Part::new(expr, self.typed, part.place)
+                let zero = Part::value(ScalarValue::Int64(Some(0)), part.place);
+                self.computed(zero, Operator::Minus, part)
             }
             (UnaryOperator::Plus, _) => self.part(inner, depth)?.expect(Kind::Number, "`+`"),
             _ => Err(QueryError::Unsupported {
@@ -198,9 +242,7 @@ impl Lowering<'_> {
         let computed = |op| {
             let whose = format!("`{op}`");
             let side = |sql| self.part(sql, depth)?.expect(Kind::Number, &whose);
-            let (left, right) = same_numbers(side(left)?, side(right)?);
-            let place = right.place;
-            Part::new(pair(left.expr, op, right.expr), self.typed, place)
+            self.computed(side(left)?, op, side(right)?)
         };
         match op {
             BinaryOperator::Eq => compared(Operator::Eq),
@@ -229,13 +271,19 @@ impl Lowering<'_> {
         right: &Sql,
         depth: usize,
     ) -> Result<Part, QueryError> {
-        let (left, right) = alike(self.part(left, depth)?, self.part(right, depth)?)?;
-        Ok(Part::condition(pair(left.expr, op, right.expr), left.place))
+        compared(self.part(left, depth)?, op, self.part(right, depth)?)
+    }
+
+    fn computed(&self, left: Part, op: Operator, right: Part) -> Result<Part, QueryError> {
+        let (left, right) = numbers::operands(left, op, right);
+        let place = right.place;
+        Part::new(pair(left.expr, op, right.expr), self.typed, place)
     }
 
     fn between(&self, of: &Sql, low: &Sql, high: &Sql, depth: usize) -> Result<Part, QueryError> {
-        let from = self.comparison(of, Operator::GtEq, low, depth)?;
-        let to = self.comparison(of, Operator::LtEq, high, depth)?;
+        let of = self.twice(|| self.part(of, depth))?;
+        let from = compared(of.clone(), Operator::GtEq, self.part(low, depth)?)?;
+        let to = compared(of, Operator::LtEq, self.part(high, depth)?)?;
         let both = pair(from.expr, Operator::And, to.expr);
         Ok(Part::condition(both, from.place))
     }
@@ -249,15 +297,23 @@ impl Lowering<'_> {
     ) -> Result<Part, QueryError> {
         let of = self.part(of, depth)?;
         let item = |sql: &Sql| {
-            let mut item = self.part(sql, depth)?;
-            if of.kind() == Kind::Text {
-                item = item.expect(Kind::Text, "a list for a text")?;
+            let item = self.part(sql, depth)?;
+            match of.kind() {
+                Kind::Text => item.expect(Kind::Text, "a list for a text"),
+                _ => Ok(item),
             }
-            alike(of.clone(), item).map(|(_, item)| item.expr)
         };
-        let list: Result<Vec<Expr>, _> = list.iter().map(item).collect();
-        let expr = Expr::InList(InList::new(Box::new(of.expr), list?, negated));
-        Ok(Part::condition(expr, of.place))
+        let list: Vec<Part> = list.iter().map(item).collect::<Result<_, _>>()?;
+        let all: Vec<&Part> = iter::once(&of).chain(&list).collect();
+        let common = Common::of(&all)?;
+        let place = of.place;
+        let of = Box::new(common.apply(of)?.expr);
+        let list = list
+            .into_iter()
+            .map(|item| common.apply(item).map(|item| item.expr))
+            .collect::<Result<_, _>>()?;
+        let expr = Expr::InList(InList::new(of, list, negated));
+        Ok(Part::condition(expr, place))
     }
 
     fn like(&self, sql: &Sql, depth: usize) -> Result<Part, QueryError> {
@@ -287,6 +343,7 @@ impl Lowering<'_> {
         }
         let expr = self.part(expr, depth)?.expect(Kind::Text, "LIKE")?;
         let pattern = self.part(pattern, depth)?.expect(Kind::Text, "LIKE")?;
+        bounded(&pattern)?;
         let place = expr.place;
         let (expr, pattern) = (Box::new(expr.expr), Box::new(pattern.expr));
         let like = Expr::Like(Like::new(negated, expr, pattern, None, any_case));
@@ -303,7 +360,7 @@ impl Lowering<'_> {
                 array: false,
                 format: None,
             } => {
-                let part = self.part(expr, depth)?;
+                let part = self.part(expr, depth + ASKED_TWICE)?;
                 let to = values::data_type(data_type)?;
                 let inner = Box::new(part.expr);
                 let expr = match kind {
@@ -364,12 +421,24 @@ impl Lowering<'_> {
     fn call(&self, function: &Function, depth: usize) -> Result<Part, QueryError> {
         let (name, place) = functions::name(function)?;
         let arguments = functions::arguments(function, place)?;
-        let parts: Result<Vec<Part>, _> = arguments
-            .into_iter()
-            .map(|argument| self.part(argument, depth))
-            .collect();
-        functions::call(&name, place, parts?, self.typed)
+        let lowered = |depth| -> Result<Vec<Part>, QueryError> {
+            let arguments = arguments.into_iter();
+            arguments
+                .map(|argument| self.part(argument, depth))
+                .collect()
+        };
+        let parts = match name == functions::COALESCE {
+            true => self.twice(|| lowered(depth + ASKED_TWICE))?,
+            false => lowered(depth)?,
+        };
+        functions::call(&name, place, parts, self.typed)
     }
+}
+
+fn compared(left: Part, op: Operator, right: Part) -> Result<Part, QueryError> {
+    let common = Common::of(&[&left, &right])?;
+    let (left, right) = (common.apply(left)?, common.apply(right)?);
+    Ok(Part::condition(pair(left.expr, op, right.expr), left.place))
 }
 
 fn not(part: Part) -> Part {
@@ -378,6 +447,24 @@ fn not(part: Part) -> Part {
 
 fn pair(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+}
+
+/// That a pattern can be matched in a time that does not grow with it. It may be computed from what is written out.
+fn bounded(pattern: &Part) -> Result<(), QueryError> {
+    let is_wild = |part: &Expr| match part {
+        Expr::Literal(value, _) => {
+            let text = value.try_as_str().flatten().unwrap_or_default();
+            Ok(text.matches(['%', '_']).nth(MAX_WILDCARDS).is_some())
+        }
+        _ => Ok(false),
+    };
+    let is_wild = pattern.expr.exists(is_wild);
+    match is_wild.map_err(|error| unfit(&error, pattern.place))? {
+        false => Ok(()),
+        true => Err(QueryError::TooComplex {
+            what: format!("a pattern with more than {MAX_WILDCARDS} wildcards"),
+        }),
+    }
 }
 
 /// One tree of all, as flat as can be; there is at least one.

@@ -3,21 +3,21 @@
 use std::{fmt, sync::Arc};
 
 use arrow::{
-    array::{Array as _, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
+    array::{Array as _, BooleanArray, RecordBatch, RecordBatchOptions},
     compute::prep_null_mask_filter,
     datatypes::{Schema, SchemaRef},
     error::ArrowError,
 };
-use datafusion_common::{DFSchema, DataFusionError, ScalarValue, cast::as_boolean_array};
-use datafusion_expr::{Expr, execution_props::ExecutionProps, simplify::SimplifyContext};
-use datafusion_optimizer::simplify_expressions::ExprSimplifier;
-use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use datafusion_common::{DFSchema, DataFusionError};
+use datafusion_expr::Expr;
 
 use crate::{
+    compute,
     error::{Place, QueryError},
     kind::unfit,
     lower::Lowering,
     syntax,
+    truth::Truth,
 };
 
 /// A condition that was checked against a schema; cheap to clone.
@@ -26,30 +26,26 @@ use crate::{
 #[derive(Clone)]
 pub struct Predicate {
     columns: Vec<String>,
-    computed: Arc<dyn PhysicalExpr>,
+    computed: Arc<Truth>,
 }
 
 impl Predicate {
     /// Parses a condition over the columns of a schema.
     ///
     /// # Errors
-    /// Every [`QueryError`] but [`QueryError::NoAnswer`].
+    /// Every [`QueryError`]; [`QueryError::NoAnswer`] only where no row has an answer.
     pub fn parse(text: &str, schema: &Schema) -> Result<Self, QueryError> {
         let sql = syntax::parse(text)?;
         let typed = DFSchema::try_from(schema.clone()).map_err(|error| unfit(&error, NOWHERE))?;
-        let typed = Arc::new(typed);
-        let lowering = Lowering {
-            schema,
-            typed: &typed,
-        };
-        let condition = lowering.condition(&sql)?;
-        let condition = simplified(condition, &typed).map_err(|error| unfit(&error, NOWHERE))?;
+        let condition = Lowering::new(schema, &typed).condition(&sql)?;
+        let condition = compute::settled(condition, &typed);
+        let condition = condition.map_err(|error| unfit(&error, NOWHERE))?;
         let used = used(&condition, schema)?;
-        let computed = computed(&condition, &used).map_err(|error| unfit(&error, NOWHERE))?;
+        let computed = tried(&condition, &used).map_err(|error| unusable(&error))?;
         let names = used.fields().iter().map(|field| field.name().clone());
         Ok(Self {
             columns: names.collect(),
-            computed,
+            computed: Arc::new(computed),
         })
     }
 
@@ -65,15 +61,14 @@ impl Predicate {
     /// # Errors
     /// [`QueryError::NoAnswer`].
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, QueryError> {
-        let answers = self.answers(batch).map_err(|error| no_answer(&error))?;
-        let truths = as_boolean_array(&answers).map_err(|error| no_answer(&error))?;
+        let truths = self.answers(batch).map_err(|error| no_answer(&error))?;
         Ok(match truths.null_count() {
-            0 => truths.clone(),
-            _ => prep_null_mask_filter(truths),
+            0 => truths,
+            _ => prep_null_mask_filter(&truths),
         })
     }
 
-    fn answers(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+    fn answers(&self, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
         let schema = batch.schema_ref();
         let places = self.columns.iter().map(|name| schema.index_of(name));
         let places = places.collect::<Result<Vec<_>, ArrowError>>()?;
@@ -82,7 +77,7 @@ impl Predicate {
         let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let used = Arc::new(Schema::new(fields));
         let used = RecordBatch::try_new_with_options(used, columns.collect(), &rows)?;
-        self.computed.evaluate(&used)?.into_array(batch.num_rows())
+        self.computed.answers(&used)
     }
 }
 
@@ -98,20 +93,6 @@ const NOWHERE: Place = Place {
     line: 0,
     character: 0,
 };
-
-/// With one type on both sides of everything, and what is constant computed.
-fn simplified(condition: Expr, schema: &Arc<DFSchema>) -> Result<Expr, DataFusionError> {
-    let context = SimplifyContext::builder().with_schema(Arc::clone(schema));
-    let simplifier = ExprSimplifier::new(context.build());
-    let simple = simplifier.simplify(simplifier.coerce(condition, schema)?)?;
-    Ok(match simple {
-        // Of no type, which no row has an answer of.
-        Expr::Literal(value, _) if value.is_null() => {
-            Expr::Literal(ScalarValue::Boolean(None), None)
-        }
-        other => other,
-    })
-}
 
 /// The part of a schema that a condition looks at.
 fn used(condition: &Expr, schema: &Schema) -> Result<SchemaRef, QueryError> {
@@ -129,12 +110,26 @@ fn used(condition: &Expr, schema: &Schema) -> Result<SchemaRef, QueryError> {
 }
 
 /// The condition as it is computed. It is tried on no rows, which tells what is wrong whatever the rows are.
-fn computed(condition: &Expr, used: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+fn tried(condition: &Expr, used: &SchemaRef) -> Result<Truth, DataFusionError> {
     let schema = DFSchema::try_from(Arc::clone(used))?;
-    let computed = create_physical_expr(condition, &schema, &ExecutionProps::new())?;
-    let nothing = RecordBatch::new_empty(Arc::clone(used));
-    as_boolean_array(&computed.evaluate(&nothing)?.into_array(0)?)?;
+    let computed = Truth::of(condition, &schema)?;
+    computed.try_on(&RecordBatch::new_empty(Arc::clone(used)))?;
     Ok(computed)
+}
+
+/// What is wrong with a condition that cannot be computed for no rows even.
+fn unusable(error: &DataFusionError) -> QueryError {
+    match error.find_root() {
+        DataFusionError::ArrowError(cause, _)
+            if matches!(
+                cause.as_ref(),
+                ArrowError::DivideByZero | ArrowError::ArithmeticOverflow(_)
+            ) =>
+        {
+            no_answer(error)
+        }
+        _ => unfit(error, NOWHERE),
+    }
 }
 
 /// Says what happened without the value that it happened with.
@@ -149,6 +144,9 @@ fn no_answer(error: &DataFusionError) -> QueryError {
             ArrowError::SchemaError(_) => "it does not have the columns",
             _ => "a value that cannot be computed with",
         },
+        DataFusionError::Execution(told) if told.ends_with("out of range") => {
+            "`date_trunc` in a zone of a moment outside the years 1678 to 2261"
+        }
         _ => "a value that cannot be computed with",
     };
     QueryError::NoAnswer { why }

@@ -93,6 +93,15 @@ impl Judge {
         }
     }
 
+    /// Whether the scoring plugin takes an objective, by an empty question under it. Its shadow is not asked.
+    ///
+    /// # Errors
+    /// Its own words when it declines; why there is no answer otherwise.
+    pub(crate) async fn takes(&self, objective: &Objective) -> Result<(), JudgementError> {
+        let ask = |plugin: Plugin| async move { plugin.evaluate(&[], objective).await }.boxed();
+        self.answered(ask).await.map(drop)
+    }
+
     /// A detector left between the look at who is asked and the question.
     fn gone(&self) -> JudgementError {
         JudgementError {
@@ -135,6 +144,10 @@ impl Proposer for Judge {
         let exchange = Exchange::Proposal(context, &judged.answer);
         self.registry.shadows.observe(&judged.by, exchange, took);
         Ok(judged)
+    }
+
+    fn settings_digest(&self, by: &PluginRef) -> Option<String> {
+        Some(self.registry.settings_digest(&by.name))
     }
 }
 

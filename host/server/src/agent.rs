@@ -30,6 +30,7 @@ mod gates;
 mod ledger;
 mod memory;
 mod news;
+mod persons;
 mod queue;
 mod supervise;
 mod tuning;
@@ -45,7 +46,9 @@ pub use events::{AgentEvent, Batch, Happened};
 pub use gates::{Gate, GateName};
 use memory::Memory;
 pub use memory::{Look, Outcome, Switched};
-pub(crate) use news::heard;
+pub(crate) use news::{heard, look};
+pub(crate) use persons::AtWork;
+use persons::Persons;
 pub use queue::{Noted, Reason};
 use queue::{Queue, Wish};
 pub use supervise::Breaks;
@@ -63,6 +66,7 @@ pub struct Agent {
     memory: Memory,
     errands: Errands,
     tuning: Tuning,
+    persons: Persons,
     events: Events,
     supervision: Supervision,
 }
@@ -76,6 +80,7 @@ impl Agent {
             memory: Memory::new(primary, clock),
             errands: Errands::default(),
             tuning: Tuning::default(),
+            persons: Persons::default(),
             events: Events::new(clock),
             supervision: Supervision::default(),
         }
@@ -85,6 +90,11 @@ impl Agent {
     /// begins now; reasons that are equal until then count once.
     pub async fn wake(&self, index: &IndexName, reason: Reason) {
         self.tuning.wish(index, reason);
+    }
+
+    /// Begins no trial until this is dropped: a person has one run, or promoted.
+    pub(crate) fn make_way(&self) -> AtWork<'_> {
+        self.persons.begin()
     }
 
     /// Looks as soon as possible whether an index has rows to get.
@@ -165,7 +175,7 @@ pub(crate) async fn switch(app: &App, enabled: bool, by: &str) -> Result<(), Pro
     Ok(())
 }
 
-/// Lets the agent work until the host stops.
+/// Lets the agent work until the host stops. Its tasks say that they are its own.
 pub(crate) fn start(app: &Arc<App>) {
     supervise::keep_running(app, "carrying", errands::work);
     supervise::keep_running(app, "tuning", tuning::work);

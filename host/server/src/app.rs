@@ -16,7 +16,7 @@ use crate::{
     buckets::{BucketTable, BucketsError},
     config::{Config, Environment},
     gc::Collector,
-    indexes::Indexes,
+    indexes::{Indexes, tidy_parts},
     lineage::{LineageError, Outbox},
     live::Live,
     load::Load,
@@ -71,6 +71,8 @@ pub struct App {
     pub gc: Collector,
     /// Folder for uploads under way.
     pub spool: PathBuf,
+    /// What of builds under way is kept for when they are cut off.
+    pub(crate) embedding: FileCache,
     /// One trial is measured at a time in the whole process.
     lane: Arc<Semaphore>,
 }
@@ -161,6 +163,8 @@ impl App {
         let is_registered =
             move |name: &BucketName| known.health().iter().any(|(one, _)| one == name);
         options.files.iter().for_each(FileCache::delete_unfinished);
+        let embedding = FileCache::new(config.server.data.join("cache/embedding"));
+        tidy_parts(&embedding, clock.now());
         let indexes = Arc::new(Indexes::open(&buckets, Arc::new(is_registered), &options).await);
         if table.unhealthy().is_empty() {
             indexes.tidy_files(&options).await;
@@ -192,6 +196,7 @@ impl App {
             mirror: table.mirror(),
             bucket_table: table,
             spool,
+            embedding,
             lane,
         }))
     }

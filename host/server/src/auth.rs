@@ -36,7 +36,7 @@ mod token;
 pub use audit::{Audit, AuditLine, AuditPage};
 pub use caller::{Caller, Reach};
 pub use keys::{KeySpec, KeyView};
-pub(crate) use layer::{Peer, carried, current_caller, layer};
+pub(crate) use layer::{Peer, carried, current_caller, in_the_name_of, layer};
 pub(crate) use owner::{OwnerFile, read as read_owner_token, write_private};
 pub use scope::{Scope, ScopeError, Team};
 pub use signature::{PublicKey, Signatures};
@@ -79,6 +79,8 @@ pub enum AuthError {
 pub struct NewKey {
     /// The key: keep it, it is shown this once.
     pub key: String,
+    /// Whether it is the only one: from now on every request has to show a key.
+    pub first: bool,
     /// What is known of it from now on.
     #[serde(flatten)]
     pub view: KeyView,
@@ -163,7 +165,7 @@ impl Auth {
             if !self.is_open() {
                 return Err(unknown(unauthorized(
                     "key_needed",
-                    "this host asks for a key; send `Authorization: Bearer bh_...`",
+                    "this host asks for a key; send `Authorization: Bearer bh_...` (`--key-file FILE` on the command line); whoever may read its data folder needs none: `boathouse --data DIR ...` on its machine",
                 )));
             }
             if is_foreign(headers, uri) {
@@ -213,13 +215,19 @@ impl Auth {
     /// Makes a key; it opens when this returns.
     ///
     /// # Errors
-    /// 422 `bad_key`, 409 `too_many_keys`, or the bucket fails.
+    /// 422 `bad_key`; 409 `first_key` for one without `admin` that would lock out the very caller that asks for
+    /// it; 409 `too_many_keys`; or the bucket fails.
     pub async fn create_key(&self, spec: KeySpec, by: &Caller) -> Result<NewKey, Problem> {
         check_spec(&spec)?;
+        let first = self.keys.is_empty();
+        if first && *by == Caller::anonymous() && !spec.scopes.contains(&Scope::Admin) {
+            return Err(would_lock_out());
+        }
         let token = Token::fresh().map_err(|error| Problem::internal(&error))?;
         let view = self.keys.add(spec, &token, by.name()).await?;
         Ok(NewKey {
             key: token.reveal().to_owned(),
+            first,
             view,
         })
     }
@@ -238,11 +246,18 @@ fn unauthorized(code: &str, detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
+fn would_lock_out() -> Problem {
+    Problem::conflict(
+        "first_key",
+        "from the first key on every request has to show one, and this one could not make another: make a key with the scope `admin` first, for example with `boathouse key create boss --admin --out boss.key`",
+    )
+}
+
 fn foreign() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "foreign_origin",
-        "without keys this host answers programs of its own machine, and no web page of another origin; make a key with `boathouse key create`",
+        "without keys this host answers programs of its own machine, and no web page of another origin; make a key with `boathouse key create boss --admin`",
     )
 }
 

@@ -35,6 +35,7 @@ use crate::{
 mod admission;
 pub(crate) mod catalogue;
 mod change;
+mod doubt;
 mod gate;
 pub(crate) mod gone;
 mod living;
@@ -45,6 +46,7 @@ mod view;
 mod watch;
 
 pub(crate) use admission::MARK;
+pub(crate) use doubt::Doubtful;
 pub use seat::{Health, HealthState, Origin, Usage};
 pub use view::{BucketView, Counts, Holds, Location, Malformed, MirrorView};
 

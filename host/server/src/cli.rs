@@ -6,9 +6,9 @@
 //!
 //! `restore` and what works on files alone need no host.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 done in part.
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 done in part, 130 interrupted.
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, net::IpAddr, path::PathBuf, process::ExitCode};
 
 use boathouse_plugins::PluginError;
 use clap::{Parser, Subcommand};
@@ -24,6 +24,7 @@ use crate::{
 mod agent;
 mod audit;
 mod bucket;
+mod config;
 mod connection;
 mod dataset;
 mod gc;
@@ -31,6 +32,7 @@ mod index;
 mod ingest;
 mod key;
 mod lineage;
+mod objective;
 mod output;
 mod pii;
 mod plugin;
@@ -38,6 +40,7 @@ mod recall;
 mod restore;
 mod search;
 pub(crate) mod serve;
+mod task;
 mod tune;
 
 pub(crate) use connection::Connection;
@@ -97,6 +100,9 @@ enum Command {
     /// Trials, tuning and promotion.
     #[command(subcommand)]
     Tune(tune::Command),
+    /// Long work: what is under way, and how to stop it.
+    #[command(subcommand)]
+    Task(task::Command),
     /// Plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -143,6 +149,16 @@ pub(crate) enum CliError {
     Plugin(#[from] PluginError),
     #[error("{0}")]
     Failed(String),
+    #[error(
+        "interrupted, and the host goes on with {kind} `{subject}`: `boathouse task wait {id}` waits for it, `boathouse task cancel {id}` stops it"
+    )]
+    Interrupted {
+        kind: String,
+        subject: String,
+        id: String,
+    },
+    #[error("interrupted; the host of this command stops, and {kind} `{subject}` with it")]
+    Stopped { kind: String, subject: String },
     #[error("what is listed above cannot be brought back: `rescue` holds no copies of it")]
     Incomplete,
     #[error(transparent)]
@@ -168,6 +184,7 @@ pub fn main(environment: &Environment) -> ExitCode {
             ExitCode::from(match error {
                 CliError::Usage(_) | CliError::Config(_) => 2,
                 CliError::Incomplete => 3,
+                CliError::Interrupted { .. } | CliError::Stopped { .. } => 130,
                 _ => 1,
             })
         }
@@ -210,10 +227,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     match cli.command {
         Command::Serve { .. } => return serve::run(config, environment).await,
         Command::Demo(arguments) => return crate::demo::run(arguments, config, environment).await,
-        Command::Config(ConfigCommand::Check) => {
-            println!("the configuration is fine");
-            return Ok(());
-        }
+        Command::Config(ConfigCommand::Check) => return config::check(&config).await,
         Command::Config(ConfigCommand::Show) => return show(&config),
         Command::Restore(arguments) => {
             return restore::run(&config, environment, &output, arguments).await;
@@ -239,6 +253,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Agent(command) => agent::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
+        Command::Task(command) => task::run(client, &output, command).await,
         Command::Key(command) => key::run(client, &output, command).await,
         Command::Audit(arguments) => audit::run(client, &output, arguments).await,
         Command::Bucket(command) => bucket::run(client, &output, command).await,
@@ -249,6 +264,13 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         | Command::Config(_)
         | Command::Restore(_)
         | Command::CompilePlugin => Ok(()),
+    };
+    let outcome = match outcome {
+        // Its tasks end with the host that ran for this command.
+        Err(CliError::Interrupted { kind, subject, .. }) if connection.has_own_host() => {
+            Err(CliError::Stopped { kind, subject })
+        }
+        outcome => outcome,
     };
     connection.close().await;
     outcome
@@ -268,6 +290,11 @@ fn start_logging(config: &Config) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(crate::log::to_standard_error);
+    // A file, or another program, gets no colours.
+    let builder = match std::io::stderr().is_terminal() {
+        true => builder,
+        false => builder.with_ansi(false),
+    };
     let _already_set = match config.telemetry.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

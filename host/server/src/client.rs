@@ -16,6 +16,8 @@ use crate::{
 
 /// How often a waiting client looks at a task.
 const POLL: Duration = Duration::from_millis(60);
+/// How long a client listens for a refusal that it missed.
+const LISTEN: Duration = Duration::from_secs(2);
 
 /// A request that did not bring what it was for.
 #[derive(Debug, thiserror::Error)]
@@ -180,14 +182,37 @@ impl Client {
             return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
         }
         let stream = tokio_util::io::ReaderStream::with_capacity(opened, 1 << 18);
-        let request = self.request(Method::POST, path);
         // Pipes and devices do not know how long they are, and some files of the system say nothing.
-        let request = match meta.is_file() && meta.len() > 0 {
-            true => request.header("content-length", meta.len()),
-            false => request,
-        };
-        self.json(request.body(reqwest::Body::wrap_stream(stream)))
-            .await
+        let length = (meta.is_file() && meta.len() > 0).then_some(meta.len());
+        let request = self.upload(path, length);
+        let sent = self.json(request.body(reqwest::Body::wrap_stream(stream)));
+        match sent.await {
+            Err(missed @ ClientError::NoAnswer { .. }) => {
+                Err(self.refusal(path, length).await.unwrap_or(missed))
+            }
+            sent => sent,
+        }
+    }
+
+    fn upload(&self, path: &str, length: Option<u64>) -> RequestBuilder {
+        let request = self.request(Method::POST, path);
+        match length {
+            Some(length) => request.header("content-length", length),
+            None => request,
+        }
+    }
+
+    /// Why the host would not take an upload. It refuses some without reading them and closes the connection, and
+    /// who is still writing then may miss the answer. So it is asked again, and sent nothing of the body: whatever
+    /// it says, nothing comes in.
+    async fn refusal(&self, path: &str, length: Option<u64>) -> Option<ClientError> {
+        let nothing = futures::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = self.upload(path, length);
+        let sent = self.send(request.body(reqwest::Body::wrap_stream(nothing)));
+        match tokio::time::timeout(LISTEN, sent).await {
+            Ok(Err(refused @ ClientError::Refused(_))) => Some(refused),
+            _ => None,
+        }
     }
 
     /// `POST` of bytes.

@@ -22,13 +22,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| {
-            let code = match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
-                _ => "bad_body",
-            };
-            Problem::new(error.status(), code, format!("request body: {error}"))
-        })?;
+        let bytes =
+            Bytes::from_request(request, state)
+                .await
+                .map_err(|error| match error.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(),
+                    status => Problem::new(status, "bad_body", format!("request body: {error}")),
+                })?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(None));
         }

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     http::pii::SCAN,
+    indexes::forget_idle_parts,
     problem::Problem,
     tasks::{TaskContext, TaskState, TaskView, Tasks},
 };
@@ -111,6 +112,7 @@ pub(crate) fn start(app: &Arc<App>, spec: GcSpec) -> Result<TaskView, Problem> {
             let (objects, bytes) = (report.objects, report.bytes);
             tracing::info!(objects, bytes, "garbage was collected");
             worker.gc.count(&report);
+            forget_idle_parts(&worker).await;
         }
         serde_json::to_value(report).map_err(|error| Problem::internal(&error))
     };

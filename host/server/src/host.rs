@@ -138,6 +138,8 @@ impl Host {
         lock.publish(local);
         let stop = CancellationToken::new();
         let server = TaskTracker::new();
+        // Whoever asks first is told as well which rows are not searched yet.
+        agent::look(&app).await;
         entrances.serve(&app, &server, &stop);
         let (worker, stopping) = (Arc::clone(&app), stop.clone());
         server.spawn(async move { worker.auth.audit.run(stopping).await });

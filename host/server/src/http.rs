@@ -162,6 +162,7 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(agent::events))
         .routes(routes!(search::search))
         .routes(routes!(evalsets::list, evalsets::create))
+        .routes(routes!(evalsets::delete))
         .routes(routes!(trials::journal, trials::run))
         .routes(routes!(trials::best))
         .routes(routes!(trials::autotune))

@@ -18,38 +18,47 @@ use crate::problem::Problem;
 
 pub(crate) mod append;
 pub(crate) mod chores;
+mod chunks;
 pub(crate) mod create;
 pub(crate) mod delete;
+mod desks;
+mod documents;
 mod embed;
 mod filter;
 mod frozen;
 mod live;
 mod meta;
 pub(crate) mod moves;
+pub(crate) mod objective;
 mod objects;
 mod open;
 mod search;
 mod standing;
 mod tail;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tombstones;
 mod truth;
 
 use chores::Chores;
+use desks::Desks;
 use filter::Filters;
 use objects::{erase, sweep};
 use standing::{Found, give_up};
 
+pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
-pub(crate) use embed::check_embedder;
+pub use embed::Embeddings;
+pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
 pub use live::{LiveIndex, Serving, Turn};
 pub use meta::{
     AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
     ServingView,
 };
-pub use search::{Hit, SearchAnswer, SearchRequest, search};
+pub use search::{Chunk, Hit, SearchAnswer, SearchRequest, search};
 pub(crate) use truth::Truth;
 
 /// Whether a bucket of that name is registered, also one that could not be opened.
@@ -69,6 +78,7 @@ pub struct Indexes {
     /// Indexes that are being built.
     reserved: Mutex<BTreeMap<IndexName, Building>>,
     filters: Filters,
+    desks: Desks,
     chores: Chores,
 }
 
@@ -102,6 +112,7 @@ impl Indexes {
             strangers: Mutex::default(),
             reserved: Mutex::default(),
             filters: Filters::default(),
+            desks: Desks::default(),
             chores: Chores::default(),
         }
     }
@@ -226,7 +237,9 @@ impl Indexes {
         if reserved.contains_key(name) {
             return Err(Problem::conflict(
                 "index_building",
-                format!("index `{name}` is being built; `GET /tasks` shows how far it is"),
+                format!(
+                    "index `{name}` is being built; `GET /tasks` and `boathouse task list` show how far it is"
+                ),
             ));
         }
         let (dataset, bucket) = (dataset.clone(), bucket.clone());
@@ -315,12 +328,13 @@ impl Indexes {
         locked(&self.live).get(name).cloned()
     }
 
-    /// Puts an index in service at another place, with what it has in memory. Its turn is the caller's.
+    /// Puts an index in service at another place, as its manifest there has it. Its turn is the caller's.
     async fn rehome(&self, index: &LiveIndex, home: &Found) -> (Arc<LiveIndex>, Turn) {
         // Its tail may have grown since the caller looked.
         let newest = self.current(&home.meta.name);
         let newest = newest.filter(|newest| newest.shares_seat(index));
-        let moved = Arc::new(newest.as_deref().unwrap_or(index).at(home));
+        let moved = newest.as_deref().unwrap_or(index).moved(home).await;
+        let moved = Arc::new(moved);
         let turn = moved.wait_for_turn().await;
         index.retire();
         locked(&self.live).insert(home.meta.name.clone(), Arc::clone(&moved));

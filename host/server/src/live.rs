@@ -153,6 +153,12 @@ pub(crate) fn counts(index: &LiveIndex) -> Counts {
     }
 }
 
+/// Whether what clients ask was not what the evaluation set asks when that was looked at last.
+pub(crate) fn has_drifted(index: &LiveIndex) -> bool {
+    let found = index.traffic().judged().distances.found();
+    found.is_some_and(|found| found.drifted)
+}
+
 /// Queries of the recent past, as vectors of the model of the index.
 pub(crate) fn recent_queries(index: &LiveIndex) -> Vec<Vec<f32>> {
     let model = &index.meta.embedder_digest;

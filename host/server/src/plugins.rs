@@ -43,6 +43,7 @@ pub use events::{Event, EventLog, Happened};
 pub(crate) use health::Says;
 pub use life::{ActivateSpec, Switched, SwitchedPlace, Wish};
 pub use name::{Place, PluginId, parse_version};
+pub(crate) use registry::refusal;
 pub use registry::{Registry, RegistryParts};
 pub(crate) use table::{Spot, Turn};
 pub use upload::{Upload, Uploaded};

@@ -123,6 +123,26 @@ impl Problem {
         problem
     }
 
+    /// The same problem, as one about a field.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.errors.push(FieldProblem {
+            field: field.to_owned(),
+            detail: self.detail.clone(),
+        });
+        self
+    }
+
+    /// 413: a body that is not read to its end.
+    #[must_use]
+    pub fn body_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "the request body has more bytes than `server.max_body_bytes` of the host's configuration allows; send less, or raise that",
+        )
+    }
+
     /// 409: somebody asked the work to stop.
     #[must_use]
     pub fn cancelled() -> Self {
@@ -181,7 +201,11 @@ impl std::fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        // One that came up on a thread for computing knows of no request.
+        if self.request_id.is_empty() {
+            self.request_id = request_id::current();
+        }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(&self)).into_response();
         response.headers_mut().insert(
@@ -206,7 +230,7 @@ impl From<NameError> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let code = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            StatusCode::PAYLOAD_TOO_LARGE => return Self::body_too_large(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "not_json",
             _ => "bad_body",
         };
@@ -214,8 +238,31 @@ impl From<JsonRejection> for Problem {
         let text = text
             .trim_start_matches("Failed to deserialize the JSON body into the target type: ")
             .trim_start_matches("Failed to parse the request body as JSON: ");
+        let text = in_words(text);
         Self::new(rejection.status(), code, format!("request body: {text}"))
     }
+}
+
+/// What a type of the program is in words.
+const TYPES: [(&str, &str); 9] = [
+    ("expected usize", "expected a whole number from 0"),
+    ("expected u64", "expected a whole number from 0"),
+    ("expected u32", "expected a whole number from 0"),
+    ("expected u16", "expected a whole number from 0"),
+    ("expected u8", "expected a whole number from 0"),
+    ("expected i64", "expected a whole number"),
+    ("expected i32", "expected a whole number"),
+    ("expected f64", "expected a number"),
+    ("expected f32", "expected a number"),
+];
+
+/// A message of the parser without the names of types.
+fn in_words(text: &str) -> String {
+    let told = TYPES.iter().find(|(name, _)| text.contains(name));
+    told.map_or_else(
+        || text.to_owned(),
+        |(name, words)| text.replace(name, words),
+    )
 }
 
 impl From<QueryRejection> for Problem {
@@ -239,5 +286,27 @@ impl From<PathRejection> for Problem {
             "bad_path",
             format!("path: {text}"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn types_of_the_program_are_told_in_words() {
+        for (told, shown) in [
+            (
+                "k: invalid value: integer `-1`, expected usize at line 1 column 7",
+                "k: invalid value: integer `-1`, expected a whole number from 0 at line 1 column 7",
+            ),
+            (
+                "invalid type: string \"x\", expected f32",
+                "invalid type: string \"x\", expected a number",
+            ),
+            ("unknown field `kk`", "unknown field `kk`"),
+        ] {
+            assert_eq!(in_words(told), shown);
+        }
     }
 }

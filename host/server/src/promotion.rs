@@ -4,17 +4,20 @@
 //! answer recent queries of clients (`promotion/queries.rs`), in turns and off the request path, and the ruling on
 //! that [`boathouse_tuning::Evidence`] decides. What was refused leaves no trace but the answer, which has all
 //! figures. Whoever knows better may force a promotion: it is on record as forced. Even that does not put a trial in
-//! service whose recall is surely below the floor, unless it is said in so many words.
+//! service whose recall is surely below the floor, or of which no recall on the present vectors is known, unless it is
+//! said in so many words.
 //!
 //! Invariants: what serves is swapped as one pointer, so every search is answered by one configuration from
-//! beginning to end; the registry has the line before the swap; the graph that served before stays in memory, so that
-//! going back neither builds nor reads a graph.
+//! beginning to end; the registry has the line before the swap, and nothing stops the work between the two; the graph
+//! that served before stays in memory, so that going back neither builds nor reads a graph.
+//!
+//! Both ways are run as tasks: who waits for one may go away, and it comes to its end.
 
 mod queries;
 
 use std::{sync::Arc, time::Duration};
 
-use boathouse_tuning::{Duel, Evidence, Fighter, Promote, Promotion, Ruling, Served};
+use boathouse_tuning::{Duel, Evidence, Fighter, Promote, Promotion, Ruling, Served, ServedGraph};
 use boathouse_types::{Objective, PluginKind, Trial};
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
@@ -42,7 +45,7 @@ pub struct PromoteSpec {
     /// Promote it without a comparison with what serves.
     #[serde(default)]
     pub force: bool,
-    /// With `force`: even if its recall is surely below the floor.
+    /// With `force`: even if its recall is surely below the floor, or was not measured on all of the present vectors.
     #[serde(default)]
     pub below_floor: bool,
 }
@@ -67,7 +70,7 @@ pub(crate) struct Challenge {
 pub(crate) enum Force {
     /// It has to win a duel with what serves.
     No,
-    /// Nothing but a recall that is surely below the floor.
+    /// Nothing but a recall that is surely below the floor or not known.
     Yes,
     /// Nothing.
     BelowFloor,
@@ -125,8 +128,8 @@ impl Challenge {
 ///
 /// # Errors
 /// 404 for an unknown trial; 409 when it serves already (`already_serves`), is refused (`not_better`, with the
-/// evidence), is forced and surely below the floor (`below_floor`), when the index is busy, or the work was
-/// cancelled; a bucket's or the scoring plugin's failure. What serves is then as it was.
+/// evidence), is forced and surely or perhaps far below the floor (`below_floor`), when the index is busy, or the
+/// work was cancelled; a bucket's or the scoring plugin's failure. What serves is then as it was.
 pub(crate) async fn challenge(
     app: &App,
     index: &LiveIndex,
@@ -156,6 +159,10 @@ pub(crate) async fn challenge(
         by: Some(wish.by),
         reason: wish.reason.or(ruled),
         evidence,
+        graph: Some(ServedGraph {
+            build_id: challenger.build_id.clone(),
+            data_version: index.data.data_version.clone(),
+        }),
     };
     if cancel.is_cancelled() {
         return Err(Problem::cancelled());
@@ -168,22 +175,38 @@ pub(crate) async fn challenge(
     })
 }
 
-/// Refuses what would be forced although its own measurement says that it is below the floor. What is not forced
-/// is measured anew.
+/// Refuses what would be forced although its own measurement says that it is below the floor, or does not say what it
+/// reaches on the vectors that serve. What is not forced is measured anew.
 fn check_floor(index: &LiveIndex, trial: &Trial, wish: &Challenge) -> Result<(), Problem> {
-    let floor = objective(index, wish).recall_floor;
-    let interval = trial.metrics.recall_interval;
-    let most = interval.map_or(trial.metrics.recall_at_k, |interval| interval.high);
-    if wish.force != Force::Yes || most >= floor {
+    if wish.force != Force::Yes {
         return Ok(());
     }
+    let floor = objective(index, wish).recall_floor;
+    let Some(why) = floor_risk(trial, index.is_measured_by(trial), floor) else {
+        return Ok(());
+    };
     let id = &trial.id;
     Err(Problem::conflict(
         "below_floor",
-        format!(
-            "trial `{id}` has a recall of at most {most:.4} and the floor of the index is {floor}; `below_floor` with `force` promotes it nevertheless"
-        ),
+        format!("trial `{id}` {why}; `below_floor` with `force` promotes it nevertheless"),
     ))
+}
+
+/// What speaks against serving a trial's configuration unseen, by the floor of recall.
+fn floor_risk(trial: &Trial, is_of_present_vectors: bool, floor: f64) -> Option<String> {
+    let interval = trial.metrics.recall_interval;
+    let most = interval.map_or(trial.metrics.recall_at_k, |interval| interval.high);
+    if trial.sample.is_some() {
+        Some("measured a sample of the vectors, which says nothing of its recall on all".to_owned())
+    } else if trial.stopped_early.is_some() {
+        Some("ended early, so its recall is not known".to_owned())
+    } else if !is_of_present_vectors {
+        Some("measured vectors that serve no more, so its recall is not known".to_owned())
+    } else {
+        (most < floor).then(|| {
+            format!("has a recall of at most {most:.4} and the floor of the index is {floor}")
+        })
+    }
 }
 
 /// What a promotion has to meet.
@@ -243,19 +266,30 @@ fn refused(trial: &str, reasons: &[String], evidence: Option<&Evidence>) -> Prob
     }
 }
 
-/// Serves what served before.
+/// Serves what served before. Once the registry has it, nothing stops it any more.
 ///
 /// # Errors
-/// 409 when there is nothing to go back to or the index is busy.
-pub(crate) async fn rollback(index: &LiveIndex, by: String) -> Result<Promoted, Problem> {
+/// 409 when there is nothing to go back to, when the index is busy, or when the work was cancelled. What serves is then
+/// as it was.
+pub(crate) async fn rollback(
+    index: &LiveIndex,
+    by: String,
+    cancel: &CancellationToken,
+) -> Result<Promoted, Problem> {
     let _turn = index.take_turn()?;
     let promotions = index.tuner.promotions();
     let previous = promotions.previous().await?;
-    let serving = index.ready(previous, &CancellationToken::new()).await?;
-    let promotion = promotions.rollback(Some(by), None).await?;
+    let serving = index.ready(previous.clone(), cancel).await?;
+    if cancel.is_cancelled() {
+        return Err(Problem::cancelled());
+    }
+    let promotion = promotions.rollback(&previous, Some(by), None).await?;
     index.serve(serving, &promotion);
     Ok(Promoted {
         promotion,
         index: index.view(),
     })
 }
+
+#[cfg(test)]
+mod tests;

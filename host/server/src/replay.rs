@@ -2,8 +2,8 @@
 //!
 //! Each trial that a proposer made is put to the very version that made it, with the question that the
 //! journal keeps, and the two proposals stand side by side. A proposal that comes out otherwise has one of
-//! two causes, which the report tells apart: the lines before are not those of then, or the plugin does
-//! not keep its promise that equal questions get equal answers.
+//! three causes, which the report tells apart: the lines before are not those of then, the operator has given the plugin
+//! other settings since, or the plugin does not keep its promise that equal questions get equal answers.
 //!
 //! What a strategy of the host chose (grid, halving) follows from the lines before as well and is chosen again; such a
 //! trial is shown as made by `host/grid` or `host/halving`. A baseline and a person's trial follow from nothing.
@@ -75,6 +75,8 @@ pub enum ReplayOutcome {
     Equal,
     /// Another proposal, though the question was the same: the plugin is not deterministic.
     Different,
+    /// Another proposal, and the operator has given the plugin other settings since.
+    SettingsChanged,
     /// Another proposal, and another journal before it.
     JournalChanged,
     /// The journal does not say what was asked; older hosts did not write it down.
@@ -130,7 +132,10 @@ async fn ask_again(
         return Ok(Some(row));
     };
     let row = match stored(app, by).await {
-        Ok(plugin) => asked(trial, at, &plugin, question).await,
+        Ok(plugin) => {
+            let settings = app.plugins.settings_digest(&by.name);
+            asked(trial, at, &plugin, question, &settings).await
+        }
         Err(gone) if gone.status == 404 || gone.code == "bad_name" => ReplayedTrial {
             same_journal: Some(question.same_journal),
             ..unasked(trial, at, by, ReplayOutcome::PluginGone)
@@ -154,7 +159,7 @@ fn chosen_again(trial: &Trial, at: usize, house: HouseReplay) -> ReplayedTrial {
         .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let outcome = outcome(house.equal, house.same_journal);
+    let outcome = outcome(house.equal, house.same_journal, true);
     ReplayedTrial {
         equal: Some(house.equal),
         same_journal: Some(house.same_journal),
@@ -162,11 +167,12 @@ fn chosen_again(trial: &Trial, at: usize, house: HouseReplay) -> ReplayedTrial {
     }
 }
 
-fn outcome(equal: bool, same_journal: bool) -> ReplayOutcome {
-    match (equal, same_journal) {
-        (true, _) => ReplayOutcome::Equal,
-        (false, true) => ReplayOutcome::Different,
-        (false, false) => ReplayOutcome::JournalChanged,
+fn outcome(equal: bool, same_journal: bool, same_settings: bool) -> ReplayOutcome {
+    match (equal, same_journal, same_settings) {
+        (true, _, _) => ReplayOutcome::Equal,
+        (false, false, _) => ReplayOutcome::JournalChanged,
+        (false, true, false) => ReplayOutcome::SettingsChanged,
+        (false, true, true) => ReplayOutcome::Different,
     }
 }
 
@@ -177,7 +183,16 @@ async fn stored(app: &App, by: &PluginRef) -> Result<Plugin, Problem> {
     app.plugins.loaded(&id, &by.version).await
 }
 
-async fn asked(trial: &Trial, at: usize, plugin: &Plugin, question: Question) -> ReplayedTrial {
+/// Asks a plugin whose settings have this fingerprint today.
+async fn asked(
+    trial: &Trial,
+    at: usize,
+    plugin: &Plugin,
+    question: Question,
+    settings: &str,
+) -> ReplayedTrial {
+    // Older hosts did not write down which they were; then they are taken to be the same.
+    let same_settings = question.settings.is_none_or(|of_then| of_then == settings);
     let recorded = settings_of(&trial.config, &question.context);
     let same_journal = question.same_journal;
     let row = unasked(trial, at, plugin.identity(), ReplayOutcome::Failed);
@@ -186,7 +201,7 @@ async fn asked(trial: &Trial, at: usize, plugin: &Plugin, question: Question) ->
             let proposed = Proposed::from(&proposal);
             let equal = recorded.is_some() && proposed.settings() == recorded.as_deref();
             ReplayedTrial {
-                outcome: outcome(equal, same_journal),
+                outcome: outcome(equal, same_journal, same_settings),
                 equal: Some(equal),
                 same_journal: Some(same_journal),
                 recorded,

@@ -87,7 +87,7 @@ pub struct TaskView {
     pub kind: String,
     /// What it works on.
     pub subject: String,
-    /// Who asked for it: `anonymous`, `owner`, or the name and id of a key.
+    /// Who asked for it: `anonymous`, `owner`, the name and id of a key, or `agent`.
     #[serde(default)]
     pub by: String,
     /// Where it stands.

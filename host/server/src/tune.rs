@@ -1,96 +1,33 @@
-//! Evaluation sets, trials and runs of an index, as the routes offer them. What may serve is decided in
-//! `promotion.rs`.
+//! Trials and runs of an index, as the routes offer them. Evaluation sets are in `tune/sets.rs`; what may serve is
+//! decided in `promotion.rs`.
 
 mod follow;
+mod sets;
 
 use std::sync::Arc;
 
 use boathouse_tuning::{
-    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSet, EvalSetName,
-    EvalSource, EvalSpec, Evaluation, StepRequest, Strategy, TrialReport, TrialRequest, TuneBounds,
-    TuningError, best, check_config,
+    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, Evaluation, StepRequest,
+    Strategy, TrialReport, TrialRequest, TuneBounds, best, check_config, keep_newest_queries,
 };
-use boathouse_types::{IndexConfig, IndexName, PluginKind};
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use boathouse_types::{IndexConfig, PluginKind};
+use serde::Deserialize;
 
 use crate::{
-    adapters::Judge,
-    app::App,
-    indexes::{LiveIndex, check_embedder},
-    live,
-    plugins::Place,
-    problem::Problem,
+    adapters::Judge, app::App, indexes::LiveIndex, plugins::Place, problem::Problem,
     tasks::TaskContext,
 };
 
-pub(crate) use follow::follow;
+pub(crate) use follow::{carried, follow};
+use sets::present_queries;
+pub(crate) use sets::{DEFAULT_SET, default_set, delete_evalset};
+pub use sets::{EvalSetList, EvalSetSpec, EvalSetView, UnreadableSet, evalsets};
+pub(crate) use sets::{make_evalset, plan_evalset};
 
-/// Name of the evaluation set that trials use.
-pub(crate) const DEFAULT_SET: &str = "default";
 /// Trials of a run that says nothing.
 const DEFAULT_TRIALS: u32 = 12;
 /// Most trials of one run.
 const MAX_TRIALS: u32 = 10_000;
-
-/// A wish for an evaluation set.
-#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EvalSetSpec {
-    /// The index.
-    pub index: IndexName,
-    /// Name of the set; `default`, which trials use, when left out.
-    pub name: Option<String>,
-    /// Neighbours per query, 1 to 1,000.
-    #[serde(default = "ten")]
-    pub k: u32,
-    /// How many rows to draw as queries, every second one perturbed.
-    pub queries: Option<usize>,
-    /// Seed of the draw.
-    #[serde(default)]
-    pub seed: u64,
-    /// Queries in words, instead of drawn ones.
-    pub texts: Option<Vec<String>>,
-    /// Queries as vectors, instead of drawn ones.
-    pub vectors: Option<Vec<Vec<f32>>>,
-    /// Queries of recent searches, instead of drawn ones; the set keeps them in the bucket.
-    #[serde(default)]
-    pub live: bool,
-}
-
-fn ten() -> u32 {
-    10
-}
-
-/// An evaluation set as clients see it.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct EvalSetView {
-    /// The index.
-    pub index: IndexName,
-    /// Name of the set.
-    pub name: String,
-    /// Neighbours per query.
-    pub k: u32,
-    /// Number of queries.
-    pub queries: usize,
-    /// Seed of the draw.
-    pub seed: u64,
-    /// Version of the vectors that the answers are for.
-    pub data_version: String,
-}
-
-impl EvalSetView {
-    fn of(set: &EvalSet) -> Self {
-        Self {
-            index: set.index.clone(),
-            name: set.name.as_str().to_owned(),
-            k: set.k,
-            queries: set.queries.len(),
-            seed: set.seed,
-            data_version: set.data_version.clone(),
-        }
-    }
-}
 
 /// A configuration to try; what is left out is as it serves.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
@@ -119,7 +56,7 @@ pub struct AutotuneSpec {
     pub max_trials: Option<u32>,
     /// Seconds after which no further trial starts.
     pub max_seconds: Option<u64>,
-    /// What may be tried; wide bounds around the default when left out.
+    /// What may be tried and recommended, knob by knob; wide bounds around the default for what is left out.
     pub bounds: Option<TuneBounds>,
     /// A note for the journal.
     pub note: Option<String>,
@@ -138,125 +75,28 @@ pub enum StrategyName {
     Halving,
 }
 
-/// Makes and stores an evaluation set.
-///
-/// # Errors
-/// 422 for what cannot be made; the bucket's failure.
-pub async fn make_evalset(
-    app: &App,
-    index: &LiveIndex,
-    spec: EvalSetSpec,
-    task: &TaskContext,
-) -> Result<EvalSetView, Problem> {
-    let source = source(app, index, &spec).await?;
-    let name = EvalSetName::new(spec.name.as_deref().unwrap_or(DEFAULT_SET))?;
-    let wanted = EvalSpec {
-        k: spec.k,
-        seed: spec.seed,
-        source,
-    };
-    task.progress("finding exact neighbours", 0, None, "queries");
-    let set = EvalSet::make(name, &index.data, wanted, &task.cancellation()).await?;
-    index.tuner.eval_sets().save(&set).await?;
-    Ok(EvalSetView::of(&set))
-}
-
-async fn source(app: &App, index: &LiveIndex, spec: &EvalSetSpec) -> Result<EvalSource, Problem> {
-    match (&spec.queries, &spec.texts, &spec.vectors) {
-        (None, None, None) if spec.live => live_source(index),
-        _ if spec.live => Err(one_source()),
-        (queries, None, None) => Ok(EvalSource::Drawn {
-            queries: queries.unwrap_or(app.config.vectors.eval_queries),
-        }),
-        (None, None, Some(vectors)) => Ok(EvalSource::Given(vectors.clone())),
-        (None, Some(texts), None) => {
-            check_embedder(&app.embedder, &index.meta)?;
-            let (embedder, texts) = (Arc::clone(&app.embedder), texts.clone());
-            let embedded = tokio::task::spawn_blocking(move || embedder.embed(&texts));
-            Ok(EvalSource::Given(
-                embedded
-                    .await
-                    .map_err(|error| Problem::internal(&error))??,
-            ))
-        }
-        _ => Err(one_source()),
-    }
-}
-
-fn one_source() -> Problem {
-    Problem::unprocessable(
-        "one_source",
-        "give one of `queries`, `texts`, `vectors` and `live`",
-    )
-}
-
-/// The queries of recent searches.
-fn live_source(index: &LiveIndex) -> Result<EvalSource, Problem> {
-    let queries = live::recent_queries(index);
-    if queries.is_empty() {
-        return Err(Problem::conflict(
-            "no_live_queries",
-            "nobody has searched this index since the host started; leave `live` out",
-        ));
-    }
-    Ok(EvalSource::Given(queries))
-}
-
-/// The evaluation sets of an index.
-///
-/// # Errors
-/// The bucket's failure, or a damaged set.
-pub async fn evalsets(index: &LiveIndex) -> Result<Vec<EvalSetView>, Problem> {
-    let sets = index.tuner.eval_sets();
-    let mut views = Vec::new();
-    for name in sets.list().await? {
-        views.push(EvalSetView::of(&sets.load(&name).await?));
-    }
-    Ok(views)
-}
-
 /// The default set with its queries ready to be asked.
+///
+/// # Errors
+/// 409 `no_documents` for an index that nothing can be found in; when the set cannot be made or read.
 pub(crate) async fn evaluation(
     app: &App,
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Arc<Evaluation>, Problem> {
+    if index.vectors() == 0 {
+        let name = &index.meta.name;
+        return Err(Problem::conflict(
+            "no_documents",
+            format!(
+                "all documents of index `{name}` were deleted, so there is nothing to measure; append rows, or delete the index"
+            ),
+        ));
+    }
     let cancel = task.cancellation();
     let telling = || task.progress("finding exact neighbours", 0, None, "queries");
     let set = default_set(app, index, &cancel, telling).await?;
     Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
-}
-
-/// The default set, made when there is none, and made again with its own queries when there is a new base: trials
-/// measure the graph, so rows that are appended beside it change nothing. `telling` is called before it is made.
-///
-/// # Errors
-/// The bucket's failure, a damaged set, or the index is too small for one.
-pub(crate) async fn default_set(
-    app: &App,
-    index: &LiveIndex,
-    cancel: &CancellationToken,
-    telling: impl FnOnce(),
-) -> Result<EvalSet, Problem> {
-    let name = EvalSetName::new(DEFAULT_SET)?;
-    let sets = index.tuner.eval_sets();
-    let stored = match sets.load(&name).await {
-        Ok(set) if set.data_version == index.data.data_version => return Ok(set),
-        Ok(set) => Some(set),
-        Err(TuningError::NotFound { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    telling();
-    let drawn = || EvalSpec {
-        source: EvalSource::Drawn {
-            queries: app.config.vectors.eval_queries,
-        },
-        ..EvalSpec::default()
-    };
-    let spec = stored.map_or_else(drawn, |set| set.spec());
-    let set = EvalSet::make(name, &index.data, spec, cancel).await?;
-    sets.save(&set).await?;
-    Ok(set)
 }
 
 /// The configuration that a trial is about.
@@ -286,6 +126,7 @@ pub async fn run_trial(
     note: Option<String>,
     task: &TaskContext,
 ) -> Result<TrialReport, Problem> {
+    let _person = app.agent.make_way();
     let evaluation = evaluation(app, index, task).await?;
     task.progress("building and measuring", 0, Some(1), "trials");
     let request = TrialRequest {
@@ -319,6 +160,7 @@ pub fn autotune_request(
             format!("must be 1 to {MAX_TRIALS}"),
         ));
     }
+    let within = spec.bounds.clone();
     let bounds = spec.bounds.unwrap_or_default();
     bounds.validate()?;
     let step = StepRequest {
@@ -334,11 +176,13 @@ pub fn autotune_request(
         bounds,
         serving: index.serving().served.config,
         note: spec.note,
+        only_useful: false,
     };
     Ok(AutotuneRequest {
         step,
         max_trials,
         max_seconds: spec.max_seconds,
+        within,
     })
 }
 
@@ -357,6 +201,7 @@ pub async fn autotune(
     request: AutotuneRequest,
     task: &TaskContext,
 ) -> Result<AutotuneReport, Problem> {
+    let _person = app.agent.make_way();
     let evaluation = evaluation(app, index, task).await?;
     let (total, done) = (
         u64::from(request.max_trials),
@@ -388,8 +233,9 @@ pub async fn autotune(
     Ok(report)
 }
 
-/// The best trial of the journal, among those that measured the vectors that serve, all of them and to the end:
-/// figures on others do not compare.
+/// The best trial of the journal, among those that measured the vectors that serve, all of them and to the end, with
+/// the queries that the next trial is asked too: figures on others do not compare. Where the set of these is gone, with
+/// the queries of the newest; the answer says so then.
 ///
 /// # Errors
 /// 404 for an empty journal and for one without such trials; the scoring plugin's failure.
@@ -397,22 +243,31 @@ pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best
     let journal = index.tuner.journal().read().await?;
     let (all, mut trials) = (journal.trials.len(), journal.trials);
     trials.retain(|trial| trial.is_whole() && index.is_measured_by(trial));
+    let queries = present_queries(index).await?;
+    match &queries {
+        // Lines of older hosts do not tell theirs.
+        Some(queries) => {
+            trials.retain(|trial| trial.evalset.as_ref().is_none_or(|own| own == queries))
+        }
+        None => keep_newest_queries(&mut trials),
+    }
     if trials.is_empty() && all > 0 {
         let name = &index.meta.name;
         return Err(Problem::not_found(
             "no_comparable_trials",
             format!(
-                "all {all} trials of index `{name}` measured vectors that serve no more; run a trial or autotune"
+                "all {all} trials of index `{name}` measured vectors that serve no more, or with queries that are asked no more; run a trial or autotune"
             ),
         ));
     }
     let scorer = judge(app, PluginKind::Scoring, index);
-    Ok(best(
-        &index.meta.name,
-        &trials,
-        by,
-        &index.meta.objective,
-        &scorer,
-    )
-    .await?)
+    let (name, objective) = (&index.meta.name, &index.meta.objective);
+    let mut best = best(name, &trials, by, objective, &scorer).await?;
+    if queries.is_none() {
+        let own = best.trial.evalset.as_deref().unwrap_or(DEFAULT_SET);
+        best.reason += &format!(
+            "; the evaluation set that it was measured with, `{own}`, is there no more: trials with the next one may not compare with it"
+        );
+    }
+    Ok(best)
 }

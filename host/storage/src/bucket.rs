@@ -7,15 +7,12 @@
 
 mod copy;
 mod fault;
+mod logs;
 mod open;
 mod probe;
 mod view;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, ops::Range, sync::Arc};
 
 use boathouse_types::{BucketName, Timestamp};
 use bytes::Bytes;
@@ -25,6 +22,7 @@ use object_store::{
     path::Path,
 };
 
+use self::logs::KnownLogs;
 pub(crate) use self::{
     copy::Sent,
     fault::{chain, has_code},
@@ -45,8 +43,10 @@ struct Inner {
     store: Arc<dyn ObjectStore>,
     /// The same store with reads that never fall back; none where nothing falls back anyway.
     home: Option<Arc<dyn ObjectStore>>,
-    /// Of each log that was read with lines that are no records, how many. Shared by all views.
-    malformed: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Where the copies of its objects are, under the same paths; none where nothing is mirrored.
+    copies: Option<Bucket>,
+    /// What was learnt about its logs. Shared by all views.
+    logs: Arc<KnownLogs>,
 }
 
 /// What a listing says about an object.
@@ -88,7 +88,8 @@ impl Bucket {
             folder: Path::default(),
             store,
             home: None,
-            malformed: Arc::default(),
+            copies: None,
+            logs: Arc::default(),
         }))
     }
 
@@ -135,6 +136,36 @@ impl Bucket {
         let fault = |error| self.fault(path, error);
         let result = self.store().get(&location).await.map_err(fault)?;
         result.bytes().await.map_err(fault)
+    }
+
+    /// Where the rescue has the copies of this bucket's objects, under the paths that these have; none where nothing is
+    /// mirrored.
+    #[must_use]
+    pub fn copies(&self) -> Option<&Self> {
+        self.0.copies.as_ref()
+    }
+
+    /// The copy that the rescue has of an object; none where nothing is mirrored, and when there is no copy.
+    ///
+    /// # Errors
+    /// The rescue does not answer: whether there is a copy is not known.
+    pub(crate) async fn copied(&self, path: &str) -> Result<Option<Bytes>, StorageError> {
+        let Some(copies) = self.copies() else {
+            return Ok(None);
+        };
+        match copies.get(path).await {
+            Ok(copy) => Ok(Some(copy)),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A range of the copy that the rescue has of an object, none where it has none: for who finds that a part of a
+    /// large object was altered, and can tell whether the copy's is sound.
+    pub async fn copied_range(&self, path: &str, range: Range<u64>) -> Option<Bytes> {
+        let copies = self.0.copies.as_ref()?;
+        let path = object_path(path).ok()?;
+        copies.store().get_range(&path, range).await.ok()
     }
 
     /// Deletes an object; one that is not there is fine.

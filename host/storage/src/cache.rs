@@ -23,9 +23,10 @@ use std::{
     fs, io,
     io::Write,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
-use boathouse_types::IndexName;
+use boathouse_types::{IndexName, Timestamp};
 use bytes::Bytes;
 
 use crate::id;
@@ -128,8 +129,19 @@ impl FileCache {
         }
     }
 
-    /// Names of the files.
-    fn names(&self) -> Vec<String> {
+    /// Deletes the folders of indexes in which no file was written since a time.
+    pub fn retain_recent(&self, since: Timestamp) {
+        for name in self.folders() {
+            let folder = self.folder.join(&name);
+            if !is_recent(&folder, since) {
+                gone(&folder, |path| fs::remove_dir_all(path));
+            }
+        }
+    }
+
+    /// Names of the files, those under construction among them; in no order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
         self.entries(|kind| kind.is_file())
     }
 
@@ -155,6 +167,17 @@ impl FileCache {
         let fits = (1..=128).contains(&name.len()) && !name.starts_with('.');
         (fits && name.bytes().all(plain)).then(|| self.folder.join(name))
     }
+}
+
+/// Whether a file of a folder was written since a time. What the system does not tell counts as recent.
+fn is_recent(folder: &Path, since: Timestamp) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut written = entries.map(|entry| entry.metadata().and_then(|file| file.modified()));
+    written.any(|written| {
+        let age = written.map(|written| written.duration_since(UNIX_EPOCH));
+        let Ok(Ok(age)) = age else { return true };
+        i64::try_from(age.as_millis()).is_ok_and(|millis| millis >= since.millis())
+    })
 }
 
 /// Removes something that may be gone already.

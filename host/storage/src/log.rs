@@ -16,6 +16,7 @@ mod covered;
 mod decode;
 mod format;
 mod read;
+mod sound;
 
 use std::{
     fmt,
@@ -29,6 +30,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::covered::CoveredFile;
 use self::format::{BatchName, header_line};
+pub(crate) use self::{format::is_log_file, sound::is_sounder};
 use crate::{Bucket, StorageError, path::trimmed, time_ordered_id};
 
 /// A log of `T` under a prefix of a bucket; clones share their group commit and their buffer.

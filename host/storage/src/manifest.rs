@@ -12,11 +12,16 @@
 //! there. Otherwise the writer's knowledge was so old that the versions since were pruned, and its
 //! create met a free name; it withdraws. This is why [`Manifest::prune`] keeps at least [`MIN_KEPT`].
 //! A crash after any step leaves the old version or the new one, whole.
+//!
+//! A version that does not read, because its bytes were altered, is taken from its copy in the rescue, which is put in its
+//! place: a version is written once, so its copy is what it was. While the rescue does not answer, nobody goes back to an
+//! earlier version, nor is told to.
 
 use std::{fmt, marker::PhantomData};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{Bucket, StorageError, id, path::trimmed};
 
@@ -27,6 +32,8 @@ const FORMAT: &str = "boathouse/manifest";
 const FORMAT_VERSION: u64 = 1;
 /// Digits of the greatest `u64`, so that names sort like numbers.
 const DIGITS: usize = 20;
+/// What to do about a version that is damaged for good.
+const NO_COPY: &str = "`rescue` shows no sound copy of it; put it back from a backup, or delete it";
 /// How often a listed version may be gone before reading gives up.
 const READ_ATTEMPTS: usize = 16;
 
@@ -101,7 +108,13 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
             let path = self.path(version);
             match self.bucket.get(&path).await {
                 Ok(bytes) => {
-                    return decode(&path, &bytes).map(|value| Some(Versioned { version, value }));
+                    let value = match decode(&path, &bytes) {
+                        Err(StorageError::Damaged { reason, .. }) => {
+                            self.mended(version, &reason).await?
+                        }
+                        decoded => decoded?,
+                    };
+                    return Ok(Some(Versioned { version, value }));
                 }
                 // Pruned between the listing and the read: there is a newer one.
                 Err(StorageError::NotFound { .. }) => {}
@@ -111,6 +124,32 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
         Err(StorageError::Contended {
             path: self.prefix.clone(),
         })
+    }
+
+    /// The number of the newest version (0: there is none), and the newest document that reads, there or in the rescue.
+    /// For documents that had better go on from what was known a moment before than not at all, where [`Self::load`] says
+    /// that the newest is damaged.
+    ///
+    /// # Errors
+    /// [`StorageError::NewerFormat`], [`StorageError::Unavailable`], also of the rescue when a version does not read.
+    pub async fn newest_sound(&self) -> Result<(u64, Option<T>), StorageError> {
+        let mut versions = versions(&self.bucket, &self.prefix).await?;
+        let newest = versions.last().copied().unwrap_or(0);
+        while let Some(version) = versions.pop() {
+            let path = self.path(version);
+            let bytes = self.bucket.get(&path).await;
+            match bytes.and_then(|bytes| decode(&path, &bytes)) {
+                Ok(value) => return Ok((newest, Some(value))),
+                Err(StorageError::Damaged { .. }) => {
+                    if let Some((value, _)) = self.sound_copy(&path).await? {
+                        return Ok((newest, Some(value)));
+                    }
+                }
+                Err(StorageError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((newest, None))
     }
 
     /// Makes `value` the version after `expected` (0: there is none yet) and returns that version.
@@ -159,6 +198,53 @@ impl<T: Serialize + DeserializeOwned> Manifest<T> {
             bucket.delete(&self.path(*version)).await?;
         }
         Ok(surplus)
+    }
+
+    /// A version that does not read, from its copy, which is put in its place.
+    async fn mended(&self, version: u64, reason: &str) -> Result<T, StorageError> {
+        let (bucket, path) = (self.bucket.name(), self.path(version));
+        let (value, bytes) = match self.sound_copy(&path).await {
+            Ok(Some(sound)) => sound,
+            Err(error @ StorageError::NewerFormat { .. }) => return Err(error),
+            other => {
+                tracing::debug!(%bucket, path, reason, "a version of a manifest does not read");
+                return Err(self.damaged(version, other.is_ok()));
+            }
+        };
+        tracing::warn!(%bucket, path, reason, "a damaged manifest is read from its copy in `rescue`, which goes in its place");
+        if let Err(error) = self.bucket.put(&path, bytes).await {
+            tracing::warn!(%bucket, path, %error, "the copy could not be put in the place of a damaged manifest");
+        }
+        Ok(value)
+    }
+
+    /// The copy of a version that does not read; none where the rescue has no sound one.
+    async fn sound_copy(&self, path: &str) -> Result<Option<(T, Bytes)>, StorageError> {
+        let Some(bytes) = self.bucket.copied(path).await? else {
+            return Ok(None);
+        };
+        match decode(path, &bytes) {
+            Ok(value) => Ok(Some((value, bytes))),
+            Err(StorageError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A version that is damaged, and what to do about it. It is not to be deleted before the rescue was `asked`.
+    fn damaged(&self, version: u64, asked: bool) -> StorageError {
+        let cure = match version.saturating_sub(1) {
+            _ if !asked => {
+                "`rescue`, which may have a sound copy of it, does not answer; try again when it does"
+                    .to_owned()
+            }
+            0 => format!("{NO_COPY}: then what it tells of is gone"),
+            before => format!("{NO_COPY}: then version {before} holds again"),
+        };
+        let bucket = self.bucket.name();
+        StorageError::Damaged {
+            path: self.path(version),
+            reason: format!("it lies in bucket `{bucket}`, and {cure}"),
+        }
     }
 
     fn path(&self, version: u64) -> String {
@@ -232,13 +318,21 @@ fn parse_name(name: &str) -> Option<u64> {
     proper.then(|| digits.parse().ok()).flatten()
 }
 
+/// What every version begins with.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    format_version: u64,
+}
+
+/// Whether bytes are a version of a manifest, of whatever document and of whatever program.
+pub(crate) fn is_sound(bytes: &[u8]) -> bool {
+    let found = decode::<Value>("", bytes);
+    matches!(found, Ok(_) | Err(StorageError::NewerFormat { .. }))
+}
+
 /// The value in the envelope. The format is looked at first: a newer one may have another shape.
 fn decode<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, StorageError> {
-    #[derive(Deserialize)]
-    struct Header {
-        format: String,
-        format_version: u64,
-    }
     #[derive(Deserialize)]
     struct Body<T> {
         value: T,

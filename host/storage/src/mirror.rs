@@ -10,6 +10,10 @@
 //! prompt: it is bounded, may be lost with the process, and is found again by comparing the listings. That
 //! is done at the start, after the queue was full, and every [`COMPARE_EVERY`].
 //!
+//! A version of a manifest that does not read at its home is taken from its copy, which goes in its place; and it never
+//! takes the place of its copy. Nor does a file of a log take the place of a copy that is sounder, or anything else that
+//! is written once that of a copy of another size.
+//!
 //! Deletions are not mirrored. Formats are such that an older object too many does no harm: a manifest's
 //! greatest version decides, and a log's batch counts once. What is to be decided by what is there (the next
 //! version, what to compact or to delete) is decided without the rescue: [`Bucket::without_rescue`].
@@ -144,7 +148,8 @@ impl Mirror {
         let before = self.homes().insert(home.name().clone(), Arc::clone(&home));
         self.leave(before);
         let store = |falls_back| Arc::new(MirroredStore::new(Arc::clone(&home), falls_back));
-        home.bucket().with_stores(store(true), store(false))
+        let copies = home.copies().clone();
+        home.bucket().with_stores(store(true), store(false), copies)
     }
 
     /// Stops mirroring the bucket of that name; its copies stay in the rescue.

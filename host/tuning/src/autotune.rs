@@ -14,7 +14,7 @@ use boathouse_types::{Timestamp, Trial};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Evaluation, Tuner, TuningError,
+    Evaluation, TuneBounds, Tuner, TuningError,
     blocking::{alive, unless_cancelled},
 };
 
@@ -33,6 +33,8 @@ pub struct AutotuneRequest {
     pub max_trials: u32,
     /// Seconds after which no further trial starts.
     pub max_seconds: Option<u64>,
+    /// Where what is recommended has to lie; none for any trial of the journal.
+    pub within: Option<TuneBounds>,
 }
 
 /// The seed of a proposal, from the length of the journal that it is based on. Lengths next to each
@@ -147,6 +149,8 @@ impl Run<'_> {
                 request.scorer.as_ref(),
                 &request.objective,
                 &request.serving,
+                &[],
+                self.request.within.as_ref(),
             );
             match unless_cancelled(self.cancel, recommended).await {
                 Ok(recommended) => recommended?,

@@ -2,6 +2,9 @@
 //!
 //! Where times cannot be told apart, distance counts decide ([`crate::rank`]): the answer to a question in which
 //! time has a say is then the trial that finds as much with fewer distances.
+//!
+//! Where no trial meets the objective, those are asked about whose recall comes nearest to its floor: a fast answer
+//! that finds little is not what somebody wants who could not have both.
 
 use std::{cmp::Ordering, str::FromStr};
 
@@ -10,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     TuningError,
-    judge::{Scorer, shortfall, verdicts},
-    rank::settle,
+    judge::{Scorer, recall_low, shortfall, verdicts},
+    rank::{originals, settle},
 };
 
 /// What "best" means.
@@ -63,7 +66,7 @@ pub struct Best {
 }
 
 /// Chooses among `trials`, which are in the order of the journal. Ties go to the lower p95, then to the
-/// earlier trial.
+/// earlier trial. Where a configuration was measured on its own graph, trials on a cut-down one do not count.
 ///
 /// # Errors
 /// [`TuningError::EmptyJournal`] without trials; [`TuningError::Judgement`] when the scorer fails.
@@ -74,10 +77,11 @@ pub async fn best(
     objective: &Objective,
     scorer: &dyn Scorer,
 ) -> Result<Best, TuningError> {
+    let trials = originals(trials);
     let chosen = match by {
-        BestBy::Recall => by_recall(trials, objective),
-        BestBy::Latency => by_latency(trials, objective),
-        BestBy::Pareto => by_score(trials, objective, scorer).await?,
+        BestBy::Recall => by_recall(&trials, objective),
+        BestBy::Latency => by_latency(&trials, objective),
+        BestBy::Pareto => by_score(&trials, objective, scorer).await?,
     };
     chosen.ok_or_else(|| TuningError::EmptyJournal(index.clone()))
 }
@@ -87,13 +91,18 @@ fn by_recall(trials: &[Trial], objective: &Objective) -> Option<Best> {
         let recall = b.metrics.recall_at_k.total_cmp(&a.metrics.recall_at_k);
         recall.then_with(|| p95_order(a, b))
     })?;
+    let why = shortfall(trial, objective);
+    let highest = format!("highest recall of {} trials", trials.len());
     Some(Best {
         trial: trial.clone(),
         by: BestBy::Recall,
-        feasible: shortfall(trial, objective).is_none(),
+        feasible: why.is_none(),
         verdict: None,
         scored_by: None,
-        reason: format!("highest recall of {} trials", trials.len()),
+        reason: match why {
+            None => highest,
+            Some(why) => format!("{highest}; it does not meet the objective: {why}"),
+        },
     })
 }
 
@@ -102,11 +111,14 @@ fn by_latency(trials: &[Trial], objective: &Objective) -> Option<Best> {
         .iter()
         .filter(|trial| shortfall(trial, objective).is_none())
         .collect();
+    let most = most_reached(trials, objective);
     let met = !feasible.is_empty();
-    let pool = if met {
-        feasible
-    } else {
-        trials.iter().collect()
+    let pool = match met {
+        true => feasible,
+        false => trials
+            .iter()
+            .filter(|trial| reached(trial, objective) >= most)
+            .collect(),
     };
     let fastest = pool.iter().copied().min_by(|a, b| p95_order(a, b))?;
     let trial = settle(fastest, pool.iter().copied());
@@ -122,12 +134,29 @@ fn by_latency(trials: &[Trial], objective: &Objective) -> Option<Best> {
                 pool.len()
             )
         } else {
+            let none = format!("none of {} trials meets the objective", trials.len());
             format!(
-                "lowest p95 of all; none of {} trials meets the objective",
-                pool.len()
+                "lowest p95 at the recall nearest to the floor; {none}{}",
+                miss(trial, objective)
             )
         },
     })
+}
+
+/// How near a trial comes to the floor of recall for sure; above it all are equal.
+fn reached(trial: &Trial, objective: &Objective) -> f64 {
+    recall_low(trial).min(objective.recall_floor)
+}
+
+/// How near one of the trials comes at most.
+fn most_reached(trials: &[Trial], objective: &Objective) -> f64 {
+    let all = trials.iter().map(|trial| reached(trial, objective));
+    all.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// What a trial misses, as the end of a sentence; nothing when it misses nothing.
+fn miss(trial: &Trial, objective: &Objective) -> String {
+    shortfall(trial, objective).map_or_else(String::new, |why| format!(": {why}"))
 }
 
 async fn by_score(
@@ -140,27 +169,38 @@ async fn by_score(
     }
     let judged = verdicts(scorer, trials, objective).await?;
     let verdicts = judged.answer;
-    Ok(highest_score(trials, &verdicts).map(|(at, feasible)| Best {
-        trial: trials[at].clone(),
-        by: BestBy::Pareto,
-        feasible,
-        verdict: Some(verdicts[at].clone()),
-        scored_by: Some(judged.by),
-        reason: if feasible {
-            "highest score of the feasible trials".to_owned()
-        } else {
-            format!(
-                "highest score of all; none of {} trials is feasible",
-                trials.len()
-            )
-        },
-    }))
+    Ok(
+        highest_score(trials, &verdicts, objective).map(|(at, feasible)| Best {
+            trial: trials[at].clone(),
+            by: BestBy::Pareto,
+            feasible,
+            verdict: Some(verdicts[at].clone()),
+            scored_by: Some(judged.by),
+            reason: if feasible {
+                "highest score of the feasible trials".to_owned()
+            } else {
+                let none = format!("none of {} trials is feasible", trials.len());
+                let miss = miss(&trials[at], objective);
+                format!("highest score at the recall nearest to the floor; {none}{miss}")
+            },
+        }),
+    )
 }
 
-/// Position of the highest score among the feasible, else among all, and whether it is feasible.
-fn highest_score(trials: &[Trial], verdicts: &[Verdict]) -> Option<(usize, bool)> {
+/// Position of the highest score among the feasible, else among those nearest to the floor, and whether it is feasible.
+fn highest_score(
+    trials: &[Trial],
+    verdicts: &[Verdict],
+    objective: &Objective,
+) -> Option<(usize, bool)> {
     let any = verdicts.iter().any(|verdict| verdict.feasible);
-    let pool = || (0..trials.len()).filter(|&at| verdicts[at].feasible || !any);
+    let most = most_reached(trials, objective);
+    let is_in = |at: &usize| match any {
+        true => verdicts[*at].feasible,
+        false => reached(&trials[*at], objective) >= most,
+    };
+    let pool: Vec<usize> = (0..trials.len()).filter(is_in).collect();
+    let pool = || pool.iter().copied();
     let highest = pool()
         .min_by(|&a, &b| score_order((&trials[a], &verdicts[a]), (&trials[b], &verdicts[b])))?;
     let settled = settle(&trials[highest], pool().map(|at| &trials[at]));
@@ -220,9 +260,41 @@ mod tests {
     #[tokio::test]
     async fn without_a_feasible_trial_the_answer_says_so() {
         let trials = [trial("a", 0.5, 100.0), trial("b", 0.9, 200.0)];
-        check(&trials, "latency", "a", false).await;
+        check(&trials, "latency", "b", false).await;
         check(&trials, "pareto", "b", false).await;
         check(&trials, "recall", "b", false).await;
+        // As near to the floor as the other: the faster one.
+        let trials = [trials[1].clone(), trial("c", 0.9, 100.0)];
+        check(&trials, "latency", "c", false).await;
+        check(&trials, "pareto", "c", false).await;
+    }
+
+    #[tokio::test]
+    async fn of_trials_that_miss_the_floor_one_that_finds_less_is_not_the_best_for_being_fast() {
+        let objective = Objective {
+            recall_floor: 0.9999,
+            ..Objective::default()
+        };
+        let trials = [trial("quick", 0.9, 1.0), trial("perfect", 1.0, 900.0)];
+        for by in [BestBy::Latency, BestBy::Recall] {
+            let index = index_name();
+            let found = best(&index, &trials, by, &objective, &LinearScorer).await;
+            let found = found.unwrap();
+            assert_eq!(
+                (found.trial.id.as_str(), found.feasible),
+                ("perfect", false)
+            );
+            assert!(found.reason.contains("100 queries can show"), "{found:?}");
+        }
+        // Where recall is enough and time is short, recall has no say.
+        let slow = Objective {
+            p95_budget_us: Some(0.5),
+            recall_floor: 0.8,
+            ..Objective::default()
+        };
+        let index = index_name();
+        let found = best(&index, &trials, BestBy::Latency, &slow, &LinearScorer).await;
+        assert_eq!(found.unwrap().trial.id, "quick");
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
 //! Which configurations may be tried: the knobs of a run, and the hard limits of every configuration.
 
+mod read;
+mod schema;
+
 use boathouse_types::{IndexConfig, Knob};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::TuningError;
 
@@ -10,9 +13,9 @@ const M: (u32, u32) = (2, 128);
 /// Hard limits of `ef_construction` and `ef_search`.
 const EF: (u32, u32) = (1, 4_096);
 
-/// The knobs of an HNSW index with the values that a run may give them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
+/// The knobs of an HNSW index with the values that a run may give them. They are read by name, in any order; one that
+/// is left out is as by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TuneBounds {
     /// Neighbours per node.
     pub m: Knob,
@@ -66,6 +69,14 @@ impl TuneBounds {
             return Err(TuningError::InvalidInput(format!("knob `{name}` {fault}")));
         }
         Ok(())
+    }
+
+    /// Whether a configuration lies between the ends of each knob, on its step or not: a person may have tried it.
+    pub(crate) fn hold(&self, config: &IndexConfig) -> bool {
+        let lies_in = |knob: &Knob, value: u32| (knob.min..=knob.max).contains(&value);
+        lies_in(&self.m, config.m)
+            && lies_in(&self.ef_construction, config.ef_construction)
+            && lies_in(&self.ef_search, config.ef_search)
     }
 
     /// The knobs in the order in which a proposal lists their values.

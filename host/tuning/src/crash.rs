@@ -53,7 +53,10 @@ impl Change {
         match self {
             Self::Trial => journal(bucket).append(&trial("t3", 0.97, 90.0)).await,
             Self::Promote => promotions.promote(promote("t2")).await.map(drop),
-            Self::RollBack => promotions.rollback(None, None).await.map(drop),
+            Self::RollBack => {
+                let previous = promotions.previous().await?;
+                promotions.rollback(&previous, None, None).await.map(drop)
+            }
             Self::EvalSet => EvalSets::new(bucket, &index).save(&set(2).await).await,
             Self::Graph => {
                 let config = IndexConfig {
@@ -96,6 +99,7 @@ fn promote(trial: &str) -> Promote {
         by: None,
         reason: None,
         evidence: None,
+        graph: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! The vectors of one index at one version, as trials see them.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use boathouse_types::{IndexFacts, IndexName, VectorBackend};
-use boathouse_vector::VectorSet;
+use boathouse_vector::{DocRows, VectorSet};
 
 /// A handle on the vectors of an index; cheap to clone.
 ///
@@ -19,6 +19,8 @@ pub struct IndexData {
     pub data_version: String,
     /// The vectors.
     pub vectors: Arc<VectorSet>,
+    /// Row of the dataset of each vector, where a document may have several; none where each has one.
+    pub rows: Option<DocRows>,
 }
 
 impl IndexData {
@@ -26,6 +28,25 @@ impl IndexData {
     #[must_use]
     pub fn len(&self) -> usize {
         self.vectors.len()
+    }
+
+    /// Number of documents.
+    #[must_use]
+    pub fn documents(&self) -> usize {
+        let rows = self.rows.as_ref();
+        rows.map_or_else(|| self.len(), DocRows::documents)
+    }
+
+    /// The vectors of the document that a vector is of.
+    pub(crate) fn document_of(&self, row: u32) -> Range<u32> {
+        match &self.rows {
+            // A set has fewer than 2^31 rows.
+            Some(rows) if (row as usize) < rows.len() => {
+                let document = rows.document_of(row as usize);
+                document.start as u32..document.end as u32
+            }
+            _ => row..row + 1,
+        }
     }
 
     /// Whether there is no vector at all.

@@ -4,13 +4,17 @@
 //! other; before each block the caller may let the duel wait. What came of it is [`Evidence`], and the [`Ruling`]
 //! follows from that alone:
 //!
-//! 1. A challenger that misses the objective by the host's own reading is refused, whatever a scorer says.
-//! 2. When it meets the objective and the champion does not, it wins without being better in any other way.
+//! 1. A challenger that misses the objective by the host's own reading, or that the scorer finds infeasible, is
+//!    refused.
+//! 2. When it meets the objective and the champion *surely* does not, it wins without being better in any other way.
+//!    That takes more than a hair's breadth at a bound: a recall below the floor counts when the challenger's is
+//!    surely higher, query by query, a p95 when it is over the budget by more than the repeats differ.
 //! 3. Else it has to win by the scorer: over resamples of the queries (`duel/bootstrap.rs`) the difference of the
 //!    two scores is above zero in at least 97.5 % of them.
 //!
 //! Where repeats differ so much that times of this run tell nothing, latencies are taken to be the number of
-//! distances times what one cost on average over both; that is [`ComparedBy::Distances`].
+//! distances times what one cost on average over both; that is [`ComparedBy::Distances`], and bounds are read from
+//! such latencies too.
 //!
 //! Absent here: building graphs, recording what was decided, and swapping what serves.
 
@@ -92,7 +96,10 @@ pub struct Evidence {
     pub spread: f64,
     /// What tells the speed of the two apart.
     pub compared_by: ComparedBy,
-    /// The scores; none when they do not matter, because one of the two misses the objective.
+    /// How what served misses the objective beyond doubt; none when it meets it, or may do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sure_shortfall: Option<String>,
+    /// The scores; none when they do not matter, because the challenger misses the objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<ScoreGain>,
 }
@@ -109,7 +116,7 @@ pub struct Side {
     pub build_id: String,
     /// What it reached in this duel. Builds cost nothing here: both graphs are there.
     pub metrics: TrialMetrics,
-    /// How it misses the objective by the host's own reading; none when it meets it.
+    /// How it misses the objective by the host's own reading of comparable latencies; none when it meets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortfall: Option<String>,
 }
@@ -149,7 +156,7 @@ impl Tuner {
     /// block of some dozens of queries.
     ///
     /// # Errors
-    /// [`TuningError::Judgement`] when scores matter and the scorer gives none; [`TuningError::Cancelled`].
+    /// [`TuningError::Judgement`] when the scorer is asked and gives no scores; [`TuningError::Cancelled`].
     pub async fn duel(
         &self,
         duel: Duel<'_>,
@@ -172,7 +179,7 @@ impl Tuner {
         };
         let figures = Arc::new(bout.figures());
         let mut evidence = figures.evidence(&duel, options.host.clone());
-        if evidence.champion.shortfall.is_none() && evidence.challenger.shortfall.is_none() {
+        if evidence.challenger.shortfall.is_none() {
             let gain = bootstrap::score_gain(&figures, &evidence, &duel, cancel).await?;
             evidence.score = gain;
         }

@@ -47,6 +47,9 @@ pub enum TuningError {
     /// There is no earlier configuration to go back to.
     #[error("index `{0}` has no earlier promotion to roll back to")]
     NoPrevious(IndexName),
+    /// Something else served before than what was to be put back; ask again.
+    #[error("index `{0}` would go back to another configuration than was looked up; ask again")]
+    NotPrevious(IndexName),
     /// The trial to promote is what serves already.
     #[error("trial `{trial}` already serves index `{index}`")]
     AlreadyServes {

@@ -2,7 +2,8 @@
 //!
 //! A set belongs to one version of the vectors of one index. Queries are given, or made from the index
 //! itself: rows are drawn without repetition, half are taken as they are and half are moved a little, and
-//! each leaves out the row it came from, so that no query is answered by its own source. Rows with equal
+//! each leaves out the row it came from, so that no query is answered by its own source: where a document has several
+//! vectors, one for each piece of its text, all of these are left out. Rows with equal
 //! vectors are interchangeable: which of them counts as true is settled when recall is computed, by
 //! distance.
 //!
@@ -14,17 +15,19 @@ mod name;
 mod store;
 mod update;
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use boathouse_types::{Dimension, IndexName, Metric};
-use boathouse_vector::{Query, VectorError, VectorSet, exact_top_k_batch};
+use boathouse_vector::{DocRows, Query, VectorError, VectorSet, exact_top_k_batch};
 use rand::{Rng, SeedableRng, seq::index::sample};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     IndexData, TuningError,
     blocking::{alive, blocking},
+    journal::hex,
 };
 
 pub use name::EvalSetName;
@@ -67,6 +70,23 @@ pub enum EvalSource {
     Given(Vec<Vec<f32>>),
 }
 
+impl EvalSpec {
+    /// Whether a set can be made like this for the vectors at hand; nothing is made.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] as [`EvalSet::make`] gives it.
+    pub fn check(&self, data: &IndexData) -> Result<(), TuningError> {
+        check_spec(self, data)?;
+        if let EvalSource::Given(vectors) = &self.source {
+            for (at, vector) in vectors.iter().enumerate() {
+                let prepared = data.vectors.prepare_query(vector);
+                prepared.map_err(|why| refused(at, &why))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Default for EvalSpec {
     /// recall@10 over 1,000 drawn queries: the standard error of recall is then about 0.2 points.
     fn default() -> Self {
@@ -83,7 +103,7 @@ impl Default for EvalSpec {
 pub struct EvalQuery {
     /// The query vector.
     pub vector: Vec<f32>,
-    /// The row it came from, which is no answer to it.
+    /// The row it came from, which is no answer to it, nor is any other vector of its document.
     pub held_out: Option<u32>,
     /// Rows of the k nearest vectors, nearest first; fewer than k in a smaller index.
     pub truth: Vec<u32>,
@@ -108,12 +128,14 @@ pub struct EvalSet {
     pub k: u32,
     /// Seed it was made with.
     pub seed: u64,
+    /// Digest of the model that its queries are of; none when nobody said so.
+    pub embedder_digest: Option<String>,
     /// The queries, at least one.
     pub queries: Vec<EvalQuery>,
 }
 
 impl EvalSet {
-    /// Makes a set for the vectors at hand.
+    /// Makes a set for the vectors at hand. Of which model they are is for the caller to say.
     ///
     /// # Errors
     /// [`TuningError::InvalidInput`] when the specification is out of range, a given query does not fit,
@@ -126,14 +148,14 @@ impl EvalSet {
         cancel: &CancellationToken,
     ) -> Result<Self, TuningError> {
         check_spec(&spec, data)?;
-        let set = Arc::clone(&data.vectors);
+        let vectors = data.clone();
         let (k, seed) = (spec.k, spec.seed);
         let queries = blocking(cancel, move |stop| {
             let mut queries = match spec.source {
                 EvalSource::Given(vectors) => vectors.into_iter().map(given).collect(),
-                EvalSource::Drawn { queries } => drawn(&set, queries, seed),
+                EvalSource::Drawn { queries } => drawn(&vectors, queries, seed),
             };
-            find_truth(&set, &mut queries, k as usize, stop)?;
+            find_truth(&vectors, &mut queries, k as usize, stop)?;
             Ok(queries)
         })
         .await?;
@@ -146,12 +168,13 @@ impl EvalSet {
             metric: data.vectors.metric(),
             k,
             seed,
+            embedder_digest: None,
             queries,
         })
     }
 
-    /// How to make a set like this one for other vectors: with the same queries when they were given, else
-    /// with as many drawn ones, as the rows that these were drawn from may be gone.
+    /// How to make a set like this one for other vectors of the same model: with the same queries when they were given,
+    /// else with as many drawn ones, as the rows that these were drawn from may be gone.
     #[must_use]
     pub fn spec(&self) -> EvalSpec {
         let queries = &self.queries;
@@ -166,6 +189,21 @@ impl EvalSet {
             seed: self.seed,
             source,
         }
+    }
+
+    /// Its name and the beginning of the digest of its queries, as `default@1f0c23a94b7e`. It stays when only the true
+    /// neighbours change, as after an append, and is another one when a set is made anew with other queries.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.k.to_le_bytes());
+        for query in &self.queries {
+            digest.update(query.held_out.map_or(-1, i64::from).to_le_bytes());
+            for component in &query.vector {
+                digest.update(component.to_le_bytes());
+            }
+        }
+        format!("{}@{}", self.name, hex(&digest.finalize()[..6]))
     }
 
     /// Checks that vectors are of the index and shape that this set is for.
@@ -201,13 +239,16 @@ fn check_spec(spec: &EvalSpec, data: &IndexData) -> Result<(), TuningError> {
         EvalSource::Drawn { queries } => (*queries, 2),
         EvalSource::Given(vectors) => (vectors.len(), 1),
     };
+    let (has, what) = match &data.rows {
+        Some(_) => (data.documents(), "documents"),
+        None => (data.len(), "vectors"),
+    };
     let fault = if !(1..=MAX_K).contains(&spec.k) {
         format!("k must be 1 to {MAX_K}, not {}", spec.k)
     } else if !(1..=MAX_QUERIES).contains(&queries) {
         format!("an evaluation set has 1 to {MAX_QUERIES} queries, not {queries}")
-    } else if data.len() < needed {
-        let has = data.len();
-        format!("an evaluation set needs an index of at least {needed} vectors, this one has {has}")
+    } else if has < needed {
+        format!("an evaluation set needs an index of at least {needed} {what}, this one has {has}")
     } else {
         return Ok(());
     };
@@ -222,16 +263,19 @@ fn given(vector: Vec<f32>) -> EvalQuery {
     }
 }
 
-/// Distinct rows in drawn order; every second one is perturbed.
-fn drawn(set: &VectorSet, queries: usize, seed: u64) -> Vec<EvalQuery> {
+/// Rows of distinct documents in drawn order; every second one is perturbed.
+fn drawn(data: &IndexData, queries: usize, seed: u64) -> Vec<EvalQuery> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let rows = sample(&mut rng, set.len(), queries.min(set.len()));
+    let rows = match &data.rows {
+        None => sample(&mut rng, data.len(), queries.min(data.len())).into_vec(),
+        Some(rows) => pieces(rows, queries, &mut rng),
+    };
     let mut made = Vec::with_capacity(rows.len());
     for (position, row) in rows.into_iter().enumerate() {
         let Ok(row) = u32::try_from(row) else {
             continue;
         };
-        let mut vector = set.row(row).to_vec();
+        let mut vector = data.vectors.row(row).to_vec();
         if position % 2 == 1 {
             perturb(&mut vector, &mut rng);
         }
@@ -242,6 +286,17 @@ fn drawn(set: &VectorSet, queries: usize, seed: u64) -> Vec<EvalQuery> {
         });
     }
     made
+}
+
+/// A piece of each of so many documents, or of all when there are fewer: every document is as likely as another.
+fn pieces(rows: &DocRows, documents: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let firsts: Vec<usize> = (0..rows.len()).filter(|at| rows.begins(*at)).collect();
+    let drawn = sample(rng, firsts.len(), documents.min(firsts.len()));
+    let piece = |document: usize| {
+        let end = firsts.get(document + 1).copied().unwrap_or(rows.len());
+        rng.random_range(firsts[document]..end)
+    };
+    drawn.into_iter().map(piece).collect()
 }
 
 /// Adds uniform noise whose expected length is [`NOISE`] times the vector's (a uniform variable on -h..h
@@ -257,12 +312,13 @@ fn perturb(vector: &mut [f32], rng: &mut ChaCha8Rng) {
 }
 
 fn find_truth(
-    set: &VectorSet,
+    data: &IndexData,
     queries: &mut [EvalQuery],
     k: usize,
     stop: &CancellationToken,
 ) -> Result<(), TuningError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let set = &*data.vectors;
     let size = batch_size(set);
     for (number, batch) in queries.chunks_mut(size).enumerate() {
         alive(stop)?;
@@ -274,18 +330,28 @@ fn find_truth(
                     .map_err(|why| refused(at, &why))
             })
             .collect::<Result<_, _>>()?;
-        // One more than k, because the query's own row may be among them.
-        let nearest = exact_top_k_batch(set, &prepared, k + 1, threads);
-        for (query, neighbors) in batch.iter_mut().zip(nearest) {
+        let own: Vec<Range<u32>> = batch
+            .iter()
+            .map(|query| own(data, query.held_out))
+            .collect();
+        // More than k, because vectors of the query's own document may be among them.
+        let most = own.iter().map(ExactSizeIterator::len).max();
+        let nearest = exact_top_k_batch(set, &prepared, k + most.unwrap_or(0), threads);
+        for ((query, own), neighbors) in batch.iter_mut().zip(own).zip(nearest) {
             query.truth = neighbors
                 .into_iter()
                 .map(|neighbor| neighbor.row)
-                .filter(|row| Some(*row) != query.held_out)
+                .filter(|row| !own.contains(row))
                 .take(k)
                 .collect();
         }
     }
     Ok(())
+}
+
+/// The vectors of the document that a query came from; none for one that came from outside.
+pub(crate) fn own(data: &IndexData, held_out: Option<u32>) -> Range<u32> {
+    held_out.map_or(0..0, |row| data.document_of(row))
 }
 
 /// How many queries are compared with all vectors at once.

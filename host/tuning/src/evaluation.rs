@@ -6,9 +6,9 @@
 
 mod sample;
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
-use boathouse_vector::{Neighbor, Query, exact_top_k};
+use boathouse_vector::{HnswGraph, Neighbor, Query, Scratch, SearchOutcome, exact_top_k};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,10 @@ pub(crate) use sample::sample_version;
 
 use crate::{
     EvalSet, IndexData, TuningError,
+    basis::Basis,
     blocking::{alive, blocking},
-    evalset::prepare,
+    evalset::{own, prepare},
+    reach::out_of_reach,
 };
 
 /// Queries on which exact search is timed.
@@ -31,6 +33,8 @@ const ORDER: u64 = 0;
 #[derive(Debug)]
 pub struct Evaluation {
     data: IndexData,
+    /// Identity of the set.
+    evalset: String,
     k: usize,
     queries: Vec<PreparedQuery>,
     brute_force_latency_us: f64,
@@ -41,7 +45,8 @@ pub struct Evaluation {
 #[derive(Debug)]
 pub(crate) struct PreparedQuery {
     query: Query,
-    held_out: Option<u32>,
+    /// The vectors of the document that it came from, which are no answers; empty for one from outside.
+    own: Range<u32>,
     truth: Vec<u32>,
     /// Distance of the farthest true neighbour.
     radius: f32,
@@ -68,6 +73,7 @@ impl Evaluation {
         }
         let data = data.clone();
         blocking(cancel, move |stop| {
+            let evalset = set.identity();
             let mut queries = Vec::with_capacity(set.queries.len());
             for query in set.queries {
                 alive(stop)?;
@@ -78,7 +84,7 @@ impl Evaluation {
                 });
                 queries.push(PreparedQuery {
                     query: prepared,
-                    held_out: query.held_out,
+                    own: own(&data, query.held_out),
                     truth: query.truth,
                     radius,
                 });
@@ -88,6 +94,7 @@ impl Evaluation {
             let brute_force_latency_us = time_exact_search(&data, &queries, k, stop)?;
             Ok(Arc::new(Self {
                 data,
+                evalset,
                 k,
                 queries,
                 brute_force_latency_us,
@@ -103,6 +110,20 @@ impl Evaluation {
         &self.data
     }
 
+    /// Identity of the evaluation set, as [`EvalSet::identity`] gives it.
+    #[must_use]
+    pub fn evalset(&self) -> &str {
+        &self.evalset
+    }
+
+    /// What a measurement rests on.
+    pub(crate) fn basis(&self) -> Basis<'_> {
+        Basis {
+            data_version: Some(&self.data.data_version),
+            evalset: Some(&self.evalset),
+        }
+    }
+
     /// The k of recall@k.
     #[must_use]
     pub fn k(&self) -> usize {
@@ -115,6 +136,12 @@ impl Evaluation {
         self.queries.len()
     }
 
+    /// Why no configuration can be shown to reach a floor of recall with these queries; none where one can.
+    #[must_use]
+    pub fn out_of_reach(&self, floor: f64) -> Option<String> {
+        out_of_reach(self.queries.len() as u64, floor)
+    }
+
     /// Median latency of exact search in microseconds, one thread.
     #[must_use]
     pub fn brute_force_latency_us(&self) -> f64 {
@@ -124,16 +151,38 @@ impl Evaluation {
     pub(crate) fn prepared(&self) -> &[PreparedQuery] {
         &self.queries
     }
+
+    /// What a search of a graph gives for the query at a place, asked as clients ask.
+    ///
+    /// Where documents have several vectors, a search for k documents asks for 2 k vectors, and the own document is
+    /// passed over: asking for its vectors besides would look at more candidates the longer it is.
+    pub(crate) fn ask(
+        &self,
+        at: usize,
+        graph: &HnswGraph,
+        ef_search: usize,
+        scratch: &mut Scratch,
+    ) -> SearchOutcome {
+        let (query, set) = (&self.queries[at], &self.data.vectors);
+        if self.data.rows.is_none() {
+            let wanted = query.wanted(self.k);
+            return graph.search(set, &query.query, wanted, ef_search, scratch);
+        }
+        let (wanted, own) = (2 * self.k, &query.own);
+        match own.is_empty() {
+            true => graph.search(set, &query.query, wanted, ef_search, scratch),
+            false => {
+                let keep = |row| !own.contains(&row);
+                graph.search_filtered(set, &query.query, wanted, ef_search, scratch, keep)
+            }
+        }
+    }
 }
 
 impl PreparedQuery {
-    pub(crate) fn query(&self) -> &Query {
-        &self.query
-    }
-
-    /// How many neighbours to ask for so that k are left once the own row is taken away.
+    /// How many neighbours to ask for so that k are left once the own document is taken away.
     pub(crate) fn wanted(&self, k: usize) -> usize {
-        k + usize::from(self.held_out.is_some())
+        k + self.own.len()
     }
 
     /// Share of the true neighbours that were found, in 0..=1. A row at the distance of the farthest
@@ -141,7 +190,7 @@ impl PreparedQuery {
     pub(crate) fn recall(&self, found: &[Neighbor]) -> f64 {
         let hits = found
             .iter()
-            .filter(|neighbor| Some(neighbor.row) != self.held_out)
+            .filter(|neighbor| !self.own.contains(&neighbor.row))
             .take(self.truth.len())
             .filter(|neighbor| {
                 neighbor.distance <= self.radius || self.truth.contains(&neighbor.row)
@@ -217,7 +266,7 @@ mod tests {
         let data = data_of(&[vec![1.0, 0.0], vec![0.0, 1.0]], Metric::L2);
         let query = PreparedQuery {
             query: prepare(&data.vectors, &[1.0, 0.0]).unwrap(),
-            held_out: Some(9),
+            own: 9..10,
             truth: vec![1, 2],
             radius: 0.5,
         };

@@ -9,6 +9,9 @@
 //! Source: K. Jamieson and A. Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
 //! Optimization", AISTATS 2016; three to one is the ratio of Hyperband (L. Li et al., JMLR 18, 2018).
 //!
+//! The last word is about the builds themselves: what was measured on a graph that was cut down from a larger one
+//! counts for nothing here.
+//!
 //! Samples of fewer than a thousand vectors tell nothing: searches there compare with nearly all of them. Such
 //! rounds are left out, so a small index is searched without samples.
 
@@ -77,6 +80,7 @@ pub(crate) fn next(situation: &Situation<'_>) -> Choice {
         let of_build: Vec<&Trial> = measured
             .iter()
             .copied()
+            .filter(|trial| trial.derived_from.is_none())
             .filter(|trial| is_of(trial, (m, ef_construction), situation.seed))
             .collect();
         if let Some(ef_search) = next_ef(situation, &of_build, start) {

@@ -5,7 +5,7 @@
 
 use boathouse_types::{HouseStrategy, Trial};
 
-use crate::{TuneBounds, grid, halving, replay::Shown};
+use crate::{TuneBounds, basis::Basis, grid, halving, replay::Shown};
 
 /// What a choice depends on.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) seed: u64,
     /// Version of the vectors at hand.
     pub(crate) data_version: &'a str,
+    /// Identity of the evaluation set; none in journals of older hosts.
+    pub(crate) evalset: Option<&'a str>,
     /// How many there are.
     pub(crate) vectors: u64,
     /// All lines.
@@ -55,8 +57,12 @@ impl Situation<'_> {
         }
     }
 
-    /// Trials on one version of vectors.
+    /// Trials on one version of vectors, with the queries at hand.
     pub(crate) fn measured(&self, data_version: &str) -> Vec<&Trial> {
-        Shown::of(self.journal, Some(data_version)).into_lines()
+        let basis = Basis {
+            data_version: Some(data_version),
+            evalset: self.evalset,
+        };
+        Shown::of(self.journal, basis).into_lines()
     }
 }

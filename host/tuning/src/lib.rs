@@ -17,6 +17,7 @@
 //! than the blocking pool.
 
 mod autotune;
+mod basis;
 mod best;
 mod blocking;
 mod bounds;
@@ -39,6 +40,7 @@ mod judge;
 mod measure;
 mod promotions;
 mod rank;
+mod reach;
 mod replay;
 #[cfg(test)]
 mod testing;
@@ -48,6 +50,7 @@ pub use autotune::{
     AutotuneEvent, AutotuneReport, AutotuneRequest, Ended, Recommendation, StepRequest, Stepped,
     Strategy, proposal_seed,
 };
+pub use basis::keep_newest_queries;
 pub use best::{Best, BestBy, best};
 pub use bounds::{TuneBounds, check_config};
 pub use builds::{BuildOrigin, Builds, Built, build_id};
@@ -61,7 +64,7 @@ pub use fingerprint::host_fingerprint;
 pub use journal::{Journal, JournalContents};
 pub use judge::{Proposer, Scorer, champion_position, shortfall, verdicts};
 pub use measure::{Comparison, MeasurePlan};
-pub use promotions::{Promote, Promotion, PromotionKind, Promotions, Served};
+pub use promotions::{Promote, Promotion, PromotionKind, Promotions, Served, ServedGraph};
 pub use rank::{cheaper_alike, times_differ};
 pub use replay::{HouseReplay, Question, Replay, settings_of};
 pub use tuner::{TrialReport, TrialRequest, Tuner, TunerOptions};

@@ -250,15 +250,9 @@ impl<'a> Run<'a> {
     }
 
     fn ask(&mut self, at: usize) -> boathouse_vector::SearchOutcome {
-        let query = &self.evaluation.prepared()[at];
-        let wanted = query.wanted(self.evaluation.k());
-        self.contender.graph.search(
-            &self.evaluation.data().vectors,
-            query.query(),
-            wanted,
-            self.contender.ef_search as usize,
-            &mut self.scratch,
-        )
+        let ef_search = self.contender.ef_search as usize;
+        self.evaluation
+            .ask(at, &self.contender.graph, ef_search, &mut self.scratch)
     }
 
     /// Each query's median over the passes, in microseconds.

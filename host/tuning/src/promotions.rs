@@ -4,6 +4,9 @@
 //! Promotions form a stack: promoting puts a configuration on top, rolling back takes the top away, and
 //! the top serves. The first promotion also records what served before it, so that even that can be
 //! taken back. This registry records decisions; swapping the serving graph is up to its caller.
+//!
+//! Their order is that of a number in each line, and not that of the files: those sort by the clock, which may have
+//! gone back while no host ran. Lines of older hosts have no number; they come first, in the order of their files.
 
 use std::sync::Arc;
 
@@ -72,6 +75,9 @@ pub enum PromotionKind {
 /// One line of the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Promotion {
+    /// Its place in the history, from 0; none in lines of older hosts, which come before the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// What happened.
     pub event: PromotionKind,
     /// What serves since then.
@@ -111,6 +117,17 @@ pub struct Promote {
     pub reason: Option<String>,
     /// The duel that it won; without one it is on record as forced.
     pub evidence: Option<Box<Evidence>>,
+    /// What is to serve, which may lead to newer vectors than those of the trial; none for what the trial names.
+    pub graph: Option<ServedGraph>,
+}
+
+/// A graph and what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedGraph {
+    /// The graph.
+    pub build_id: String,
+    /// The version of the vectors.
+    pub data_version: String,
 }
 
 /// The registry of one index. Clones share it.
@@ -122,8 +139,9 @@ pub struct Promotions {
     /// The same log by the word of the bucket alone, for decisions: a copy in the rescue may be older.
     own: AppendLog<Promotion>,
     clock: Arc<dyn Clock>,
-    /// Held from reading the present state to appending the next.
-    turn: Arc<Mutex<()>>,
+    /// Held from reading the present state to appending the next; the least number that the next line may have, for a
+    /// listing may lag behind what was written just now.
+    turn: Arc<Mutex<u64>>,
 }
 
 impl Promotions {
@@ -158,7 +176,10 @@ impl Promotions {
             let (index, lines) = (&self.index, contents.malformed);
             tracing::warn!(%index, lines, "the promotion log has lines that are no promotion");
         }
-        Ok(contents.records)
+        let mut events = contents.records;
+        // Stable: lines of older hosts stay in the order of their files.
+        events.sort_by_key(|event| event.number);
+        Ok(events)
     }
 
     /// What serves by this registry; none before the first promotion.
@@ -169,12 +190,12 @@ impl Promotions {
         Ok(stack(&self.history().await?).pop())
     }
 
-    /// What a rollback would put back.
+    /// What a rollback would put back, by the word of the bucket alone.
     ///
     /// # Errors
     /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails.
     pub async fn previous(&self) -> Result<Served, TuningError> {
-        let mut stack = stack(&self.history().await?);
+        let mut stack = stack(&self.events(&self.own).await?);
         stack.pop();
         stack
             .pop()
@@ -188,8 +209,9 @@ impl Promotions {
     /// fails; when it then cannot even be read, it is open whether the promotion is on record.
     pub async fn promote(&self, request: Promote) -> Result<Promotion, TuningError> {
         let trial = self.journal.find(&request.trial).await?;
-        let _turn = self.turn.lock().await;
-        let current = stack(&self.events(&self.own).await?).pop();
+        let mut least = self.turn.lock().await;
+        let history = self.events(&self.own).await?;
+        let current = stack(&history).pop();
         if current
             .as_ref()
             .is_some_and(|now| now.trial.as_deref() == Some(&trial.id))
@@ -199,9 +221,15 @@ impl Promotions {
                 index: self.index.clone(),
             });
         }
+        let mut served = Served::of_trial(&trial);
+        if let Some(graph) = request.graph {
+            served.build_id = Some(graph.build_id);
+            served.data_version = Some(graph.data_version);
+        }
         self.record(Promotion {
+            number: Some(next_number(&history, &mut least)),
             event: PromotionKind::Promote,
-            served: Served::of_trial(&trial),
+            served,
             replaced: Some(current.unwrap_or_else(|| Served::of_config(request.serving))),
             at: self.clock.now(),
             by: request.by,
@@ -216,22 +244,29 @@ impl Promotions {
         .await
     }
 
-    /// Records that what served before the current configuration serves again.
+    /// Records that what served before the current configuration serves again. `expected` is what the caller is about
+    /// to serve, as [`Self::previous`] gave it.
     ///
     /// # Errors
-    /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails; as with
-    /// [`Self::promote`].
+    /// [`TuningError::NoPrevious`] when nothing is left to take back; [`TuningError::NotPrevious`] when something else
+    /// than `expected` served before; or the bucket fails, as with [`Self::promote`].
     pub async fn rollback(
         &self,
+        expected: &Served,
         by: Option<String>,
         reason: Option<String>,
     ) -> Result<Promotion, TuningError> {
-        let _turn = self.turn.lock().await;
-        let mut stack = stack(&self.events(&self.own).await?);
+        let mut least = self.turn.lock().await;
+        let history = self.events(&self.own).await?;
+        let mut stack = stack(&history);
         let (Some(current), Some(previous)) = (stack.pop(), stack.pop()) else {
             return Err(TuningError::NoPrevious(self.index.clone()));
         };
+        if previous != *expected {
+            return Err(TuningError::NotPrevious(self.index.clone()));
+        }
         self.record(Promotion {
+            number: Some(next_number(&history, &mut least)),
             event: PromotionKind::Rollback,
             served: previous,
             replaced: Some(current),
@@ -256,6 +291,15 @@ impl Promotions {
             _ => Err(error.into()),
         }
     }
+}
+
+/// The number of the line after these, which is `least` or more; the one after that may have more only.
+fn next_number(history: &[Promotion], least: &mut u64) -> u64 {
+    let last = history.last().and_then(|event| event.number);
+    let next = last.map_or(history.len() as u64, |last| last + 1);
+    let number = next.max(*least);
+    *least = number + 1;
+    number
 }
 
 /// What could be rolled back to, oldest first; the last one serves.
@@ -307,7 +351,14 @@ mod tests {
             by: Some("ada".to_owned()),
             reason: None,
             evidence: None,
+            graph: None,
         }
+    }
+
+    /// Takes the newest promotion back, whatever it is.
+    async fn back(registry: &Promotions) -> Result<Promotion, TuningError> {
+        let previous = registry.previous().await?;
+        registry.rollback(&previous, None, None).await
     }
 
     #[tokio::test]
@@ -323,19 +374,117 @@ mod tests {
             (current.trial.as_deref(), current.config.ef_search),
             (Some("t2"), 50)
         );
-        let back = reopened
-            .rollback(None, Some("slow".to_owned()))
-            .await
-            .unwrap();
-        assert_eq!(back.served.trial.as_deref(), Some("t1"));
-        let first = reopened.rollback(None, None).await.unwrap();
+        let slow = Some("slow".to_owned());
+        let previous = reopened.previous().await.unwrap();
+        let first = reopened.rollback(&previous, None, slow).await.unwrap();
+        assert_eq!(first.served.trial.as_deref(), Some("t1"));
+        let first = back(&reopened).await.unwrap();
         assert_eq!(first.served, Served::of_config(IndexConfig::default()));
-        let error = reopened.rollback(None, None).await.unwrap_err();
+        let error = back(&reopened).await.unwrap_err();
         assert!(matches!(error, TuningError::NoPrevious(_)), "{error}");
         assert_eq!(reopened.history().await.unwrap().len(), 4);
         reopened.promote(request("t2")).await.unwrap();
-        let again = reopened.rollback(None, None).await.unwrap();
+        let again = back(&reopened).await.unwrap();
         assert_eq!(again.served.trial, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_put_back_than_what_was_expected() {
+        let registry = registry(&memory_bucket()).await;
+        registry.promote(request("t1")).await.unwrap();
+        let expected = registry.previous().await.unwrap();
+        registry.promote(request("t2")).await.unwrap();
+        let refused = registry.rollback(&expected, None, None).await;
+        let error = refused.unwrap_err();
+        assert!(matches!(error, TuningError::NotPrevious(_)), "{error}");
+        let current = registry.current().await.unwrap().unwrap();
+        assert_eq!(current.trial.as_deref(), Some("t2"));
+        assert_eq!(registry.history().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_line_names_the_graph_and_the_vectors_that_serve() {
+        let registry = registry(&memory_bucket()).await;
+        let graph = ServedGraph {
+            build_id: "built".to_owned(),
+            data_version: "v2".to_owned(),
+        };
+        let wish = Promote {
+            graph: Some(graph),
+            ..request("t1")
+        };
+        let served = registry.promote(wish).await.unwrap().served;
+        assert_eq!(
+            (served.build_id.as_deref(), served.data_version.as_deref()),
+            (Some("built"), Some("v2"))
+        );
+    }
+
+    /// The file that was written last, under a name that a host with another clock would have given it.
+    async fn written_at(bucket: &Bucket, millis: u64, written: &mut Vec<String>) {
+        let files = bucket.list("_promotions").await.unwrap();
+        let last = files.iter().find(|file| !written.contains(&file.path));
+        let last = last.unwrap().path.clone();
+        let (high, low) = (millis >> 16, millis & 0xffff);
+        let renamed =
+            format!("_promotions/papers/{high:08x}-{low:04x}-7000-8000-000000000000.jsonl");
+        let bytes = bucket.get(&last).await.unwrap();
+        bucket.put(&renamed, bytes).await.unwrap();
+        bucket.delete(&last).await.unwrap();
+        written.push(renamed);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_goes_back_over_a_restart_changes_no_order() {
+        let (bucket, mut written) = (memory_bucket(), Vec::new());
+        let first = registry(&bucket).await;
+        first.promote(request("t1")).await.unwrap();
+        written_at(&bucket, 1_800_000_000_000, &mut written).await;
+        for (number, trial) in [(1, "t2"), (2, "t1"), (3, "t2")] {
+            // Each host finds the clock a minute behind that of the one before.
+            let reopened = Promotions::new(&bucket, &index_name(), clock());
+            reopened.promote(request(trial)).await.unwrap();
+            let millis = 1_800_000_000_000 - number * 60_000;
+            written_at(&bucket, millis, &mut written).await;
+            let history = reopened.history().await.unwrap();
+            assert_eq!(history.len() as u64, number + 1);
+            assert_eq!(history.last().unwrap().number, Some(number));
+            let current = reopened.current().await.unwrap().unwrap();
+            assert_eq!(current.trial.as_deref(), Some(trial));
+        }
+        let back = back(&Promotions::new(&bucket, &index_name(), clock())).await;
+        assert_eq!(back.unwrap().served.trial.as_deref(), Some("t1"));
+    }
+
+    #[tokio::test]
+    async fn lines_of_older_hosts_come_first_in_the_order_of_their_files() {
+        let bucket = memory_bucket();
+        let registry = registry(&bucket).await;
+        for trial in ["t1", "t2"] {
+            let line = Promotion {
+                number: None,
+                ..registry.promote(request(trial)).await.unwrap()
+            };
+            let files = bucket.list("_promotions").await.unwrap();
+            let written = &files.last().unwrap().path;
+            bucket.delete(written).await.unwrap();
+            registry.log.append(line).await.unwrap();
+        }
+        let next = registry.promote(request("t1")).await.unwrap();
+        assert_eq!(next.number, Some(2));
+        let history = registry.history().await.unwrap();
+        let shown: Vec<_> = history
+            .iter()
+            .map(|line| (line.number, line.served.trial.as_deref()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (None, Some("t1")),
+                (None, Some("t2")),
+                (Some(2), Some("t1"))
+            ]
+        );
     }
 
     #[tokio::test]
@@ -343,7 +492,7 @@ mod tests {
         let registry = registry(&memory_bucket()).await;
         let error = registry.promote(request("t9")).await.unwrap_err();
         assert!(error.to_string().contains("no trial `t9`"), "{error}");
-        let error = registry.rollback(None, None).await.unwrap_err();
+        let error = back(&registry).await.unwrap_err();
         assert!(error.to_string().contains("no earlier"), "{error}");
         registry.promote(request("t1")).await.unwrap();
         let error = registry.promote(request("t1")).await.unwrap_err();
@@ -375,9 +524,14 @@ mod tests {
         let shown = registry.current().await.unwrap().unwrap();
         assert_eq!(shown.trial.as_deref(), Some("t1"));
         store.follow(Plan::FailOnce { at, last });
-        let error = registry.rollback(None, None).await.unwrap_err();
+        let error = registry.previous().await.unwrap_err();
         assert!(matches!(error, TuningError::Storage(_)), "{error}");
-        let back = registry.rollback(None, None).await.unwrap();
+        let previous = registry.previous().await.unwrap();
+        store.follow(Plan::FailOnce { at, last });
+        let refused = registry.rollback(&previous, None, None).await;
+        let error = refused.unwrap_err();
+        assert!(matches!(error, TuningError::Storage(_)), "{error}");
+        let back = back(&registry).await.unwrap();
         assert_eq!(back.served.trial.as_deref(), Some("t1"));
     }
 }

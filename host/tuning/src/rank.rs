@@ -7,8 +7,13 @@
 //!
 //! This changes an order only between trials that the measurements leave open. It overrules no difference in
 //! recall or memory, and no difference in time that is beyond the spread of the repeats.
+//!
+//! A trial on a graph that was cut down from a larger one finds a little more than its configuration does; it gives
+//! way to one on the graph itself ([`originals`]).
 
-use boathouse_types::{Interval, Trial};
+use std::collections::HashSet;
+
+use boathouse_types::{IndexConfig, Interval, Trial};
 
 /// Whether the times of two trials say which one is faster.
 ///
@@ -57,6 +62,18 @@ pub(crate) fn settle<'a>(
         .filter(|other| !times_differ(other, chosen) && cheaper_alike(other, chosen))
         .min_by(|a, b| distances(a).total_cmp(&distances(b)))
         .unwrap_or(chosen)
+}
+
+/// Trials without those on a graph that was cut down where one of the same configuration searched its own graph.
+pub(crate) fn originals(trials: &[Trial]) -> Vec<Trial> {
+    let is_original = |trial: &&Trial| trial.derived_from.is_none();
+    let measured: HashSet<IndexConfig> = trials
+        .iter()
+        .filter(is_original)
+        .map(|trial| trial.config)
+        .collect();
+    let kept = |trial: &&Trial| is_original(trial) || !measured.contains(&trial.config);
+    trials.iter().filter(kept).cloned().collect()
 }
 
 #[cfg(test)]
@@ -126,5 +143,20 @@ mod tests {
         for other in [worse, fatter, uncounted] {
             assert_eq!(settle(&chosen, [&other]).id, "chosen");
         }
+    }
+
+    #[test]
+    fn a_trial_on_its_own_graph_takes_the_place_of_one_on_a_cut_down_graph() {
+        let derived = |id: &str, ef_search: u32| {
+            let mut trial = measured(id, 100.0, 900.0);
+            trial.config.ef_search = ef_search;
+            trial.derived_from = Some("a larger build".to_owned());
+            trial
+        };
+        let mut real = derived("real", 40);
+        real.derived_from = None;
+        let trials = [derived("a", 40), derived("b", 50), real, derived("c", 40)];
+        let left: Vec<String> = originals(&trials).into_iter().map(|one| one.id).collect();
+        assert_eq!(left, ["b", "real"], "no other measured what `b` did");
     }
 }

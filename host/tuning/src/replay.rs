@@ -13,7 +13,7 @@
 //! again. A baseline and a person's trial follow from nothing; they have no question.
 //!
 //! Nothing here calls a proposer or reads a bucket. The operator's settings of a plugin are not part of
-//! the question: they are those of today.
+//! the question: they are those of today, and a fingerprint tells whether they are those of then.
 
 use boathouse_types::{
     Asked, HouseStrategy, IndexConfig, IndexFacts, Knob, Objective, ProposalContext, Trial,
@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     TuneBounds,
     autotune::proposal_seed,
+    basis::Basis,
     house::{Choice, Situation},
     journal::hex,
 };
@@ -44,6 +45,8 @@ pub struct Question {
     pub context: ProposalContext,
     /// The lines before are those of then. When false, another answer is no surprise.
     pub same_journal: bool,
+    /// Fingerprint of the settings that the proposer had; none when the journal does not say.
+    pub settings: Option<String>,
 }
 
 impl Replay {
@@ -87,13 +90,14 @@ impl Replay {
     pub fn question(&self, at: usize) -> Option<Question> {
         let asked = self.asked(at).filter(|asked| asked.strategy.is_none())?;
         let before = self.before(asked);
-        let shown = Shown::of(before, asked.data_version.as_deref());
+        let shown = Shown::of(before, Basis::asked(asked));
         let champion = match asked.champion {
             Some(line) => Some(shown.position(line as usize)?),
             None => None,
         };
         Some(Question {
             same_journal: self.is_unchanged(asked),
+            settings: asked.settings.clone(),
             context: ProposalContext {
                 index: asked.index.clone(),
                 knobs: asked.knobs.clone(),
@@ -116,6 +120,7 @@ impl Replay {
             floor: asked.objective.recall_floor,
             seed: trial.config.seed,
             data_version: asked.data_version.as_deref()?,
+            evalset: asked.evalset.as_deref(),
             vectors: asked.index.vectors,
             journal: self.before(asked),
         };
@@ -157,7 +162,7 @@ impl Replay {
 
     /// The question that a run with default bounds puts after so many lines: for lines that do not say
     /// what was asked, and, after the last, for what would be proposed now. It shows the trials on the vectors
-    /// that were measured last. `champion` is a line.
+    /// and with the queries that were measured last. `champion` is a line.
     #[must_use]
     pub fn assumed(
         &self,
@@ -169,7 +174,7 @@ impl Replay {
         let length = length.min(self.trials.len());
         let before = &self.trials[..length];
         let last = before.iter().rfind(|trial| trial.sample.is_none());
-        let shown = Shown::of(before, last.and_then(|last| last.data_version.as_deref()));
+        let shown = Shown::of(before, last.map_or(Basis::ANY, Basis::of));
         ProposalContext {
             index,
             knobs: TuneBounds::default().knobs(),
@@ -196,13 +201,10 @@ pub struct HouseReplay {
 pub(crate) struct Shown<'a>(Vec<(usize, &'a Trial)>);
 
 impl<'a> Shown<'a> {
-    /// The lines that measured one version of the vectors; all lines without one.
-    pub(crate) fn of(journal: &'a [Trial], data_version: Option<&str>) -> Self {
-        let is_shown = |trial: &Trial| {
-            data_version.is_none_or(|version| trial.data_version.as_deref() == Some(version))
-        };
+    /// The lines that rest on the same.
+    pub(crate) fn of(journal: &'a [Trial], basis: Basis<'_>) -> Self {
         let lines = journal.iter().enumerate();
-        Self(lines.filter(|(_, trial)| is_shown(trial)).collect())
+        Self(lines.filter(|(_, trial)| basis.holds(trial)).collect())
     }
 
     pub(crate) fn trials(&self) -> Vec<Trial> {
@@ -250,13 +252,14 @@ pub(crate) struct Put<'a> {
     pub(crate) knobs: Vec<Knob>,
     pub(crate) objective: Objective,
     pub(crate) data_version: String,
+    pub(crate) evalset: Option<String>,
     /// Line of what serves.
     pub(crate) champion: Option<u32>,
     pub(crate) strategy: Option<HouseStrategy>,
 }
 
 impl Put<'_> {
-    /// Costs a pass over all lines.
+    /// Costs a pass over all lines. Who answers, and under which settings, is not known yet.
     pub(crate) fn asked(self) -> Asked {
         let mut chain = Chain::default();
         for trial in self.journal {
@@ -270,6 +273,8 @@ impl Put<'_> {
             knobs: self.knobs,
             objective: self.objective,
             data_version: Some(self.data_version),
+            evalset: self.evalset,
+            settings: None,
             strategy: self.strategy,
         }
     }
@@ -323,6 +328,7 @@ mod tests {
                 knobs: context.knobs,
                 objective: context.objective,
                 data_version: "v1".to_owned(),
+                evalset: None,
                 champion: Some(0),
                 strategy: None,
             };

@@ -57,6 +57,16 @@ pub(crate) fn data_of(rows: &[Vec<f32>], metric: Metric) -> IndexData {
         backend: VectorBackend::Parquet,
         data_version: "v1".to_owned(),
         vectors: Arc::new(builder.finish()),
+        rows: None,
+    }
+}
+
+/// The same vectors, so many of them in a row for each document; the last may have fewer.
+pub(crate) fn in_pieces(data: IndexData, each: usize) -> IndexData {
+    let rows: Vec<u64> = (0..data.len()).map(|at| (at / each) as u64 + 100).collect();
+    IndexData {
+        rows: Some(rows.into()),
+        ..data
     }
 }
 

@@ -258,6 +258,7 @@ impl Tuner {
             note: note(request.note, measured.noise),
             build_id: Some(built.build_id),
             data_version: Some(evaluation.data().data_version.clone()),
+            evalset: Some(evaluation.evalset().to_owned()),
             host: Some(self.options.host.clone()),
             proposed_by: request.proposed_by,
             reason: request.reason.map(bounded),

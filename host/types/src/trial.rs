@@ -107,6 +107,13 @@ pub struct Asked {
     /// The version of the vectors whose trials were shown; none: all lines were (journals of older hosts).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_version: Option<String>,
+    /// The evaluation set whose trials were shown; none: those of all sets were (journals of older hosts).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evalset: Option<String>,
+    /// Fingerprint of the settings that the operator had given the proposer, in hex; none for strategies of the host, and
+    /// in journals of older hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
     /// Which strategy of the host was followed; none when a proposer was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<HouseStrategy>,
@@ -144,6 +151,10 @@ pub struct Trial {
     /// Version of the index's vectors that was searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_version: Option<String>,
+    /// The evaluation set it was measured with: its name and the digest of its queries, as `default@1f0c23a94b7e`.
+    /// Recalls under different ones do not compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evalset: Option<String>,
     /// The machine it ran on: processor model and number of cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -188,6 +199,7 @@ impl Trial {
             note: None,
             build_id: None,
             data_version: None,
+            evalset: None,
             host: None,
             proposed_by: None,
             reason: None,

@@ -17,15 +17,19 @@
 //! Invariants: no code exceeds [`MAX_CODE`]; rows start on cache lines and are followed by zeros; the same set
 //! gives the same codes, and a distance by codes has the same bits on every machine of one rounding. A set whose
 //! steps are too coarse to tell its rows apart, because a few of them lie far out, has no codes:
-//! [`Codes::of`] gives none.
+//! [`Scales::of`] gives none. What a code means is in [`scales`]; codes can be written without being kept
+//! ([`Scales::write`]).
 
 mod bytes;
+mod scales;
 
 use boathouse_types::Metric;
 
+pub(crate) use scales::Scales;
+
 use crate::{
     aligned::{Aligned, LINE},
-    kernels::{CodeKernel, Form, Kernel, LANES, MAX_CODE, Rows},
+    kernels::{CodeKernel, Form, Kernel, LANES, Rows},
 };
 
 /// The rows of a set in codes.
@@ -40,19 +44,6 @@ pub(crate) struct Codes {
     scales: Scales,
     /// Squared distance of each row to the centre, under [`Metric::L2`] only.
     lengths: Vec<f32>,
-}
-
-/// What a code means, component by component.
-#[derive(Debug)]
-struct Scales {
-    lowest: Vec<f32>,
-    step: Vec<f32>,
-    /// Mean of the codes.
-    middle: Vec<f32>,
-    /// Their value.
-    centre: Vec<f32>,
-    /// Sum of the variances of the codes.
-    spread: f32,
 }
 
 /// A query, or a row in the place of one, in codes.
@@ -85,13 +76,31 @@ impl Codes {
         metric: Metric,
         exact: impl Fn(u32, u32) -> f32,
     ) -> Option<Self> {
-        if count == 0 {
-            return None;
-        }
+        let scales = Scales::of(rows, count, metric, exact)?;
+        Some(Self::encoded(scales, metric, rows, 0..count))
+    }
+
+    /// Codes of some rows, in the order given.
+    fn encoded(
+        scales: Scales,
+        metric: Metric,
+        rows: Rows<'_, f32>,
+        wanted: impl ExactSizeIterator<Item = u32>,
+    ) -> Self {
         let stride = rows.stride.next_multiple_of(LINE);
-        let scales = Scales::ranges(rows, count);
-        let values = scales.encode(rows, count, stride);
-        let mut codes = Self {
+        let count = wanted.len();
+        let mut values = Vec::with_capacity(count * stride + LINE);
+        for row in wanted {
+            scales.encode(rows.get(row), stride, &mut values);
+        }
+        let lengths = match metric {
+            Metric::L2 => values
+                .chunks_exact(stride)
+                .map(|codes| scales.squared_length(codes))
+                .collect(),
+            Metric::Cosine | Metric::Dot => Vec::new(),
+        };
+        Self {
             metric,
             dot: Kernel::fastest(Form::Dot),
             squared_l2: Kernel::fastest(Form::SquaredL2),
@@ -99,13 +108,8 @@ impl Codes {
             stride,
             values: Aligned::seal(values),
             scales,
-            lengths: Vec::new(),
-        };
-        codes.measure_moments(count);
-        if metric == Metric::L2 {
-            codes.lengths = (0..count).map(|row| codes.squared_length(row)).collect();
+            lengths,
         }
-        codes.tell_apart(rows, count, exact).then_some(codes)
     }
 
     /// Bytes in memory.
@@ -213,118 +217,6 @@ impl Codes {
         // The difference of two errors, four standard deviations of it.
         query.margin = times * 4.0 * (2.0 * variance).sqrt();
     }
-
-    /// Mean and variance of each component's codes, of evenly spread rows: any mean does, a near one does best.
-    fn measure_moments(&mut self, count: u32) {
-        const SAMPLE: u32 = 4_096;
-        let mut sums = vec![(0_u64, 0_u64); self.scales.step.len()];
-        let sample = evenly(count, SAMPLE);
-        let sampled = sample.clone().count() as f64;
-        for row in sample {
-            for ((sum, squares), &code) in sums.iter_mut().zip(self.rows().get(row)) {
-                *sum += u64::from(code);
-                *squares += u64::from(code) * u64::from(code);
-            }
-        }
-        let mean = |sum: u64| sum as f64 / sampled;
-        self.scales.middle = sums.iter().map(|&(sum, _)| mean(sum) as f32).collect();
-        let variance = |&(sum, squares): &(u64, u64)| mean(squares) - mean(sum) * mean(sum);
-        self.scales.spread = sums.iter().map(variance).sum::<f64>() as f32;
-        self.scales.centre = self.scales.centres();
-    }
-
-    fn squared_length(&self, row: u32) -> f32 {
-        let scales = &self.scales;
-        let codes = self.rows().get(row).iter();
-        codes
-            .zip(scales.middle.iter().zip(&scales.step))
-            .map(|(&code, (middle, step))| step * (f32::from(code) - middle))
-            .map(|x| x * x)
-            .sum()
-    }
-
-    /// Whether distances by codes are near enough to tell rows apart: evenly spread rows are taken as queries, and
-    /// what rounding does to a distance is compared with the range in which the middle half of the distances lies.
-    fn tell_apart(&self, rows: Rows<'_, f32>, count: u32, exact: impl Fn(u32, u32) -> f32) -> bool {
-        const QUERIES: u32 = 16;
-        const OTHERS: u32 = 128;
-        /// Of that range, what rounding may take.
-        const SHARE: f32 = 1.0 / 8.0;
-        let others: Vec<u32> = evenly(count, OTHERS).collect();
-        let middle = |values: &mut Vec<f32>, quarter: usize| {
-            values.sort_by(f32::total_cmp);
-            values[(values.len() - 1) * quarter / 4]
-        };
-        let good = evenly(count, QUERIES).filter(|&row| {
-            let query = self.query(rows.get(row));
-            let (mut products, mut coded) = (Vec::new(), Vec::new());
-            self.distances(&query, &others, &mut products, &mut coded);
-            let mut exact_ones: Vec<f32> = others.iter().map(|&other| exact(row, other)).collect();
-            let errors = coded.iter().zip(&exact_ones);
-            let mut errors: Vec<f32> = errors.map(|(a, b)| (a - b).abs()).collect();
-            let range = middle(&mut exact_ones, 3) - middle(&mut exact_ones, 1);
-            middle(&mut errors, 2) <= SHARE * range
-        });
-        good.count() * 4 >= evenly(count, QUERIES).count() * 3
-    }
-}
-
-impl Scales {
-    /// Least value and step of each component.
-    fn ranges(rows: Rows<'_, f32>, count: u32) -> Self {
-        let mut lowest = rows.get(0).to_vec();
-        let mut highest = lowest.clone();
-        for row in 1..count {
-            for ((low, high), &x) in lowest.iter_mut().zip(&mut highest).zip(rows.get(row)) {
-                *low = low.min(x);
-                *high = high.max(x);
-            }
-        }
-        let ranges = lowest.iter().zip(highest);
-        let step = ranges
-            .map(|(low, high)| (high - low) / f32::from(MAX_CODE))
-            .collect();
-        Self {
-            lowest,
-            step,
-            middle: Vec::new(),
-            centre: Vec::new(),
-            spread: 0.0,
-        }
-    }
-
-    fn encode(&self, rows: Rows<'_, f32>, count: u32, stride: usize) -> Vec<u8> {
-        // A component that all rows share has no step and the code 0.
-        let inverse = self.step.iter();
-        let inverse: Vec<f32> = inverse
-            .map(|&step| if step > 0.0 { 1.0 / step } else { 0.0 })
-            .collect();
-        let mut values = Vec::with_capacity(count as usize * stride + LINE);
-        for row in 0..count {
-            let end = values.len() + stride;
-            let components = rows.get(row).iter().zip(self.lowest.iter().zip(&inverse));
-            values.extend(components.map(|(x, (lowest, inverse))| {
-                let code = (x - lowest) * inverse;
-                // The conversion cuts off and keeps within the type.
-                ((code + 0.5) as u8).min(MAX_CODE)
-            }));
-            values.resize(end, 0);
-        }
-        values
-    }
-
-    /// The values of the mean codes.
-    fn centres(&self) -> Vec<f32> {
-        let components = self.lowest.iter().zip(&self.step).zip(&self.middle);
-        components
-            .map(|((lowest, step), middle)| lowest + step * middle)
-            .collect()
-    }
-}
-
-/// Up to `wanted` rows, evenly spread.
-fn evenly(count: u32, wanted: u32) -> impl Iterator<Item = u32> + Clone {
-    (0..count).step_by(count.div_ceil(wanted).max(1) as usize)
 }
 
 /// One and a half times 2^23: added to a small number it leaves no bits for the fraction.

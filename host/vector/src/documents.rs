@@ -1,10 +1,17 @@
-//! Where vectors came from: the name of the document of each, and its row in the dataset.
+//! Where vectors came from: the name of the document of each, its row in the dataset, and the part of its text.
+//!
+//! A document may have several vectors, one for each piece of its text. They follow one another and have the same name
+//! and the same row, and no document beside them has that row: so what is one document is told by the rows alone.
 //!
 //! Names lie one behind the other in one text, with the place where each ends, and not as a string each: a
 //! hundred thousand of them are two allocations, or none when they are lent by a mapped file. Both kinds of
 //! list are cheap to clone: clones share what they hold.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 use crate::held::Held;
 
@@ -111,6 +118,103 @@ impl DocRows {
     pub(crate) fn of(rows: Held<[u64]>) -> Self {
         Self(Arc::new(rows))
     }
+
+    /// Whether a vector is the first of its document.
+    ///
+    /// # Panics
+    /// When there is no such vector.
+    #[inline]
+    #[must_use]
+    pub fn begins(&self, at: usize) -> bool {
+        begins(self, at)
+    }
+
+    /// Number of documents.
+    #[must_use]
+    pub fn documents(&self) -> usize {
+        documents(self)
+    }
+
+    /// The vectors of the document that a vector is of.
+    ///
+    /// # Panics
+    /// When there is no such vector.
+    #[must_use]
+    pub fn document_of(&self, at: usize) -> Range<usize> {
+        let own = self[at];
+        let before = self[..at].iter().rev();
+        let before = before.take_while(|row| **row == own).count();
+        let behind = self[at..].iter().take_while(|row| **row == own);
+        at - before..at + behind.count()
+    }
+}
+
+fn begins(rows: &[u64], at: usize) -> bool {
+    at == 0 || rows[at - 1] != rows[at]
+}
+
+/// Number of documents whose vectors have these rows.
+pub(crate) fn documents(rows: &[u64]) -> usize {
+    (0..rows.len()).filter(|at| begins(rows, *at)).count()
+}
+
+/// The part of its text that a vector stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first character (Unicode scalar value), counted from 0.
+    pub start: u32,
+    /// The character behind its last one.
+    pub end: u32,
+}
+
+/// Parts of texts, by the row of the vector: cheap to clone.
+///
+/// Invariant: there are as many starts as ends.
+#[derive(Clone, Default)]
+pub struct Spans(Arc<Held<[u32]>>);
+
+impl Spans {
+    /// Starts and ends in turn, two for each vector.
+    pub(crate) fn of(bounds: Held<[u32]>) -> Self {
+        Self(Arc::new(bounds))
+    }
+
+    /// Starts and ends in turn.
+    pub(crate) fn bounds(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// The part that the vector of a row stands for.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Span {
+        Span {
+            start: self.0[2 * row],
+            end: self.0[2 * row + 1],
+        }
+    }
+
+    /// Bytes of the numbers.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of_val::<[u32]>(&self.0)
+    }
+}
+
+impl FromIterator<Span> for Spans {
+    fn from_iter<I: IntoIterator<Item = Span>>(spans: I) -> Self {
+        let spans = spans.into_iter();
+        let bounds = spans.flat_map(|span| [span.start, span.end]);
+        Self::of(Held::Own(bounds.collect()))
+    }
+}
+
+impl fmt::Debug for Spans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spans({} vectors)", self.0.len() / 2)
+    }
 }
 
 impl From<Vec<u64>> for DocRows {
@@ -161,6 +265,25 @@ mod tests {
         let before = ids.clone();
         ids.push("b");
         assert_eq!((before.len(), ids.len()), (1, 2));
+    }
+
+    #[test]
+    fn vectors_that_follow_one_another_with_one_row_are_one_document() {
+        let rows: DocRows = vec![4, 4, 4, 1, 9, 9].into();
+        let begins: Vec<bool> = (0..6).map(|at| rows.begins(at)).collect();
+        assert_eq!(begins, [true, false, false, true, true, false]);
+        assert_eq!(rows.documents(), 3);
+        let documents: Vec<_> = (0..6).map(|at| rows.document_of(at)).collect();
+        assert_eq!(documents, [0..3, 0..3, 0..3, 3..4, 4..6, 4..6]);
+        assert_eq!(DocRows::default().documents(), 0);
+    }
+
+    #[test]
+    fn spans_come_back_by_row() {
+        let all = [(0, 50), (40, 90), (7, 7)].map(|(start, end)| Span { start, end });
+        let spans: Spans = all.into_iter().collect();
+        assert_eq!([0, 1, 2].map(|row| spans.get(row)), all);
+        assert_eq!(spans.memory_bytes(), 24);
     }
 
     #[test]

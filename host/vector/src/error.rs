@@ -96,6 +96,14 @@ pub enum VectorError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A vector of a piece of a text among such of whole texts, or the other way round.
+    #[error(
+        "vector {row} is of a piece of a text and others are of whole texts, or the other way round: embed them alike"
+    )]
+    MixedPieces {
+        /// Number of the vector.
+        row: u64,
+    },
     /// Vectors could not be written as Parquet.
     #[error("the vectors could not be written as parquet")]
     TableWrite(#[source] parquet::errors::ParquetError),

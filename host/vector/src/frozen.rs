@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field (little-endian)
 //!      0     8  magic "BOATROWS"
-//!      8     4  format version, 1
+//!      8     4  format version, 2
 //!     12     4  dimension
 //!     16     4  metric, as in a graph
 //!     20     4  bytes of the data version v, at most 64
@@ -11,10 +11,12 @@
 //!     32     8  bytes of the names t
 //!     40    64  data version, then zeros
 //!    104     4  codes: 0 the vectors have none, 1 they follow
-//!    108     .  zeros
+//!    108     4  spans: 0 vectors are of whole texts, 1 they are of pieces and these follow
+//!    112     .  zeros
 //!   4096  4sn   vectors (f32), s the dimension rounded up to whole cache lines, filled up with zeros
 //!      .   8n   where the name of each document ends in the names (u64)
 //!      .   8n   row of the dataset of each (u64)
+//!      .   8n   spans, if any: first character of each piece, and the one behind its last (u32, u32)
 //!      .    t   names, one behind the other (UTF-8), then zeros up to a cache line if codes follow
 //!      .    .   codes of the vectors (`codes/bytes.rs`)
 //! ```
@@ -36,7 +38,7 @@ use bytes::Bytes;
 use crate::{
     aligned::{Aligned, LINE},
     codes::Codes,
-    documents::{DocIds, DocRows},
+    documents::{DocIds, DocRows, Spans},
     error::VectorError,
     held::{Held, Number as _},
     set::{MAX_ROWS, VectorSet, stride_of},
@@ -44,9 +46,13 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"BOATROWS";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of the fields.
-const FIELDS: usize = 108;
+const FIELDS: usize = 112;
+/// Where the last two fields begin, which say what there is.
+const FLAGS: usize = FIELDS - 2 * size_of::<u32>();
+/// Numbers of 64 bits for each vector before the names, spans apart.
+const NUMBERS: usize = 2;
 /// Bytes before the vectors: a page, so that each page of vectors holds nothing else.
 const HEADER: usize = 4096;
 /// Longest data version.
@@ -61,6 +67,8 @@ pub struct Frozen {
     pub doc_ids: DocIds,
     /// The row of the dataset of each.
     pub rows: DocRows,
+    /// The piece of a text that each stands for; none when they are of whole texts.
+    pub spans: Option<Spans>,
 }
 
 /// What frozen vectors must be of.
@@ -86,17 +94,20 @@ impl Frozen {
             vectors: Arc::new(table.to_set(metric)?),
             doc_ids: table.doc_ids().clone(),
             rows: table.rows().to_vec().into(),
+            spans: match table.spans() {
+                [] => None,
+                spans => Some(spans.iter().copied().collect()),
+            },
         })
     }
 
-    /// Writes the vectors of a version, which [`Self::read`] asks for again. They are encoded if nobody did so
-    /// ([`VectorSet::encode`]), so that who reads them need not.
+    /// Writes the vectors of a version, which [`Self::read`] asks for again, and their codes, so that who reads them
+    /// need not make any ([`VectorSet::encode`]). Codes that are not there yet are made on the way and not kept.
     ///
     /// # Errors
     /// What `out` says; [`io::ErrorKind::InvalidInput`] when the version has more than 64 bytes.
     pub fn write(&self, data_version: &str, out: &mut dyn Write) -> io::Result<()> {
-        self.vectors.encode();
-        let (codes, (ends, names)) = (self.vectors.codes(), self.doc_ids.parts());
+        let (codes, (ends, names)) = (self.vectors.coding(), self.doc_ids.parts());
         let mut header = Vec::with_capacity(HEADER);
         header.extend_from_slice(MAGIC);
         for word in [
@@ -115,18 +126,25 @@ impl Frozen {
         if data_version.len() > LONGEST {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        header.resize(FIELDS - size_of::<u32>(), 0);
-        header.extend_from_slice(&u32::from(codes.is_some()).to_le_bytes());
+        header.resize(FLAGS, 0);
+        for flag in [codes.is_some(), self.spans.is_some()] {
+            header.extend_from_slice(&u32::from(flag).to_le_bytes());
+        }
         header.resize(HEADER, 0);
         out.write_all(&header)?;
         out.write_all(&f32::encode(self.vectors.values()))?;
         out.write_all(&u64::encode(ends))?;
         out.write_all(&u64::encode(&self.rows))?;
+        let mut numbers = NUMBERS;
+        if let Some(spans) = &self.spans {
+            out.write_all(&u32::encode(spans.bounds()))?;
+            numbers += 1;
+        }
         out.write_all(names.as_bytes())?;
         let Some(codes) = codes else {
             return Ok(());
         };
-        let padding = names_padding(self.vectors.len(), names.len());
+        let padding = names_padding(numbers * self.vectors.len(), names.len());
         out.write_all(&[0; LINE][..padding])?;
         codes.write(out)
     }
@@ -137,7 +155,11 @@ impl Frozen {
     /// When the bytes are of something else, of another format version, cut short, or lead out of themselves; the
     /// message says which.
     pub fn read(bytes: Bytes, of: &Provenance<'_>) -> Result<Self, VectorError> {
-        let Announced { names, codes } = check_header(&bytes, of)?;
+        let Announced {
+            names,
+            codes,
+            spans,
+        } = check_header(&bytes, of)?;
         let cut = || broken("it is cut short");
         let rows = u32::try_from(of.rows).ok().filter(|rows| *rows <= MAX_ROWS);
         let rows = rows.ok_or_else(|| broken("it has more rows than a set can hold"))?;
@@ -149,7 +171,15 @@ impl Frozen {
         let ends = Held::numbers(&bytes, ends_at, count).ok_or_else(cut)?;
         let rows_at = ends_at + size_of::<u64>() * count;
         let doc_rows = Held::numbers(&bytes, rows_at, count).ok_or_else(cut)?;
-        let names_at = rows_at + size_of::<u64>() * count;
+        let spans_at = rows_at + size_of::<u64>() * count;
+        let (spans, names_at, numbers) = match spans {
+            false => (None, spans_at, NUMBERS),
+            true => {
+                let bounds = Held::numbers(&bytes, spans_at, 2 * count).ok_or_else(cut)?;
+                let names_at = spans_at + size_of::<u64>() * count;
+                (Some(Spans::of(bounds)), names_at, NUMBERS + 1)
+            }
+        };
         let text =
             Held::text(&bytes, names_at, names).ok_or_else(|| broken("its names are damaged"))?;
         let doc_ids = DocIds::of_parts(ends, text);
@@ -157,7 +187,7 @@ impl Frozen {
         let (codes, end) = match codes {
             false => (None, names_at + names),
             true => {
-                let at = names_at + names + names_padding(count, names);
+                let at = names_at + names + names_padding(numbers * count, names);
                 let read = Codes::read(&bytes, at, (stride_of(of.dimension), rows), of.metric);
                 let (codes, end) = read.ok_or_else(cut)?;
                 (Some(codes), end)
@@ -171,6 +201,7 @@ impl Frozen {
             vectors: Arc::new(vectors),
             doc_ids: doc_ids.ok_or_else(|| broken("its names are damaged"))?,
             rows: DocRows::of(doc_rows),
+            spans,
         })
     }
 
@@ -178,7 +209,8 @@ impl Frozen {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let rows = size_of_val::<[u64]>(&self.rows);
-        self.vectors.memory_bytes() + self.doc_ids.memory_bytes() + rows
+        let spans = self.spans.as_ref().map_or(0, Spans::memory_bytes);
+        self.vectors.memory_bytes() + self.doc_ids.memory_bytes() + rows + spans
     }
 
     /// Whether it is used where it lies in the bytes that it was read from.
@@ -207,9 +239,10 @@ pub(crate) fn metric_of(code: u32) -> Result<Metric, String> {
     }
 }
 
-/// Bytes between the names and the codes, which begin on a cache line as the vectors do.
-fn names_padding(rows: usize, names: usize) -> usize {
-    let numbers = 2 * size_of::<u64>() * (rows % LINE);
+/// Bytes between the names, before which there are so many numbers, and the codes, which begin on a cache line as the
+/// vectors do.
+fn names_padding(numbers: usize, names: usize) -> usize {
+    let numbers = size_of::<u64>() * (numbers % LINE);
     let end = numbers + names % LINE;
     end.next_multiple_of(LINE) - end
 }
@@ -220,6 +253,8 @@ struct Announced {
     names: usize,
     /// Whether there are codes.
     codes: bool,
+    /// Whether there are spans.
+    spans: bool,
 }
 
 /// Checks that the bytes say they are of `of`.
@@ -242,6 +277,7 @@ fn check_header(bytes: &[u8], of: &Provenance<'_>) -> Result<Announced, VectorEr
     match word(8) {
         VERSION => {}
         0 => return Err(broken("its format version is 0")),
+        1..VERSION => return Err(broken("it is of an older format")),
         newer => {
             return Err(VectorError::NewerFormat {
                 what: "frozen vectors",
@@ -264,13 +300,15 @@ fn check_header(bytes: &[u8], of: &Provenance<'_>) -> Result<Announced, VectorEr
             )));
         }
     }
+    let flag = |at: usize, what: &str| match word(at) {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(broken(format!("it has {what} of an unknown kind"))),
+    };
     Ok(Announced {
         names: usize::try_from(long(32)).map_err(|_| cut())?,
-        codes: match word(104) {
-            0 => false,
-            1 => true,
-            _ => return Err(broken("it has codes of an unknown kind")),
-        },
+        codes: flag(FLAGS, "codes")?,
+        spans: flag(FLAGS + size_of::<u32>(), "spans")?,
     })
 }
 

@@ -110,7 +110,7 @@ impl HnswGraph {
     /// ([`VectorSet::encode`]).
     ///
     /// `progress` is told the number of rows linked so far, every few hundred rows, and may stop the
-    /// build.
+    /// build; so it may while the graph is audited and repaired, when it is told that all rows are linked.
     ///
     /// # Errors
     /// When an option is out of its bounds, `progress` broke, or threads could not be started.
@@ -126,7 +126,7 @@ impl HnswGraph {
             .build()?;
         set.encode();
         let mut layers = builder::build(set, options, &threads, progress)?;
-        let audit = repair::audit_and_repair(&mut layers, set, options);
+        let audit = repair::audit_and_repair(&mut layers, set, options, progress)?;
         Ok(Self {
             dimension: set.dimension().get(),
             metric: set.metric(),

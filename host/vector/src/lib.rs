@@ -27,10 +27,10 @@ pub mod table;
 #[cfg(test)]
 mod samples;
 
-pub use documents::{DocIds, DocRows};
+pub use documents::{DocIds, DocRows, Span, Spans};
 pub use error::{Place, VectorError};
 pub use exact::{Neighbor, exact_top_k, exact_top_k_batch};
 pub use frozen::{Frozen, Provenance};
 pub use graph::{Audit, BuildOptions, Builder, HnswGraph, Scratch, SearchOutcome};
-pub use recall::{mean_with_interval, recall_at_k};
+pub use recall::{mean_with_interval, recall_at_k, surest_low, values_for_low};
 pub use set::{Query, VectorSet, VectorSetBuilder};

@@ -4,6 +4,9 @@ use boathouse_types::Interval;
 
 use crate::exact::Neighbor;
 
+/// Half width of a normal interval of 95 %, in standard errors.
+const Z: f64 = 1.959_964;
+
 /// Share of the true nearest rows that were found, in 0..=1.
 ///
 /// Only the first `truth.len()` of `found` count, so that a longer answer is no advantage. With an
@@ -52,9 +55,28 @@ pub fn mean_with_interval(values: &[f64]) -> (f64, Interval) {
     (mean, interval)
 }
 
+/// The lower bound that [`mean_with_interval`] gives of so many ones: no other values of that number give a higher one.
+///
+/// Of n ones and the imagined 0 the mean is n / (n + 1) and the standard error 1 / (n + 1).
+#[must_use]
+pub fn surest_low(values: u64) -> f64 {
+    let n = values as f64;
+    ((n - Z) / (n + 1.0)).max(0.0)
+}
+
+/// How many values there have to be for a lower bound this high; none for 1 and above, which no number of values gives.
+#[must_use]
+pub fn values_for_low(low: f64) -> Option<u64> {
+    if low >= 1.0 {
+        return None;
+    }
+    let least = ((low + Z) / (1.0 - low)).ceil().max(1.0) as u64;
+    // What was rounded may be one short.
+    Some(least.saturating_add(u64::from(surest_low(least) < low)))
+}
+
 /// Centre and half width of the normal interval of the values and one more.
 fn normal_interval_with(values: &[f64], imagined: f64) -> (f64, f64) {
-    const Z: f64 = 1.959_964;
     let all = || values.iter().copied().chain([imagined]);
     let n = values.len() as f64 + 1.0;
     let mean = all().sum::<f64>() / n;
@@ -97,6 +119,22 @@ mod tests {
             let doubt = (1.0 - interval.low) * n as f64;
             assert!((2.8..3.0).contains(&doubt), "{doubt}");
         }
+    }
+
+    #[test]
+    fn the_surest_bound_is_that_of_a_perfect_sample() {
+        for n in [1_usize, 2, 10, 300, 5_000] {
+            let (_, interval) = mean_with_interval(&vec![1.0; n]);
+            let bound = surest_low(n as u64);
+            assert!((bound - interval.low).abs() < 1e-9, "{n}: {bound}");
+        }
+        for low in [0.5, 0.95, 0.99, 0.999, 0.999_9] {
+            let needed = values_for_low(low).unwrap();
+            assert!(surest_low(needed) >= low, "{low}");
+            assert!(surest_low(needed - 1) < low, "{low}: {needed} are too many");
+        }
+        assert_eq!((surest_low(0), values_for_low(1.0)), (0.0, None));
+        assert_eq!(values_for_low(0.0), Some(2));
     }
 
     #[test]

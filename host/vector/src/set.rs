@@ -8,13 +8,17 @@
 //! Nothing here appends to a finished set or deletes from one: a caller keeps a second set beside it,
 //! or a predicate.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::OnceLock,
+};
 
 use boathouse_types::{Dimension, Metric};
 
 use crate::{
     aligned::{Aligned, LINE},
-    codes::Codes,
+    codes::{Codes, Scales},
     error::{Place, VectorError},
     kernels::{Form, Kernel, Rows},
 };
@@ -182,6 +186,19 @@ impl VectorSet {
         let _ = self.codes.set(codes);
     }
 
+    /// What [`Self::encode`] would make or has made, to be written without being kept; none when codes would not tell
+    /// the rows apart.
+    pub(crate) fn coding(&self) -> Option<Coding<'_>> {
+        match self.codes.get() {
+            Some(made) => made.as_ref().map(Coding::Made),
+            None => {
+                let between = |a, b| self.between(a, b);
+                let scales = Scales::of(self.table(), self.rows, self.metric, between)?;
+                Some(Coding::Planned(self, Box::new(scales)))
+            }
+        }
+    }
+
     /// The codes, if [`Self::encode`] made any.
     #[inline]
     pub(crate) fn codes(&self) -> Option<&Codes> {
@@ -246,6 +263,25 @@ impl VectorSet {
     #[inline]
     pub(crate) fn prefetch(&self, row: u32) {
         self.table().prefetch(row);
+    }
+}
+
+/// Codes that are there, or could be made.
+pub(crate) enum Coding<'a> {
+    Made(&'a Codes),
+    Planned(&'a VectorSet, Box<Scales>),
+}
+
+impl Coding<'_> {
+    /// Writes the codes, the same bytes either way.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Made(codes) => codes.write(out),
+            Self::Planned(set, scales) => scales.write(set.table(), set.rows, set.metric, out),
+        }
     }
 }
 

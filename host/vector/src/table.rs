@@ -4,7 +4,14 @@
 //! doc_id  Utf8                             name of the document
 //! row     UInt64                           row of the dataset that the text came from
 //! vector  FixedSizeBinary(4 * dimension)   little-endian f32, as the embedder gave them
+//! start   UInt32                           first character of the piece of the text; none: vectors are of whole texts
+//! end     UInt32                           the character behind its last one
+//! text_digest  FixedSizeBinary(16)         beginning of the SHA-256 of what was embedded; null where nobody knows
 //! ```
+//! `start` and `end` are there where documents have a vector for each piece of their text, and so is version 2 of the
+//! format; the pieces of a document follow one another. `text_digest` is there when a vector has one: it tells whoever
+//! embeds the same text again that there is a vector already.
+//!
 //! Vectors are not normalised here, so that the file serves any metric, and not compressed, as the
 //! mantissas of embeddings do not compress; the other columns are. Other columns in a file are passed
 //! over. Whether components are finite is checked where they enter a [`VectorSet`]. The footer says which
@@ -12,14 +19,15 @@
 
 mod stamp;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{ops::Range, panic::AssertUnwindSafe, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, StringArray, UInt64Array,
+        Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch, StringArray, UInt32Array,
+        UInt64Array,
     },
     buffer::Buffer,
-    datatypes::{DataType, Field, Schema, UInt64Type},
+    datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type},
     error::ArrowError,
 };
 use boathouse_types::{Dimension, Metric};
@@ -33,7 +41,7 @@ use parquet::{
 };
 
 use crate::{
-    documents::DocIds,
+    documents::{self, DocIds, Span},
     error::{Place, VectorError},
     set::VectorSet,
 };
@@ -41,6 +49,25 @@ use crate::{
 const DOC_ID: &str = "doc_id";
 const ROW: &str = "row";
 const VECTOR: &str = "vector";
+const START: &str = "start";
+const END: &str = "end";
+const TEXT_DIGEST: &str = "text_digest";
+
+/// The first bytes of the SHA-256 of a text.
+pub type TextDigest = [u8; 16];
+
+/// Where a vector came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Name of the document.
+    pub doc_id: &'a str,
+    /// Row of the dataset.
+    pub row: u64,
+    /// The piece of the text; none for all of it.
+    pub span: Option<Span>,
+    /// Digest of what was embedded, if it is known.
+    pub text_digest: Option<TextDigest>,
+}
 
 /// Bytes of vectors in one batch; offsets within a batch are 32-bit.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
@@ -52,6 +79,10 @@ pub struct VectorTable {
     doc_ids: DocIds,
     rows: Vec<u64>,
     values: Vec<f32>,
+    /// One for each vector, or none at all.
+    spans: Vec<Span>,
+    /// One for each vector.
+    text_digests: Vec<Option<TextDigest>>,
 }
 
 impl VectorTable {
@@ -63,19 +94,35 @@ impl VectorTable {
             doc_ids: DocIds::default(),
             rows: Vec::new(),
             values: Vec::new(),
+            spans: Vec::new(),
+            text_digests: Vec::new(),
         }
     }
 
-    /// Adds a document: its name, its row in the dataset, its vector.
+    /// Adds a document that has one vector: its name, its row in the dataset, its vector.
     ///
     /// # Errors
-    /// When the vector has another dimension.
+    /// As [`Self::push_from`].
     pub fn push(
         &mut self,
         doc_id: impl AsRef<str>,
         row: u64,
         vector: &[f32],
     ) -> Result<(), VectorError> {
+        let origin = Origin {
+            doc_id: doc_id.as_ref(),
+            row,
+            span: None,
+            text_digest: None,
+        };
+        self.push_from(&origin, vector)
+    }
+
+    /// Adds a vector. Those of one document are added one after the other.
+    ///
+    /// # Errors
+    /// When it has another dimension, or is of a piece of a text where others are of whole texts.
+    pub fn push_from(&mut self, origin: &Origin<'_>, vector: &[f32]) -> Result<(), VectorError> {
         if vector.len() != self.dimension.get() {
             return Err(VectorError::WrongDimension {
                 at: Place::Row(self.rows.len() as u64),
@@ -83,16 +130,33 @@ impl VectorTable {
                 found: vector.len(),
             });
         }
-        self.doc_ids.push(doc_id.as_ref());
-        self.rows.push(row);
+        let is_alike = self.is_empty() || self.spans.is_empty() == origin.span.is_none();
+        if !is_alike {
+            return Err(VectorError::MixedPieces {
+                row: self.rows.len() as u64,
+            });
+        }
+        self.doc_ids.push(origin.doc_id);
+        self.rows.push(origin.row);
         self.values.extend_from_slice(vector);
+        self.spans.extend(origin.span);
+        self.text_digests.push(origin.text_digest);
         Ok(())
+    }
+
+    /// Number of vectors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Number of documents.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.rows.len()
+    pub fn documents(&self) -> usize {
+        match self.spans.is_empty() {
+            true => self.len(),
+            false => documents::documents(&self.rows),
+        }
     }
 
     /// Whether there is none.
@@ -107,21 +171,63 @@ impl VectorTable {
         self.dimension
     }
 
-    /// Names of the documents.
+    /// Names of the documents, by vector.
     #[must_use]
     pub fn doc_ids(&self) -> &DocIds {
         &self.doc_ids
     }
 
-    /// Rows of the dataset that the documents came from.
+    /// Rows of the dataset that the vectors came from.
     #[must_use]
     pub fn rows(&self) -> &[u64] {
         &self.rows
     }
 
+    /// The pieces of texts that the vectors stand for; empty when they are of whole texts.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// Where each vector came from.
+    pub fn origins(&self) -> impl ExactSizeIterator<Item = Origin<'_>> {
+        (0..self.len()).map(|row| Origin {
+            doc_id: self.doc_ids.get(row),
+            row: self.rows[row],
+            span: self.spans.get(row).copied(),
+            text_digest: self.text_digests[row],
+        })
+    }
+
+    /// A vector, as the embedder gave it.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[must_use]
+    pub fn vector(&self, row: usize) -> &[f32] {
+        let components = self.dimension.get();
+        &self.values[row * components..(row + 1) * components]
+    }
+
+    /// Bytes of the vectors.
+    #[must_use]
+    pub fn vector_bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.values)
+    }
+
     /// The vectors, as the embedder gave them.
     pub fn vectors(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.dimension.get())
+    }
+
+    /// Whether the digest of any text is known.
+    fn knows_texts(&self) -> bool {
+        self.text_digests.iter().any(Option::is_some)
+    }
+
+    /// Bytes of a vector.
+    fn width(&self) -> i32 {
+        (4 * self.dimension.get()) as i32
     }
 
     /// The vectors as a set to search.
@@ -160,9 +266,13 @@ pub fn read(bytes: Bytes) -> Result<VectorTable, VectorError> {
 fn read_parquet(bytes: Bytes) -> Result<VectorTable, VectorError> {
     let unreadable = |error: &dyn std::fmt::Display| broken(error.to_string());
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| unreadable(&e))?;
-    stamp::check(builder.metadata().file_metadata())?;
+    let of_pieces = stamp::are_of_pieces(builder.metadata().file_metadata())?;
     let dimension = dimension_of(builder.schema())?;
-    let columns = [DOC_ID, ROW, VECTOR];
+    let mut columns = vec![DOC_ID, ROW, VECTOR];
+    if of_pieces {
+        columns.extend([START, END]);
+    }
+    columns.extend(has_digests(builder.schema()).then_some(TEXT_DIGEST));
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
     let batches = builder
         .with_projection(projection)
@@ -171,51 +281,93 @@ fn read_parquet(bytes: Bytes) -> Result<VectorTable, VectorError> {
         .map_err(|e| unreadable(&e))?;
     let mut table = VectorTable::new(dimension);
     for batch in batches {
-        append(&mut table, &batch.map_err(|e| unreadable(&e))?)?;
+        let batch = batch.map_err(|e| unreadable(&e))?;
+        append(&mut table, &batch)?;
+        append_spans(&mut table, &batch, of_pieces)?;
+        append_digests(&mut table, &batch);
     }
     Ok(table)
 }
 
+/// Whether there is a column of digests. One of that name that is something else is passed over like any other.
+fn has_digests(schema: &Schema) -> bool {
+    let field = schema.field_with_name(TEXT_DIGEST);
+    let expected = DataType::FixedSizeBinary(size_of::<TextDigest>() as i32);
+    field.is_ok_and(|field| *field.data_type() == expected)
+}
+
 fn write_parquet(table: &VectorTable) -> Result<Vec<u8>, ParquetError> {
-    let width = (4 * table.dimension.get()) as i32;
-    let schema = Arc::new(Schema::new(vec![
-        Field::new(DOC_ID, DataType::Utf8, false),
-        Field::new(ROW, DataType::UInt64, false),
-        Field::new(VECTOR, DataType::FixedSizeBinary(width), false),
-    ]));
-    let vector = ColumnPath::from(VECTOR);
-    let properties = WriterProperties::builder()
+    let schema = schema_of(table);
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_column_compression(vector.clone(), Compression::UNCOMPRESSED)
-        .set_column_dictionary_enabled(vector.clone(), false)
-        .set_column_statistics_enabled(vector, EnabledStatistics::None)
-        .set_key_value_metadata(Some(stamp::stamp()))
-        .build();
+        .set_key_value_metadata(Some(stamp::stamp(!table.spans.is_empty())));
+    // Neither gets smaller.
+    for column in [VECTOR, TEXT_DIGEST].map(ColumnPath::from) {
+        properties = properties
+            .set_column_compression(column.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    let properties = properties.build();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
     let step = batch_rows(table.dimension);
     for start in (0..table.len()).step_by(step) {
         let end = table.len().min(start + step);
-        let values = &table.values[start * table.dimension.get()..end * table.dimension.get()];
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        let columns: [ArrayRef; 3] = [
-            Arc::new(StringArray::from_iter_values(
-                (start..end).map(|row| table.doc_ids.get(row)),
-            )),
-            Arc::new(UInt64Array::from_iter_values(
-                table.rows[start..end].iter().copied(),
-            )),
-            Arc::new(FixedSizeBinaryArray::try_new(
-                width,
-                Buffer::from(bytes),
-                None,
-            )?),
-        ];
-        writer.write(&RecordBatch::try_new(schema.clone(), columns.into())?)?;
+        let columns = columns_of(table, start..end)?;
+        writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
     }
     writer.into_inner()
+}
+
+fn schema_of(table: &VectorTable) -> Arc<Schema> {
+    let mut fields = vec![
+        Field::new(DOC_ID, DataType::Utf8, false),
+        Field::new(ROW, DataType::UInt64, false),
+        Field::new(VECTOR, DataType::FixedSizeBinary(table.width()), false),
+    ];
+    if !table.spans.is_empty() {
+        let bounds = [START, END];
+        fields.extend(bounds.map(|name| Field::new(name, DataType::UInt32, false)));
+    }
+    if table.knows_texts() {
+        let digest = DataType::FixedSizeBinary(size_of::<TextDigest>() as i32);
+        fields.push(Field::new(TEXT_DIGEST, digest, true));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of some rows, as [`schema_of`] has them.
+fn columns_of(table: &VectorTable, rows: Range<usize>) -> Result<Vec<ArrayRef>, ParquetError> {
+    let components = table.dimension.get();
+    let values = &table.values[rows.start * components..rows.end * components];
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let names = rows.clone().map(|row| table.doc_ids.get(row));
+    let numbers = table.rows[rows.clone()].iter().copied();
+    let vectors = FixedSizeBinaryArray::try_new(table.width(), Buffer::from(bytes), None)?;
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(names)),
+        Arc::new(UInt64Array::from_iter_values(numbers)),
+        Arc::new(vectors),
+    ];
+    if !table.spans.is_empty() {
+        let spans = &table.spans[rows.clone()];
+        let (starts, ends) = (
+            spans.iter().map(|span| span.start),
+            spans.iter().map(|span| span.end),
+        );
+        columns.push(Arc::new(UInt32Array::from_iter_values(starts)));
+        columns.push(Arc::new(UInt32Array::from_iter_values(ends)));
+    }
+    if table.knows_texts() {
+        let digests = table.text_digests[rows].iter().copied();
+        let width = size_of::<TextDigest>() as i32;
+        let digests = FixedSizeBinaryArray::try_from_sparse_iter_with_size(digests, width)?;
+        columns.push(Arc::new(digests));
+    }
+    Ok(columns)
 }
 
 /// Checks the columns and tells the dimension from the width of the vectors.
@@ -275,6 +427,41 @@ fn append(table: &mut VectorTable, batch: &RecordBatch) -> Result<(), VectorErro
     Ok(())
 }
 
+/// Adds the pieces that the vectors of a batch stand for.
+fn append_spans(
+    table: &mut VectorTable,
+    batch: &RecordBatch,
+    of_pieces: bool,
+) -> Result<(), VectorError> {
+    if !of_pieces {
+        return Ok(());
+    }
+    let bounds = |name: &str| {
+        let column = batch.column_by_name(name);
+        let column = column.and_then(|column| column.as_primitive_opt::<UInt32Type>());
+        column
+            .filter(|column| column.null_count() == 0)
+            .ok_or_else(|| broken(format!("column {name} is missing, mistyped or has nulls")))
+    };
+    let (starts, ends) = (bounds(START)?.values(), bounds(END)?.values());
+    let spans = starts.iter().zip(ends);
+    let spans = spans.map(|(&start, &end)| Span { start, end });
+    table.spans.extend(spans);
+    Ok(())
+}
+
+/// Adds the digests of the texts of a batch, as far as they are known.
+fn append_digests(table: &mut VectorTable, batch: &RecordBatch) {
+    let column = batch.column_by_name(TEXT_DIGEST);
+    let column = column.and_then(|column| column.as_fixed_size_binary_opt());
+    if let Some(column) = column {
+        let known = column.iter();
+        let known = known.map(|digest| digest.and_then(|digest| digest.try_into().ok()));
+        table.text_digests.extend(known);
+    }
+    table.text_digests.resize(table.rows.len(), None);
+}
+
 /// Rows whose vectors fill a batch.
 fn batch_rows(dimension: Dimension) -> usize {
     (BATCH_BYTES / (4 * dimension.get())).max(1)
@@ -311,6 +498,60 @@ mod tests {
             let bytes = write(&table).expect("writes");
             assert_eq!(read(bytes.into()).expect("reads"), table);
         }
+    }
+
+    fn digest(number: u8) -> Option<TextDigest> {
+        (!number.is_multiple_of(3)).then_some([number; 16])
+    }
+
+    #[test]
+    fn pieces_and_digests_come_back_and_say_so_in_the_version() {
+        for (of_pieces, with_digests) in [(false, true), (true, false), (true, true)] {
+            let mut table = VectorTable::new(dimension(2));
+            for number in 0..20_u8 {
+                let origin = Origin {
+                    doc_id: &format!("doc-{}", number / 4),
+                    row: u64::from(number / 4),
+                    span: of_pieces.then_some(Span {
+                        start: u32::from(number % 4) * 40,
+                        end: u32::from(number % 4) * 40 + 50,
+                    }),
+                    text_digest: digest(number).filter(|_| with_digests),
+                };
+                let vector = [f32::from(number), 1.0];
+                table.push_from(&origin, &vector).expect("good row");
+            }
+            let bytes = write(&table).expect("writes");
+            assert_eq!(read(bytes.clone().into()).expect("reads"), table);
+            assert_eq!(table.vector(7), [7.0, 1.0]);
+            assert_eq!(table.documents(), if of_pieces { 5 } else { 20 });
+            let version = "boathouse.format_version\u{18}\u{1}2".as_bytes();
+            let is_newer = bytes.windows(version.len()).any(|window| window == version);
+            assert_eq!(is_newer, of_pieces, "older programs refuse pieces");
+            let mut again = VectorTable::new(dimension(2));
+            for (origin, vector) in table.origins().zip(table.vectors()) {
+                again.push_from(&origin, vector).expect("good row");
+            }
+            assert_eq!(again, table);
+        }
+    }
+
+    #[test]
+    fn vectors_of_pieces_and_of_whole_texts_do_not_mix() {
+        let piece = Origin {
+            doc_id: "a",
+            row: 0,
+            span: Some(Span { start: 0, end: 9 }),
+            text_digest: None,
+        };
+        let mut whole = sample(1, 2);
+        let refused = whole.push_from(&piece, &[1.0]).expect_err("a piece");
+        assert!(matches!(refused, VectorError::MixedPieces { row: 2 }));
+        let mut pieces = VectorTable::new(dimension(1));
+        pieces.push_from(&piece, &[1.0]).expect("the first");
+        let refused = pieces.push("b", 1, &[1.0]).expect_err("a whole text");
+        assert!(matches!(refused, VectorError::MixedPieces { row: 1 }));
+        assert_eq!((pieces.len(), pieces.documents()), (1, 1));
     }
 
     #[test]
@@ -379,7 +620,7 @@ mod tests {
                 newer,
                 VectorError::NewerFormat {
                     found: 7,
-                    supported: 1,
+                    supported: 2,
                     ..
                 }
             ),

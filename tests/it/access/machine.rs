@@ -37,6 +37,11 @@ async fn the_command_line_shows_a_key_from_a_file_or_a_variable_or_owns_the_fold
         "it is in the file alone"
     );
 
+    assert!(
+        text(&made.stderr).contains("first key of this host"),
+        "{}",
+        text(&made.stderr)
+    );
     let bare = run(&["--url", &host.url, "dataset", "list"]);
     assert_eq!(bare.status.code(), Some(1));
     assert!(

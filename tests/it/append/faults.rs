@@ -152,12 +152,8 @@ async fn a_model_that_changed_is_told_and_a_refresh_rebuilds() {
         &["another model", "refresh", "by vector"],
     );
     let texts = json!({"index": "notes", "texts": ["bread"]});
-    let (_, task) = host.post("/vectors/evalsets", &texts).await;
-    check_failed(
-        &host.ended(&task).await,
-        "embedder_changed",
-        &["another model"],
-    );
+    let refused = host.post("/vectors/evalsets", &texts).await;
+    check_problem(refused, 409, "embedder_changed", &["another model"]);
     let index = host.read("/vectors/indexes/notes").await;
     assert_eq!(index["embedder_changed"], true, "{index}");
     let vector = vec![0.5; index["dimension"].as_u64().expect("a number") as usize];

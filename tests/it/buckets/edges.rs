@@ -95,10 +95,12 @@ async fn folders_that_cannot_be_made_keep_their_reason_and_the_first_of_one_plac
     assert!(why.contains("bucket `one`"), "{why}");
 }
 
-#[test]
-fn a_rescue_that_is_begun_anew_is_told_in_the_log() {
+#[tokio::test]
+async fn a_rescue_that_is_begun_anew_is_told_in_the_log() {
     let folder = tempfile::tempdir().expect("folder");
-    drop(Host::on(folder.path()));
+    let host = Host::on(folder.path());
+    host.ingest("notes", sentences()).await;
+    drop(host);
     fs::remove_dir_all(folder.path().join("rescue")).expect("removed");
     let mut host = Command::new(program())
         .args(["serve", "--port", "0", "--data"])

@@ -97,6 +97,11 @@ async fn tuned(host: &Host) {
     }
     let (status, back) = host.post("/vectors/rollback/notes", &json!({})).await;
     assert_eq!(status, 200, "{back}");
+    let body =
+        json!({"name": "fewer", "dataset": "notes", "text_column": "text", "id_column": "id"});
+    host.done("/vectors/indexes", &body).await;
+    let (status, deleted) = host.delete_documents("fewer", &json!({"ids": ["5"]})).await;
+    assert_eq!((status, &deleted["deleted"]), (200, &json!(1)), "{deleted}");
 }
 
 /// A plugin that serves the index; gives its digest.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     buckets::found,
-    support::{Host, LOG, check_problem},
+    support::{Host, LOG, check_problem, run},
 };
 
 #[tokio::test]
@@ -133,10 +133,23 @@ async fn the_operator_sets_the_taste_of_the_scoring_plugin() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_declines_its_settings_does_not_begin_to_serve() {
+    let settings = "[plugins.settings.\"boathouse/surrogate\"]\nworks = \"latency\"\n";
+    let (host, _folder) = host_with(settings);
+    let activate = format!("{SURROGATE_PATH}/versions/0.1.0/activate");
+    let refused = host.post(&activate, &json!({})).await;
+    let words = ["[plugins.settings.\"boathouse/surrogate\"]", "works"];
+    check_problem(refused, 422, "settings_declined", &words);
+    assert!(!states(&host, SURROGATE_PATH).await[0].contains("active"));
+}
+
+#[tokio::test]
 async fn settings_that_a_plugin_declines_are_said_at_the_start_and_at_every_question() {
     let folder = tempfile::tempdir().expect("folder");
-    let wrong = "[plugins.settings.\"boathouse/pareto\"]\nlatency = \"fast\"\n";
-    std::fs::write(folder.path().join("boathouse.toml"), wrong).expect("written");
+    let wrong = "[plugins.settings.\"boathouse/pareto\"]\nlatency = \"fast\"\n\
+        [plugins.settings.\"boathouse/parreto\"]\nlatency = \"1\"\n";
+    let config = folder.path().join("boathouse.toml");
+    std::fs::write(&config, wrong).expect("written");
     std::fs::write(folder.path().join(LOG), "").expect("written");
     let host = Host::on(folder.path());
     let words = "setting `latency` is `fast`";
@@ -145,6 +158,35 @@ async fn settings_that_a_plugin_declines_are_said_at_the_start_and_at_every_ques
         log.contains("declines an ordinary question") && log.contains(words),
         "{log}"
     );
+    let ready = host.read("/readyz").await;
+    let told = ready["components"].to_string();
+    assert!(
+        told.contains("latency") && told.contains("boathouse/parreto, which is not here"),
+        "{told}"
+    );
+    let path = config.to_str().expect("text");
+    for (text, word) in [
+        (wrong, words),
+        (
+            wrong
+                .split_once("[plugins.settings.\"boathouse/parreto")
+                .expect("two")
+                .0,
+            words,
+        ),
+        (
+            "[plugins.settings.\"boathouse/parreto\"]\nx = \"1\"\n",
+            "no such plugin",
+        ),
+    ] {
+        std::fs::write(&config, text).expect("written");
+        let output = run(&["config", "check", "--config", path]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains(word),
+            "{said}"
+        );
+    }
 
     judged(&host, "a").await;
     let (status, refused) = host.get("/vectors/trials/a/best").await;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{copied, live};
 use crate::{
     buckets::{WATCHFUL, add, bucket, local},
-    support::{Host, ids, program, run, sentences},
+    support::{Host, check_problem, ids, program, run, sentences},
 };
 
 const EVERYTHING: &str = "[storage.mirror]\nkeep = \"everything\"\n";
@@ -69,12 +69,18 @@ async fn lived(config: &str) -> (tempfile::TempDir, Vec<Value>, Value) {
     fs::write(folder.path().join("boathouse.toml"), config).expect("written");
     let host = Host::on(folder.path());
     live(&host).await;
+    let found = host.search("notes", &json!({"text": QUERY})).await;
+    let (status, deleted) = host
+        .delete_documents("notes", &json!({"ids": [ids(&found)[0]]}))
+        .await;
+    assert_eq!((status, &deleted["deleted"]), (200, &json!(1)), "{deleted}");
     copied(&host).await;
     let mut answers = Vec::new();
     for path in PATHS {
         answers.push(look(&host, path).await);
     }
     let answer = host.search("notes", &json!({"text": QUERY})).await;
+    assert!(!ids(&answer).contains(&ids(&found)[0]), "{answer}");
     let (code, said) = restore(folder.path(), &[]);
     assert!(
         code == Some(1) && said.to_string().contains("in use"),
@@ -124,7 +130,7 @@ async fn what_cannot_be_made_again_comes_back_and_the_rest_is_told() {
     let data = folder.path();
     fs::remove_dir_all(data.join("primary")).expect("lost");
     fs::create_dir(data.join("primary")).expect("an empty one in its place");
-    // From its local files an index would serve on.
+    // From its local files an index serves on.
     fs::remove_dir_all(data.join("cache/indexes")).expect("lost as well");
     let said = refused(data);
     assert!(said.contains("boathouse restore"), "{said}");
@@ -153,6 +159,117 @@ async fn what_cannot_be_made_again_comes_back_and_the_rest_is_told() {
     host.ingest("notes", sentences()).await;
     host.index("notes", "notes", "text").await;
     assert_eq!(host.read("/readyz").await["ready"], true);
+}
+
+#[tokio::test]
+async fn an_index_that_serves_from_local_files_alone_says_so() {
+    let (folder, _, answer) = lived("").await;
+    let data = folder.path();
+    fs::remove_dir_all(data.join("primary")).expect("lost");
+    fs::create_dir(data.join("primary")).expect("an empty one in its place");
+    let (code, done) = restore(data, &[]);
+    assert_eq!(code, Some(3), "{done}");
+
+    let host = Host::on(data);
+    unready(&host, |ready| {
+        ready.to_string().contains("from local files alone")
+    })
+    .await;
+    // Its rows are lost.
+    let again = host
+        .search("notes", &json!({"text": QUERY, "with": []}))
+        .await;
+    assert_eq!(ids(&again), ids(&answer));
+    let search = json!({"text": QUERY});
+    let refused = host.post("/vectors/indexes/notes/search", &search).await;
+    let words = [
+        "is gone from its bucket",
+        "ingest the dataset anew",
+        "\"with\": []",
+    ];
+    check_problem(refused, 500, "damaged_object", &words);
+    assert_eq!(host.delete("/vectors/indexes/notes").await.0, 204);
+    host.ingest("notes", sentences()).await;
+    host.index("notes", "notes", "text").await;
+    assert_eq!(host.read("/readyz").await["ready"], true);
+}
+
+/// The newest version of a manifest, or the newest file of a log, in the folder of a bucket.
+fn newest(bucket: &Path, folder: &str) -> PathBuf {
+    let objects = fs::read_dir(bucket.join(folder)).expect("objects");
+    let paths = objects.map(|object| object.expect("an object").path());
+    paths.max().expect("an object")
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_lost_is_missed_and_brought_back() {
+    let (folder, _, answer) = lived("").await;
+    let data = folder.path();
+    // The deletion of a document: what is left shows it again.
+    fs::remove_file(newest(&data.join("primary"), "indexes/notes/manifest")).expect("lost");
+    let host = Host::on(data);
+    let is_missed = |ready: &Value| {
+        let text = ready.to_string();
+        text.contains("index notes") && text.contains("boathouse restore")
+    };
+    unready(&host, is_missed).await;
+    drop(host);
+    let (code, done) = restore(data, &[]);
+    assert_eq!(code, Some(0), "{done}");
+    let host = Host::on(data);
+    let again = host.search("notes", &json!({"text": QUERY})).await;
+    assert_eq!(ids(&again), ids(&answer));
+}
+
+#[tokio::test]
+async fn damaged_objects_are_read_from_their_copies_and_told_where_there_is_none() {
+    let (folder, before, answer) = lived("").await;
+    let (data, primary) = (folder.path(), folder.path().join("primary"));
+    let mut sound = Vec::new();
+    for folder in [
+        "indexes/notes/manifest",
+        "datasets/notes/manifest",
+        "storage/manifest",
+        "_promotions/notes",
+    ] {
+        let path = newest(&primary, folder);
+        sound.push((path.clone(), fs::read(&path).expect("sound")));
+        fs::write(&path, "{\"format\":").expect("torn");
+    }
+    let host = Host::on(data);
+    for (path, before) in PATHS.into_iter().zip(before) {
+        assert_eq!(look(&host, path).await, before, "{path}");
+    }
+    let again = host.search("notes", &json!({"text": QUERY})).await;
+    assert_eq!(ids(&again), ids(&answer));
+    for (path, bytes) in sound {
+        assert_eq!(
+            fs::read(&path).expect("mended"),
+            bytes,
+            "{}",
+            path.display()
+        );
+    }
+
+    let host = host.kill_and(|data| {
+        for bucket in ["primary", "rescue/primary"] {
+            for folder in ["datasets/notes/manifest", "_promotions/notes"] {
+                let path = newest(&data.join(bucket), folder);
+                fs::write(path, "{").expect("torn");
+            }
+        }
+    });
+    let is_told = |ready: &Value| {
+        let text = ready.to_string();
+        text.contains("dataset notes")
+            && text.contains("put it back from a backup")
+            && text.contains("promotions of index notes")
+    };
+    unready(&host, is_told).await;
+    let list = host.read("/datasets").await;
+    assert_eq!(list["broken"][0]["name"], "notes", "{list}");
+    let history = host.read("/vectors/promotions/notes").await;
+    assert_eq!(history["malformed"], 1, "{history}");
 }
 
 /// Waits until the host says why it is not ready.

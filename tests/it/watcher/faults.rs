@@ -14,8 +14,11 @@ async fn a_kill_between_commit_and_move_doubles_nothing() {
     let world = Watched::new("");
     world.put("a.csv", "id\n1\n");
     world.put("b.csv", "id\n2\n");
-    world.until(|folder| folder["ingested"] == 2).await;
     let folder = world.folder();
+    let are_moved = || ["a.csv", "b.csv"].map(|name| folder.join("done").join(name).exists());
+    world
+        .until(|folder| folder["ingested"] == 2 && are_moved() == [true; 2])
+        .await;
     let host = world.host.kill_and(|_| {
         unmove(&folder, "a.csv");
         unmove(&folder, "b.csv");

@@ -15,7 +15,15 @@ use boathouse_types::TableSample;
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 use super::{Action, HashKey, TREATED, Treatment, canonical};
-use crate::{IngestError, dataset::SOURCE_TYPE, decoded, spool, spool::SpooledTable, watch::Watch};
+use crate::{
+    IngestError,
+    dataset::SOURCE_TYPE,
+    decoded,
+    seal::{self, Sealing},
+    spool,
+    spool::SpooledTable,
+    watch::Watch,
+};
 
 /// Does to the tables of a run what was decided. Tables of which nothing is changed come back as they are.
 pub(crate) async fn treat(
@@ -92,7 +100,7 @@ impl Recipe {
         watch: &Watch,
     ) -> Result<SpooledTable, IngestError> {
         let file = spool::nameless(folder)?;
-        let target = file.try_clone().map_err(IngestError::Spool)?;
+        let target = Sealing::new(file.try_clone().map_err(IngestError::Spool)?);
         let (schema, properties) = (
             Arc::clone(&self.schema),
             spool::properties(spool::GROUP_BYTES),
@@ -121,8 +129,11 @@ impl Recipe {
             }
             writer.flush().map_err(IngestError::spool)?;
         }
-        writer.close().map_err(IngestError::spool)?;
+        let (writer, _) = writer
+            .into_serialized_writer()
+            .map_err(IngestError::spool)?;
         Ok(SpooledTable {
+            seal: seal::finish(writer)?,
             file,
             schema: Arc::clone(&self.schema),
             rows: table.rows,

@@ -14,6 +14,8 @@ use super::{
 /// A batch is handed on at so many rows, or so many bytes of decoded values.
 const BATCH_ROWS: usize = 8_192;
 const BATCH_BYTES: usize = 4 << 20;
+/// Rows between two looks at how many bytes are held, at most: a look costs as much as decoding a few cells.
+const LOOK_ROWS: usize = 16;
 
 /// Rows that are being decoded.
 pub(super) struct Batch<'a> {
@@ -21,7 +23,10 @@ pub(super) struct Batch<'a> {
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: usize,
+    /// What the columns held at the last look.
     bytes: usize,
+    /// How many rows there will be at the next look.
+    next_look: usize,
     tally: Tally,
 }
 
@@ -51,6 +56,7 @@ impl<'a> Batch<'a> {
             schema,
             rows: 0,
             bytes: 0,
+            next_look: 0,
             tally: Tally::of(policy),
         }
     }
@@ -64,8 +70,18 @@ impl<'a> Batch<'a> {
                 .map_err(|fault| Refused::Cell(at, fault))?;
         }
         self.rows += 1;
-        self.bytes = self.columns.iter().map(Column::held).sum();
+        if self.rows >= self.next_look {
+            self.look();
+        }
         Ok(())
+    }
+
+    /// Asks the columns what they hold. Rows like those so far reach half of what is left before the next look.
+    fn look(&mut self) {
+        self.bytes = self.columns.iter().map(Column::held).sum();
+        let left = BATCH_BYTES.saturating_sub(self.bytes) / 2;
+        let a_row = self.bytes.div_ceil(self.rows).max(1);
+        self.next_look = self.rows + (left / a_row).clamp(1, LOOK_ROWS);
     }
 
     /// Whether it is time to hand the rows on.
@@ -80,7 +96,7 @@ impl<'a> Batch<'a> {
 
     /// The rows, after which the batch is empty again.
     pub(super) fn take(&mut self) -> Result<RecordBatch, IngestError> {
-        (self.rows, self.bytes) = (0, 0);
+        (self.rows, self.bytes, self.next_look) = (0, 0, 0);
         let arrays: Result<Vec<_>, _> = self.columns.iter_mut().map(Column::finish).collect();
         arrays
             .and_then(|arrays| RecordBatch::try_new(self.schema.clone(), arrays))
@@ -153,6 +169,7 @@ mod tests {
         while !batch.is_full() {
             assert!(batch.push(Cells::of(&row)).is_ok());
         }
+        batch.look();
         let (rows, bytes) = (batch.rows, batch.bytes);
         assert_eq!(batch.take().unwrap().num_rows(), rows);
         assert!(batch.is_empty() && !batch.is_full());

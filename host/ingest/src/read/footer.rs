@@ -1,7 +1,7 @@
 //! Footers of data files, kept for the next read.
 //!
-//! A data file never changes, so a footer is good as long as its file exists. The cache is bounded by
-//! count; the oldest entry leaves first.
+//! A data file never changes, so a footer is good as long as its file exists; the checksums beside it tell when the
+//! file did change. The cache is bounded by count; the oldest entry leaves first.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,22 +10,22 @@ use std::{
 };
 
 use boathouse_storage::Bucket;
-use object_store::path::Path;
-use parquet::{
-    arrow::{
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
-        async_reader::ParquetObjectReader,
-    },
-    file::metadata::PageIndexPolicy,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
-use crate::{DatasetFile, IngestError, stamp};
+use super::data::DataFile;
+use crate::{DatasetFile, IngestError, seal::Sums, stamp};
 
 /// Footers kept.
 const CAPACITY: usize = 256;
 
-/// Bytes fetched at once from a file's end, so that most footers take one request.
-const FOOTER_BYTES: usize = 64 << 10;
+/// What the end of a data file says; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Footer {
+    /// Schema, row groups, page index.
+    pub(super) metadata: ArrowReaderMetadata,
+    /// The checksums of the content; none in a file of an earlier release.
+    pub(super) sums: Option<Arc<Sums>>,
+}
 
 /// Footers by bucket and path.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(crate) struct FooterCache(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    footers: HashMap<String, ArrowReaderMetadata>,
+    footers: HashMap<String, Footer>,
     order: VecDeque<String>,
 }
 
@@ -43,16 +43,20 @@ impl FooterCache {
         &self,
         bucket: &Bucket,
         file: &DatasetFile,
-    ) -> Result<ArrowReaderMetadata, IngestError> {
+    ) -> Result<Footer, IngestError> {
         let key = format!("{}/{}", bucket.name(), file.path);
         if let Some(footer) = self.lock().footers.get(&key) {
             return Ok(footer.clone());
         }
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let footer = ArrowReaderMetadata::load_async(&mut reader(bucket, file), options)
+        let mut data = DataFile::new(bucket, file, None);
+        let metadata = ArrowReaderMetadata::load_async(&mut data, ArrowReaderOptions::new())
             .await
             .map_err(|error| IngestError::unreadable(&file.path, &error))?;
-        stamp::check(&file.path, footer.metadata().file_metadata())?;
+        stamp::check(&file.path, metadata.metadata().file_metadata())?;
+        let footer = Footer {
+            metadata,
+            sums: data.sums(),
+        };
         self.lock().insert(key, footer.clone());
         Ok(footer)
     }
@@ -64,7 +68,7 @@ impl FooterCache {
 }
 
 impl Entries {
-    fn insert(&mut self, key: String, footer: ArrowReaderMetadata) {
+    fn insert(&mut self, key: String, footer: Footer) {
         if self.footers.insert(key.clone(), footer).is_none() {
             self.order.push_back(key);
         }
@@ -80,11 +84,4 @@ impl fmt::Debug for FooterCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FooterCache({})", self.lock().order.len())
     }
-}
-
-/// Reads ranges of a data file.
-pub(super) fn reader(bucket: &Bucket, file: &DatasetFile) -> ParquetObjectReader {
-    ParquetObjectReader::new(Arc::clone(bucket.store()), Path::from(file.path.as_str()))
-        .with_file_size(file.bytes)
-        .with_footer_size_hint(FOOTER_BYTES)
 }

@@ -7,10 +7,10 @@ use futures::{Stream, stream};
 use parquet::arrow::{
     ParquetRecordBatchStreamBuilder, ProjectionMask,
     arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowSelection},
-    async_reader::{ParquetObjectReader, ParquetRecordBatchStream},
+    async_reader::ParquetRecordBatchStream,
 };
 
-use super::{Dataset, footer};
+use super::{Dataset, data::DataFile};
 use crate::{DatasetFile, IngestError, dataset::with_columns};
 
 /// What to read of one file.
@@ -41,7 +41,7 @@ pub(super) struct Scan {
     columns: Vec<String>,
     reads: VecDeque<FileRead>,
     path: String,
-    groups: Option<ParquetRecordBatchStream<ParquetObjectReader>>,
+    groups: Option<ParquetRecordBatchStream<DataFile>>,
     group: Option<ParquetRecordBatchReader>,
 }
 
@@ -107,13 +107,14 @@ impl Scan {
     async fn open(
         &mut self,
         read: &FileRead,
-    ) -> Result<ParquetRecordBatchStream<ParquetObjectReader>, IngestError> {
+    ) -> Result<ParquetRecordBatchStream<DataFile>, IngestError> {
         let inner = &self.dataset.0;
         let footer = inner.footers.load(&inner.bucket, &read.file).await?;
-        let mask = self.mask(&footer);
-        let selection = read.rows.as_ref().map(|rows| select(&footer, rows));
-        let reader = footer::reader(&inner.bucket, &read.file);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, footer)
+        let metadata = footer.metadata;
+        let mask = self.mask(&metadata);
+        let selection = read.rows.as_ref().map(|rows| select(&metadata, rows));
+        let data = DataFile::new(&inner.bucket, &read.file, footer.sums);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(data, metadata)
             .with_projection(mask);
         if let Some((groups, rows)) = selection {
             builder = builder.with_row_groups(groups).with_row_selection(rows);

@@ -213,3 +213,17 @@ async fn stored_rows_are_sampled_as_far_as_told() {
     assert_eq!(start.columns[0].rows, 2, "the batch is read to its end");
     assert_eq!(open.sample(0).await.unwrap().columns[0].rows, 0);
 }
+
+#[tokio::test]
+async fn rows_whose_file_is_gone_are_told_with_a_cure() {
+    let open = open(&world().await).await;
+    for object in open.bucket().list("datasets").await.unwrap() {
+        if object.path.ends_with(".parquet") {
+            open.bucket().delete(&object.path).await.unwrap();
+        }
+    }
+    let error = open.take(&[0], &["a"]).await.unwrap_err();
+    assert!(matches!(error, IngestError::Damaged { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("ingest the dataset anew"), "{told}");
+}

@@ -31,7 +31,11 @@ use parquet::{
 };
 
 use super::{GROUP_BYTES, GROUP_ROWS, SAMPLE_SEED, SpooledTable, nameless, properties};
-use crate::{IngestError, sample::Sampler};
+use crate::{
+    IngestError,
+    sample::Sampler,
+    seal::{self, Sealing},
+};
 
 /// Batches that wait for each thread.
 const BATCHES_AHEAD: usize = 4;
@@ -41,7 +45,7 @@ const MOST_THREADS: usize = 4;
 
 /// A Parquet file in the making.
 pub(crate) struct WideSpool {
-    writer: SerializedFileWriter<File>,
+    writer: SerializedFileWriter<Sealing>,
     factory: ArrowRowGroupWriterFactory,
     file: File,
     schema: SchemaRef,
@@ -58,7 +62,7 @@ impl WideSpool {
         schema: &SchemaRef,
     ) -> std::result::Result<Self, IngestError> {
         let file = nameless(folder)?;
-        let target = file.try_clone().map_err(IngestError::Spool)?;
+        let target = Sealing::new(file.try_clone().map_err(IngestError::Spool)?);
         let properties = properties(GROUP_BYTES);
         let writer = ArrowWriter::try_new(target, Arc::clone(schema), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer);
@@ -87,8 +91,8 @@ impl WideSpool {
     /// Ends the file.
     pub(crate) fn finish(mut self, name: &str) -> std::result::Result<SpooledTable, IngestError> {
         self.end_group().map_err(IngestError::spool)?;
-        self.writer.close().map_err(IngestError::spool)?;
         Ok(SpooledTable {
+            seal: seal::finish(self.writer)?,
             file: self.file,
             schema: self.schema,
             rows: self.rows,

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Bytes of all batches between readers and writers, in [`UNIT`]s. A larger batch passes alone.
-const BUDGET: u32 = 32 << 10;
+const BUDGET: u32 = 16 << 10;
 /// What the budget is counted in, in bytes.
 const UNIT: usize = 1 << 10;
 /// Batches between a reader and its writer; what really bounds them is the budget.

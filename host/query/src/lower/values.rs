@@ -12,7 +12,8 @@ use sqlparser::ast::{
 use super::place_of;
 use crate::{
     error::{Place, QueryError},
-    kind::{Part, read},
+    kind::Part,
+    moments::read,
     names::shortened,
 };
 

@@ -3,11 +3,12 @@
 //!
 //! Trials are over when the proposer has nothing left or failed three times in a row, when some in a row brought
 //! nothing better, or when there were enough. Then the host's own reading of all trials says whether one should
-//! serve (`Tuner::recommend`), and the gate of promotions has the last word.
+//! serve (`Tuner::recommend`), and the gate of promotions has the last word. Who loses there is remembered and passed
+//! over from then on, and the next best one is put forward, a few times. A proposer that failed keeps nothing of this
+//! from happening, by earlier trials; what came of the course says that it failed.
 //!
 //! A trial that had to make way leaves no line in the journal, and the course goes on later. A person who cancels
-//! its task ends the course. What came of a course is written down, and its reasons leave the queue; those that came
-//! meanwhile stay. A course that failed is written down too, its reasons stay, and it begins anew after a while.
+//! its task ends the course. How a course ends is told in `course/ending.rs`.
 
 use std::sync::Arc;
 
@@ -17,16 +18,19 @@ use serde_json::json;
 
 use super::{
     events::Happened,
-    memory::{Look, Outcome},
-    queue::{Noted, Reason},
-    tuning::{NOTHING, Surroundings, Working},
+    memory::{Outcome, Terms},
+    queue::Noted,
+    tuning::{Surroundings, Working},
     waiting,
-    words::{counted, span},
     yielding::{self, Unfinished},
 };
 use crate::{app::App, indexes::LiveIndex, problem::Problem};
-use work::{Step, judge, request, trial_in_words};
+use ending::{failed, made_way};
+use queries::Queries;
+use work::{Judged, Step, config_in_words, judge, request, trial_in_words};
 
+mod ending;
+mod queries;
 mod work;
 
 /// Most trials of a course, if an hour has room for so many.
@@ -35,6 +39,8 @@ const TRIALS: u32 = 12;
 const PATIENCE: u32 = 6;
 /// Failed proposals in a row that end a course.
 const FAILURES: u32 = 3;
+/// Trials of a course that are put forward at most: each of them may win by chance.
+const DUELS: usize = 3;
 
 /// What has become of an index since its turn began. Losing it costs nothing but trials that stand in the journal.
 pub(super) struct Course {
@@ -42,7 +48,12 @@ pub(super) struct Course {
     seen: Vec<Noted>,
     /// The vectors that it measures.
     data_version: String,
+    /// What its trials are asked.
+    queries: Queries,
+    /// The vectors and queries of the last step, as long as the next one follows at once.
     evaluation: Option<Arc<Evaluation>>,
+    /// The queries that `best` was measured with.
+    evalset: Option<String>,
     /// Trials so far.
     pub(super) trials: u32,
     /// Failed proposals since the last good one.
@@ -52,34 +63,37 @@ pub(super) struct Course {
     best: Option<f64>,
     /// Why its trials are over.
     pub(super) ended: Option<String>,
+    /// Why nobody proposed any more, where that was a failure.
+    trouble: Option<String>,
+    /// Why those were refused that were put forward.
+    refusals: Vec<String>,
 }
 
 /// Goes one step on with an index.
 pub(super) async fn attend(app: &Arc<App>, around: &Surroundings, name: &IndexName) {
-    let outcome = go_on(app, around, name).await;
-    app.agent.tuning.set_working(None);
-    let Err(problem) = outcome else { return };
-    if !app.indexes.knows(name) {
-        return app.agent.forget(name).await;
-    }
-    tracing::warn!(index = %name, %problem, "the agent could not go on with an index");
-    if let Err(unwritten) = give_up(app, name, &problem).await {
-        tracing::warn!(index = %name, problem = %unwritten, "nor can it write that down");
-        app.agent.tuning.note_failed(app, name, &problem);
+    let tuning = &app.agent.tuning;
+    let mut course = tuning.take_course(name);
+    let outcome = go_on(app, around, name, &mut course).await;
+    tuning.set_working(None);
+    match (outcome, course) {
+        (Ok(()), Some(course)) => tuning.keep_course(name, course),
+        (Ok(()), None) => {}
+        (Err(problem), course) => failed(app, name, course.as_ref(), &problem).await,
     }
 }
 
-async fn go_on(app: &Arc<App>, around: &Surroundings, name: &IndexName) -> Result<(), Problem> {
+/// Goes one step on with a course, or begins one; leaves none that is settled.
+async fn go_on(
+    app: &Arc<App>,
+    around: &Surroundings,
+    name: &IndexName,
+    place: &mut Option<Course>,
+) -> Result<(), Problem> {
     let index = app.indexes.get(name.as_str())?;
-    let kept = app.agent.tuning.take_course(name);
-    let kept = kept.filter(|course| course.data_version == index.data.data_version);
-    let mut course = match kept {
-        Some(course) => course,
-        None => match Course::begin(app, &index).await? {
-            Some(course) => course,
-            None => return Ok(()),
-        },
-    };
+    if !place.as_ref().is_some_and(|course| course.is_on(&index)) {
+        *place = Course::begin(app, &index).await?;
+    }
+    let Some(course) = place else { return Ok(()) };
     app.agent.tuning.set_working(Some(Working {
         index: name.clone(),
         since: app.clock.now(),
@@ -92,32 +106,39 @@ async fn go_on(app: &Arc<App>, around: &Surroundings, name: &IndexName) -> Resul
         Some(_) => course.conclude(app, around, &index).await?,
         None => course.step(app, around, &index).await?,
     };
-    if !is_settled {
-        app.agent.tuning.keep_course(name, course);
+    if is_settled {
+        *place = None;
     }
     Ok(())
 }
 
 impl Course {
+    /// Whether it measures the vectors of an index.
+    pub(super) fn is_on(&self, index: &LiveIndex) -> bool {
+        self.data_version == index.data.data_version
+    }
+
+    /// Lets go of the vectors that it measures, as its next step may be long in coming.
+    pub(super) fn rest(&mut self) {
+        self.evaluation = None;
+    }
+
+    /// Whether it holds on to the vectors that it measures.
+    #[cfg(test)]
+    pub(super) fn holds_vectors(&self) -> bool {
+        self.evaluation.is_some()
+    }
+
     /// Begins with the reasons that an index is in the queue for; none when there is nothing to measure.
     async fn begin(app: &App, index: &LiveIndex) -> Result<Option<Self>, Problem> {
         let (agent, name) = (&app.agent, &index.meta.name);
-        let version = &index.data.data_version;
         let queued = agent.queue.entries().await?;
         let Some(entry) = queued.get(name) else {
             return Ok(None);
         };
         let seen = waiting::standing(entry, index);
-        let memory = agent.memory.known();
-        let is_measured = memory
-            .last_look(name)
-            .is_some_and(|last| last.data_version == *version && last.outcome != Outcome::Failed);
-        if is_measured && seen.iter().all(|noted| noted.reason == Reason::Appended) {
-            agent.queue.settle(name, &seen).await?;
-            let detail = "its new rows are compared one by one beside the graph, which is as it was measured";
-            agent
-                .events
-                .tell(Happened::Settled, Some(name), detail, NOTHING);
+        if waiting::is_beside(app, index, &seen) {
+            // Somebody took the other reasons away just now; the next pass does so with these.
             return Ok(None);
         }
         let why: Vec<String> = seen.iter().map(said).collect();
@@ -126,14 +147,18 @@ impl Course {
             .events
             .tell(Happened::Woke, Some(name), why.join(", "), data);
         Ok(Some(Self {
+            queries: Queries::of(index, &seen),
             seen,
-            data_version: version.clone(),
+            data_version: index.data.data_version.clone(),
             evaluation: None,
+            evalset: None,
             trials: 0,
             failures: 0,
             stale: 0,
             best: None,
             ended: None,
+            trouble: None,
+            refusals: Vec::new(),
         }))
     }
 
@@ -153,15 +178,17 @@ impl Course {
                 return Ok(false);
             }
         };
-        let most = app.config.agent.max_trials_per_hour;
-        let Some(begun) = agent.memory.begin_trial(most).await? else {
-            // Another host took the last place; the gate is closed at the next look.
+        let config = &app.config.agent;
+        let most = config.max_trials_per_hour;
+        let Some(begun) = agent.memory.begin_trial(most, config.enabled).await? else {
+            // Another host took the last place, or somebody stopped the agent there; a gate is closed at the next look.
             return Ok(false);
         };
         let step = Step {
             app: Arc::clone(app),
             index: Arc::clone(index),
-            evaluation: self.evaluation.clone(),
+            evaluation: self.evaluation.take(),
+            queries: self.queries.clone(),
             request: request(app, around, index),
         };
         let outcome = yielding::run(app, name, |task| async move {
@@ -170,7 +197,7 @@ impl Course {
         });
         match outcome.await {
             Ok((evaluation, stepped)) => {
-                self.evaluation = Some(evaluation);
+                self.keep(evaluation);
                 self.stepped(app, name, begun, stepped).await?;
             }
             Err(Unfinished::Yielded(why)) => made_way(app, name, why),
@@ -179,6 +206,15 @@ impl Course {
             Err(Unfinished::Failed(problem)) => return Err(problem),
         }
         Ok(false)
+    }
+
+    /// Keeps an evaluation for the next step. What was measured with other queries does not compare.
+    fn keep(&mut self, evaluation: Arc<Evaluation>) {
+        if self.evalset.as_deref() != Some(evaluation.evalset()) {
+            self.evalset = Some(evaluation.evalset().to_owned());
+            (self.best, self.stale) = (None, 0);
+        }
+        self.evaluation = Some(evaluation);
     }
 
     /// A step has come to its end.
@@ -237,43 +273,45 @@ impl Course {
     fn refused(&mut self, message: String) {
         self.failures += 1;
         if self.failures == FAILURES {
-            self.ended = Some(format!("the last {FAILURES} proposals failed: {message}"));
+            let why = format!("the last {FAILURES} proposals failed: {message}");
+            self.ended = Some(why.clone());
+            self.trouble = Some(why);
         }
     }
 
     /// A person cancelled a task of the course, and does not want it again at once.
     async fn cancelled(&mut self, app: &App, index: &LiveIndex) -> Result<bool, Problem> {
-        self.ended = Some("somebody cancelled its task".to_owned());
-        self.settle(
-            app,
-            index,
-            Outcome::Stopped,
-            "somebody cancelled its task".to_owned(),
-        )
-        .await?;
+        let why = "somebody cancelled its task".to_owned();
+        self.ended = Some(why.clone());
+        self.settle(app, index, Outcome::Stopped, why).await?;
         Ok(true)
     }
 
-    /// Judges what was tried, and has what is better promoted. Returns whether the course is settled.
+    /// Judges what was tried, and has what is best promoted if it is better than what serves. Returns whether the
+    /// course is settled.
     async fn conclude(
         &mut self,
         app: &Arc<App>,
         around: &Surroundings,
         index: &Arc<LiveIndex>,
     ) -> Result<bool, Problem> {
+        self.rest();
         let name = &index.meta.name;
         let (host, judged) = (Arc::clone(app), Arc::clone(index));
         let request = request(app, around, index);
+        let terms = Terms {
+            champion: request.serving,
+            data_version: index.data.data_version.clone(),
+            objective: request.objective.clone(),
+        };
+        let lost = app.agent.memory.known().lost(name, &terms, self.alarm());
         let outcome = yielding::run(app, name, |task| async move {
-            let (outcome, detail) = judge(&host, &judged, request, &task.cancellation()).await?;
-            let shown = json!({"outcome": outcome, "detail": detail});
-            Ok(((outcome, detail), shown))
+            let judged = judge(&host, &judged, request, &lost, &task.cancellation()).await?;
+            let shown = judged.shown();
+            Ok((judged, shown))
         });
         match outcome.await {
-            Ok((outcome, detail)) => {
-                self.settle(app, index, outcome, detail).await?;
-                return Ok(true);
-            }
+            Ok(judged) => return self.judged(app, index, terms, judged).await,
             Err(Unfinished::Yielded(why)) => made_way(app, name, why),
             Err(Unfinished::Stopping) => {}
             Err(Unfinished::Cancelled) => return self.cancelled(app, index).await,
@@ -285,87 +323,41 @@ impl Course {
         Ok(false)
     }
 
-    /// Writes down what came of it; its reasons leave the queue.
-    async fn settle(
-        &self,
+    /// When an alarm was given last that it began with. Who lost before that did so on other queries of clients.
+    fn alarm(&self) -> Option<Timestamp> {
+        let alarms = self.seen.iter().filter(|noted| noted.reason.is_alarm());
+        alarms.map(|noted| noted.last_at).max()
+    }
+
+    /// What was tried is judged. Returns whether the course is settled: one that was put forward and lost makes way
+    /// for the next best.
+    async fn judged(
+        &mut self,
         app: &App,
         index: &LiveIndex,
-        outcome: Outcome,
-        detail: String,
-    ) -> Result<(), Problem> {
-        let (agent, name) = (&app.agent, &index.meta.name);
-        let look = Look {
-            at: app.clock.now(),
-            reasons: self.seen.iter().map(|noted| noted.reason).collect(),
-            trials: self.trials,
-            data_version: self.data_version.clone(),
-            outcome,
-            detail,
-        };
-        agent.memory.looked(name, &look).await?;
-        let mut seen = self.seen.clone();
-        if outcome == Outcome::Promoted {
-            // Alarms that came meanwhile were about what served then.
-            let queued = agent.queue.entries().await?.remove(name);
-            let alarms = queued.into_iter().flat_map(|entry| entry.reasons);
-            seen.retain(|noted| !noted.reason.is_alarm());
-            seen.extend(alarms.filter(|noted| noted.reason.is_alarm()));
+        terms: Terms,
+        judged: Judged,
+    ) -> Result<bool, Problem> {
+        match judged {
+            Judged::Promoted(detail) => {
+                self.settle(app, index, Outcome::Promoted, detail).await?;
+                return Ok(true);
+            }
+            Judged::Kept(why) => self.refusals.push(why),
+            Judged::Lost { trial, why } => {
+                let memory = &app.agent.memory;
+                memory.lost(&index.meta.name, &terms, &trial).await?;
+                self.refusals.push(why);
+                if self.refusals.len() < DUELS {
+                    return Ok(false);
+                }
+            }
         }
-        agent.queue.settle(name, &seen).await?;
-        self.tell_settled(app, name, look);
-        Ok(())
+        let kept = config_in_words(&terms.champion);
+        let detail = format!("kept {kept} because {}", self.refusals.join("; "));
+        self.settle(app, index, Outcome::Kept, detail).await?;
+        Ok(true)
     }
-
-    fn tell_settled(&self, app: &App, name: &IndexName, look: Look) {
-        let agent = &app.agent;
-        let (happened, count) = match look.outcome {
-            Outcome::Promoted => (Happened::Promoted, &agent.tuning.counts.promoted),
-            _ => (Happened::Kept, &agent.tuning.counts.kept),
-        };
-        count.one_more();
-        tracing::info!(index = %name, outcome = ?look.outcome, trials = self.trials, "the agent has looked at an index");
-        let data = serde_json::to_value(&look).unwrap_or_default();
-        agent.events.tell(happened, Some(name), look.detail, data);
-        let why = self.ended.as_deref().unwrap_or("it has ended");
-        let trials = counted(self.trials.into(), "trial", "trials");
-        let cooldown = span(i64::from(app.config.agent.cooldown_secs) * 1_000);
-        let detail = format!("{trials}, {why}; left alone for {cooldown}");
-        agent
-            .events
-            .tell(Happened::Settled, Some(name), detail, NOTHING);
-    }
-}
-
-/// Tells that something was given up for now.
-fn made_way(app: &App, name: &IndexName, why: String) {
-    let agent = &app.agent;
-    agent.tuning.counts.yielded.one_more();
-    agent
-        .events
-        .tell(Happened::Yielded, Some(name), why, NOTHING);
-}
-
-/// Writes down that a course failed.
-async fn give_up(app: &App, name: &IndexName, problem: &Problem) -> Result<(), Problem> {
-    let data = app
-        .indexes
-        .get(name.as_str())
-        .map(|index| index.data.data_version.clone());
-    let look = Look {
-        at: app.clock.now(),
-        reasons: Vec::new(),
-        trials: 0,
-        data_version: data.unwrap_or_default(),
-        outcome: Outcome::Failed,
-        detail: problem.detail.clone(),
-    };
-    let agent = &app.agent;
-    agent.tuning.counts.failed.one_more();
-    let detail = problem.detail.clone();
-    agent
-        .events
-        .tell(Happened::Failed, Some(name), detail, NOTHING);
-    Ok(agent.memory.looked(name, &look).await?)
 }
 
 /// A reason with how often it was given: `appended (3)`.

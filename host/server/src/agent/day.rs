@@ -2,10 +2,10 @@
 //! do what they should not.
 //!
 //! Load comes and goes by a seed; rows are appended; a proposer leaves the bounds, fails, repeats itself and hangs; a
-//! scorer lies; the host restarts. What must hold is looked at after every pass. When it does not, the day so far is
-//! printed.
+//! scorer lies; the host restarts; clients begin to ask for something else. What must hold is looked at after every pass.
+//! When it does not, the day so far is printed.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use boathouse_types::Timestamp;
 
@@ -15,14 +15,21 @@ use super::{
     tuning::{self, later},
 };
 
+mod drift;
+mod empty;
+mod hours;
 mod judges;
 mod world;
 
 use judges::Mode;
-use world::{Day, FLOOR, MINUTE, PER_HOUR};
+use world::{Day, FLOOR, MINUTE, PER_HOUR, ends};
 
 /// Minutes of a day.
 const DAY: i64 = 24 * 60;
+/// Looks in which the scorer lies.
+const LIES: usize = 4;
+/// Trials that are put forward in a look at most.
+const DUELS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day() {
@@ -47,8 +54,14 @@ async fn a_day() {
     a_lying_scorer(&mut day).await;
     growth(&mut day).await;
     a_person_stops_it(&mut day).await;
+    let asked = drift::clients_ask_for_something_else(&mut day).await;
 
     day.until(DAY).await;
+    let recall = drift::recall(&day, &asked);
+    assert!(
+        recall >= FLOOR,
+        "what clients ask, at the end of the day: {recall}"
+    );
     assert!(
         day.recall() >= FLOOR,
         "at the end of the day: {}",
@@ -73,6 +86,10 @@ async fn a_bad_proposer(day: &mut Day) {
         } else {
             assert_eq!((tried, refused), (0, 3), "{mode:?}");
             assert_eq!(day.served(), serves, "{mode:?}");
+            let memory = day.app.agent.memory.load().await.expect("memory");
+            let look = memory.last_look(&day.name()).expect("a look");
+            let said = "the last 3 proposals failed: ";
+            assert!(look.detail.contains(said), "{mode:?}: {}", look.detail);
         }
         day.set(Mode::Good);
     }
@@ -116,13 +133,27 @@ async fn load_in_the_middle_of_a_trial(day: &mut Day) {
     day.with_peaks();
 }
 
-/// Whatever the scorer says, nothing below the floor serves.
+/// Whatever the scorer says, nothing below the floor serves, and nobody who has lost to what serves meets it again.
 async fn a_lying_scorer(day: &mut Day) {
-    let serves = day.served();
-    day.ask().await;
-    day.set(Mode::Lies);
-    let looks = day.looks();
-    day.until_looked(looks).await;
+    let (mut serves, mut lost) = (day.served(), BTreeSet::new());
+    for _ in 0..LIES {
+        day.ask().await;
+        day.set(Mode::Lies);
+        let (looks, before) = (day.looks(), day.lost().len());
+        day.until_looked(looks).await;
+        let now = day.served();
+        if now == serves {
+            let lately = day.lost().split_off(before);
+            assert!(lately.len() <= DUELS, "{lately:?}");
+            for trial in lately {
+                assert!(lost.insert(trial.clone()), "{trial} has lost before");
+            }
+        } else {
+            (serves, lost) = (now, BTreeSet::new());
+        }
+        day.set(Mode::Good);
+    }
+    assert!(!lost.is_empty(), "what is put forward for a lie loses");
     let floor_missed = day
         .trials()
         .await
@@ -223,21 +254,19 @@ impl Day {
             assert!(self.now() < latest, "the proposer is never asked");
             self.come_and_go().await;
             let (app, around) = (self.app.clone(), self.around.clone());
-            let hanging = self.hanging.clone();
-            let mut clients = std::pin::pin!(async {
+            let (hanging, came) = (self.hanging.clone(), Cell::new(false));
+            // They stay until the pass ends, which it does not without them.
+            let clients = async {
                 hanging.asked.notified().await;
-                let clients: Vec<_> = (0..10).map(|_| app.load.enter()).collect();
-                hanging.gone.notified().await;
-                drop(clients);
-            });
-            let mut pass = std::pin::pin!(tuning::pass(&app, &around));
-            let mut came = false;
-            let until = loop {
-                tokio::select! {
-                    until = &mut pass => break until.expect("a pass"),
-                    () = &mut clients, if !came => came = true,
-                }
+                came.set(true);
+                let _clients: Vec<_> = (0..10).map(|_| app.load.enter()).collect();
+                std::future::pending::<()>().await;
             };
+            let until = tokio::select! {
+                until = ends(tuning::pass(&app, &around)) => until.expect("a pass"),
+                () = clients => unreachable!("they stay"),
+            };
+            let came = came.get();
             self.settle(until, latest).await;
             if came {
                 return;

@@ -1,6 +1,7 @@
 //! Carrying: rows that were appended to datasets are brought into the indexes that follow by themselves.
 //!
-//! One index after the other, each as a task. What could not be done is tried again, less and less often. What was
+//! One index after the other, each as a task. What could not be done is tried again, less and less often; so is an
+//! index that somebody refreshes at the moment, so that it keeps no other one waiting. What was
 //! never heard of, because the host was killed between the commit of a version and the note of it or because another
 //! host made it, is found by comparing: at the start and every [`LOOK`].
 //!
@@ -116,7 +117,7 @@ impl Errands {
             _ => errand.pause,
         };
         match problem.code.as_str() {
-            // It is being built or moved, which ends by itself.
+            // It is being built, refreshed or moved, which ends by itself.
             "unknown_index" | "index_busy" => {
                 tracing::info!(index = %name, %problem, "appended rows wait");
             }
@@ -192,16 +193,24 @@ async fn attend(app: &Arc<App>, name: &IndexName) -> Result<(), Problem> {
         return Ok(());
     }
     if behind.is_some_and(|behind| !behind.replaced) {
+        let growing = index.try_growing().ok_or_else(|| refreshed(name))?;
         let (worker, wanted) = (Arc::clone(app), name.clone());
         let carried = app
             .tasks
             .run(append::KIND, name.as_str(), |task| async move {
-                append::carry(&worker, &wanted, &task).await
+                append::carry(&worker, &wanted, growing, &task).await
             });
         carried.await?;
     }
     append::merge::when_due(app, &app.indexes.get(name.as_str())?);
     Ok(())
+}
+
+fn refreshed(name: &IndexName) -> Problem {
+    Problem::conflict(
+        "index_busy",
+        format!("index `{name}` is being refreshed, which brings its rows in as well"),
+    )
 }
 
 #[cfg(test)]

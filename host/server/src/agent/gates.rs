@@ -6,7 +6,8 @@
 //!
 //! [`decide`] is a function: it reads no clock, no bucket and no host, and executes nothing. The only state is that
 //! of [`LoadGate`], which opens later than it closes: load has to have been clearly below the limits for a while,
-//! or the agent would begin a trial in every pause between two requests and give it up again.
+//! or the agent would begin a trial in every pause between two requests and give it up again. Nobody tells it of
+//! load, so it has to look: what it has not seen does not count as quiet.
 
 use boathouse_types::{IndexName, Timestamp};
 use serde::Serialize;
@@ -25,6 +26,8 @@ const CALM: i64 = 10_000;
 const LOW: f64 = 0.8;
 /// When to look again at what tells nobody that it changes.
 const POLL: i64 = 1_000;
+/// Time between two looks at the load beyond which nobody knows what was in between.
+const UNSEEN: i64 = 2 * POLL;
 
 /// One thing that has to be open before a trial starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
@@ -38,7 +41,7 @@ pub enum GateName {
     Load,
     /// Nobody computes on the accelerator.
     Slot,
-    /// Nobody else runs a trial in this process.
+    /// Nobody else runs a trial in this process, nor what belongs to one.
     Lane,
     /// The last look at the index is long enough ago.
     Cooldown,
@@ -108,7 +111,7 @@ pub(super) struct Signals<'a> {
     pub(super) load: LoadNow,
     /// Who computes on the accelerator.
     pub(super) slot_held_by: Option<String>,
-    /// Nobody runs a trial.
+    /// Nobody but the agent runs a trial, or has one promoted.
     pub(super) lane_is_free: bool,
 }
 
@@ -141,8 +144,8 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct LoadGate {
     is_closed: bool,
-    /// Since when load has been low, while closed.
-    low_since: Option<Timestamp>,
+    /// While closed: since when load has been low at every look, and when that was looked at last.
+    low: Option<(Timestamp, Timestamp)>,
 }
 
 impl LoadGate {
@@ -151,7 +154,7 @@ impl LoadGate {
         if let Some(why) = excess(load, config, 1.0) {
             *self = Self {
                 is_closed: true,
-                low_since: None,
+                low: None,
             };
             let detail = format!(
                 "{why}; trials go on when it has been quiet for {}",
@@ -163,14 +166,17 @@ impl LoadGate {
             return Gate::open(GateName::Load, as_it_is(load, config));
         }
         if let Some(why) = excess(load, config, LOW) {
-            self.low_since = None;
+            self.low = None;
             let detail = format!("there was load, and still {why}");
             return Gate::closed(GateName::Load, detail, None);
         }
-        let low_since = *self.low_since.get_or_insert(now);
-        let opens_at = low_since.millis().saturating_add(CALM);
-        // A clock that was set back begins anew.
-        if now.millis() >= opens_at || now < low_since {
+        // A clock that was set back begins anew too.
+        let is_seen = |last: Timestamp| (0..=UNSEEN).contains(&(now.millis() - last.millis()));
+        let low = self.low.filter(|(_, last)| is_seen(*last));
+        let since = low.map_or(now, |(since, _)| since);
+        self.low = Some((since, now));
+        let opens_at = since.millis().saturating_add(CALM);
+        if now.millis() >= opens_at {
             *self = Self::default();
             return Gate::open(GateName::Load, as_it_is(load, config));
         }
@@ -234,7 +240,9 @@ fn enabled(signals: &Signals<'_>) -> Gate {
         true => Gate::open(GateName::Enabled, how),
         false => Gate::closed(
             GateName::Enabled,
-            format!("{how}; `POST /vectors/agent/start` starts the agent"),
+            format!(
+                "{how}; `boathouse agent start` or `POST /vectors/agent/start` starts the agent"
+            ),
             None,
         ),
     }
@@ -263,8 +271,12 @@ fn slot(signals: &Signals<'_>) -> Gate {
 
 fn lane(signals: &Signals<'_>) -> Gate {
     match signals.lane_is_free {
-        true => Gate::open(GateName::Lane, "nobody runs a trial"),
-        false => Gate::closed(GateName::Lane, "somebody else runs a trial", None),
+        true => Gate::open(GateName::Lane, "nobody else runs a trial"),
+        false => Gate::closed(
+            GateName::Lane,
+            "somebody else runs a trial, or has one promoted",
+            None,
+        ),
     }
 }
 
@@ -294,9 +306,12 @@ impl Candidate {
         all.filter(|gate| !gate.open).collect()
     }
 
-    /// When it may get its turn, if all of these open when they say.
-    fn opens_at(closed: &[Gate], now: Timestamp) -> Timestamp {
+    /// When to look again: when it may get its turn, if all of these open when they say, but load is watched.
+    fn look_at(closed: &[Gate], now: Timestamp) -> Timestamp {
         let poll = Timestamp::from_millis(now.millis().saturating_add(POLL));
+        if closed.iter().any(|gate| gate.gate == GateName::Load) {
+            return poll;
+        }
         let times = closed.iter().map(|gate| gate.opens_at.unwrap_or(poll));
         times.max().unwrap_or(now)
     }
@@ -320,7 +335,7 @@ pub(super) fn decide(
         }
         let is_off = closed.iter().any(|gate| gate.gate == GateName::Enabled);
         if !is_off {
-            look_at = look_at.min(Candidate::opens_at(&closed, now));
+            look_at = look_at.min(Candidate::look_at(&closed, now));
         }
     }
     Next::Wait(look_at)

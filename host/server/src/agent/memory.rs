@@ -1,14 +1,19 @@
 //! What the agent must not forget when its host stops: whether somebody switched it on or off, when trials began,
-//! and what came of its last looks at each index.
+//! what came of its last looks at each index, and which trials lost to what serves.
 //!
 //! It is one small document in `primary` (`agent/state`). A trial is written down before it begins, so a host that
 //! is killed half-way through one has counted it, and hosts that share a `primary` share its hour. One that was
 //! cancelled counts as well: it has cost what the limit protects.
+//!
+//! A duel says by chance once in forty that an equal is better. Who is put forward again and again wins in the end,
+//! so who lost is not put forward again on the same [`Terms`].
+//!
+//! A clock that was wrong binds nobody: times that lie ahead are taken for now ([`Memory::mend`]).
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use boathouse_storage::{Bucket, StorageError};
-use boathouse_types::{Clock, IndexName, Timestamp};
+use boathouse_types::{Clock, IndexConfig, IndexName, Objective, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{ledger::Ledger, queue::Reason};
@@ -19,6 +24,10 @@ const PREFIX: &str = "agent/state";
 const HOUR: i64 = 60 * 60 * 1_000;
 /// Looks at an index that are remembered.
 const LOOKS: usize = 10;
+/// Trials that lost to what serves an index that are remembered.
+const LOST: usize = 64;
+/// How far ahead a time may lie by the clock of another host before it counts as wrong.
+const AHEAD: i64 = 60 * 1_000;
 
 /// Somebody started or stopped the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,7 +38,8 @@ pub struct Switched {
     pub at: Timestamp,
     /// Who.
     pub by: String,
-    /// What the configuration said at that time; when it says something else since, that holds.
+    /// What the configuration said at that time; when it says something else since, that holds, and at the next
+    /// start this is forgotten.
     pub configured: bool,
 }
 
@@ -64,8 +74,35 @@ pub enum Outcome {
     Stopped,
 }
 
+/// What a challenger meets: a duel on other terms is another duel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Terms {
+    /// What serves.
+    pub(super) champion: IndexConfig,
+    /// Version of the vectors.
+    pub(super) data_version: String,
+    /// What is wanted.
+    pub(super) objective: Objective,
+}
+
+/// A trial that lost to what serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Lost {
+    trial: String,
+    at: Timestamp,
+}
+
+/// The trials that lost to what serves an index, as long as the terms are these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Duels {
+    #[serde(flatten)]
+    terms: Terms,
+    /// Newest last.
+    lost: Vec<Lost>,
+}
+
 /// The document.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +111,9 @@ pub(super) struct Document {
     starts: Vec<Timestamp>,
     /// Looks at each index, newest last.
     looks: BTreeMap<IndexName, Vec<Look>>,
+    /// What lost to what serves each index.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    duels: BTreeMap<IndexName, Duels>,
 }
 
 /// The agent's memory.
@@ -119,13 +159,63 @@ impl Document {
         self.looks.get(index).map_or(&[], Vec::as_slice)
     }
 
-    /// Forgets what no limit needs any more. A start that lies ahead was told by a clock that was wrong, and
-    /// cannot have been later than now.
+    /// The trials that lost to what serves an index on these terms. Those that lost before a time are left out.
+    pub(super) fn lost(
+        &self,
+        index: &IndexName,
+        terms: &Terms,
+        since: Option<Timestamp>,
+    ) -> Vec<String> {
+        let duels = self.duels.get(index).filter(|duels| duels.terms == *terms);
+        let lost = duels.into_iter().flat_map(|duels| &duels.lost);
+        let counts = |one: &&Lost| since.is_none_or(|since| one.at >= since);
+        lost.filter(counts).map(|one| one.trial.clone()).collect()
+    }
+
+    /// Every index that something is remembered about.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = &IndexName> {
+        self.looks.keys().chain(self.duels.keys())
+    }
+
+    /// Whether it tells of times that were not yet.
+    pub(super) fn is_ahead(&self, now: Timestamp) -> bool {
+        let looks = self.looks.values().flatten().map(|look| look.at);
+        let duels = self.duels.values().flat_map(|duels| &duels.lost);
+        let mut times = self.starts.iter().copied();
+        let is_ahead = |at: Timestamp| at.millis() - now.millis() > AHEAD;
+        times.any(is_ahead) || looks.chain(duels.map(|one| one.at)).any(is_ahead)
+    }
+
+    /// Forgets what no limit needs any more. A time that lies ahead was told by a clock that was wrong, and cannot
+    /// have been later than now.
     fn tidy(&mut self, now: Timestamp) {
-        for start in &mut self.starts {
-            *start = (*start).min(now);
+        let looks = self.looks.values_mut().flatten().map(|look| &mut look.at);
+        let duels = self.duels.values_mut().flat_map(|duels| &mut duels.lost);
+        let times = self.starts.iter_mut().chain(looks);
+        for at in times.chain(duels.map(|one| &mut one.at)) {
+            *at = (*at).min(now);
         }
         self.starts.retain(|start| is_recent(start, now));
+    }
+
+    /// Whether a person's word was said to another configuration.
+    fn is_outdated(&self, configured: bool) -> bool {
+        self.switched.is_some() && self.switch(configured).is_none()
+    }
+
+    fn note_lost(&mut self, index: &IndexName, terms: &Terms, lost: Lost) {
+        let anew = || Duels {
+            terms: terms.clone(),
+            lost: Vec::new(),
+        };
+        let duels = self.duels.entry(index.clone()).or_insert_with(anew);
+        if duels.terms != *terms {
+            *duels = anew();
+        }
+        duels.lost.retain(|known| known.trial != lost.trial);
+        duels.lost.push(lost);
+        let surplus = duels.lost.len().saturating_sub(LOST);
+        duels.lost.drain(..surplus);
     }
 }
 
@@ -156,6 +246,36 @@ impl Memory {
         self.ledger.load().await
     }
 
+    /// Reads it for the first time. A person's word to another configuration is forgotten: the configuration was
+    /// the last to speak, and the word must not hold again when that changes back.
+    ///
+    /// # Errors
+    /// When the bucket fails.
+    pub(super) async fn wake_up(&self, configured: bool) -> Result<(), StorageError> {
+        if !self.ledger.load().await?.is_outdated(configured) {
+            return Ok(());
+        }
+        self.ledger
+            .change(|document| {
+                if document.is_outdated(configured) {
+                    document.switched = None;
+                }
+            })
+            .await
+    }
+
+    /// Takes times for now that lie ahead, once a clock that was wrong is right.
+    ///
+    /// # Errors
+    /// When the bucket fails.
+    pub(super) async fn mend(&self) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        if !self.known().is_ahead(now) {
+            return Ok(());
+        }
+        self.ledger.change(|document| document.tidy(now)).await
+    }
+
     /// Switches the agent on or off.
     ///
     /// # Errors
@@ -181,15 +301,20 @@ impl Memory {
             .await
     }
 
-    /// Writes down that a trial begins, if fewer than `most` began within an hour; none when it may not.
+    /// Writes down that a trial begins, if the agent is on by what the bucket says now and fewer than `most` began
+    /// within an hour; none when it may not.
     ///
     /// # Errors
     /// When the bucket fails; the trial must not begin then.
-    pub(super) async fn begin_trial(&self, most: u32) -> Result<Option<Timestamp>, StorageError> {
+    pub(super) async fn begin_trial(
+        &self,
+        most: u32,
+        configured: bool,
+    ) -> Result<Option<Timestamp>, StorageError> {
         let now = self.clock.now();
         let begin = |document: &mut Document| {
             document.tidy(now);
-            let may = document.room_at(most, now).is_none();
+            let may = document.is_enabled(configured) && document.room_at(most, now).is_none();
             if may {
                 document.starts.push(now);
             }
@@ -228,130 +353,38 @@ impl Memory {
             .await
     }
 
+    /// Remembers that a trial lost to what serves.
+    ///
+    /// # Errors
+    /// When the bucket fails.
+    pub(super) async fn lost(
+        &self,
+        index: &IndexName,
+        terms: &Terms,
+        trial: &str,
+    ) -> Result<(), StorageError> {
+        let lost = Lost {
+            trial: trial.to_owned(),
+            at: self.clock.now(),
+        };
+        self.ledger
+            .change(|document| document.note_lost(index, terms, lost.clone()))
+            .await
+    }
+
     /// Forgets an index.
     ///
     /// # Errors
     /// When the bucket fails.
     pub(super) async fn forget(&self, index: &IndexName) -> Result<(), StorageError> {
         self.ledger
-            .change(|document| drop(document.looks.remove(index)))
+            .change(|document| {
+                document.looks.remove(index);
+                document.duels.remove(index);
+            })
             .await
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use boathouse_types::{BucketName, ManualClock};
-
-    use super::*;
-
-    const START: i64 = 1_800_000_000_000;
-    const MINUTE: i64 = 60_000;
-
-    fn bucket() -> Bucket {
-        Bucket::memory(BucketName::primary())
-    }
-
-    fn memory(bucket: &Bucket) -> (Memory, Arc<ManualClock>) {
-        let clock = Arc::new(ManualClock::at(START));
-        let shared: Arc<dyn Clock> = clock.clone();
-        (Memory::new(bucket, &shared), clock)
-    }
-
-    #[tokio::test]
-    async fn an_hour_has_room_for_so_many_trials_also_after_a_restart() {
-        let bucket = bucket();
-        let (first, clock) = memory(&bucket);
-        for _ in 0..3 {
-            assert!(first.begin_trial(3).await.unwrap().is_some());
-            clock.advance(MINUTE);
-        }
-        let (again, clock) = memory(&bucket);
-        clock.advance(3 * MINUTE);
-        assert_eq!(again.begin_trial(3).await.unwrap(), None, "the fourth");
-        let full_until = again.known().room_at(3, clock.now()).unwrap();
-        assert_eq!(full_until.millis(), START + HOUR + 1);
-        clock.advance(HOUR - 3 * MINUTE);
-        assert_eq!(again.known().trials_in_hour(clock.now()), 3);
-        assert_eq!(
-            again.begin_trial(3).await.unwrap(),
-            None,
-            "to the millisecond"
-        );
-        clock.advance(1);
-        assert_eq!(again.known().trials_in_hour(clock.now()), 2);
-        assert!(again.begin_trial(3).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn two_hosts_share_an_hour() {
-        let bucket = bucket();
-        let ((one, _), (other, _)) = (memory(&bucket), memory(&bucket));
-        let mut begun = 0;
-        for _ in 0..5 {
-            let (first, second) = tokio::join!(one.begin_trial(4), other.begin_trial(4));
-            begun += usize::from(first.unwrap().is_some());
-            begun += usize::from(second.unwrap().is_some());
-        }
-        assert_eq!(begun, 4);
-    }
-
-    #[tokio::test]
-    async fn what_did_not_begin_does_not_count_and_a_wrong_clock_does_not_bind_for_ever() {
-        let bucket = bucket();
-        let (memory, clock) = memory(&bucket);
-        clock.advance(24 * HOUR);
-        let begun = memory.begin_trial(1).await.unwrap().unwrap();
-        clock.advance(-24 * HOUR);
-        assert_eq!(memory.begin_trial(1).await.unwrap(), None);
-        clock.advance(HOUR + 1);
-        assert!(memory.begin_trial(1).await.unwrap().is_some());
-        memory.not_begun(begun).await.unwrap();
-        let begun = clock.now();
-        memory.not_begun(begun).await.unwrap();
-        assert!(memory.begin_trial(1).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn the_last_word_holds_whoever_said_it() {
-        let bucket = bucket();
-        let (first, _) = memory(&bucket);
-        assert!(first.load().await.unwrap().is_enabled(true));
-        first.switch(false, true, "ada").await.unwrap();
-        let again = memory(&bucket).0.load().await.unwrap();
-        assert!(!again.is_enabled(true), "a stop survives a restart");
-        assert_eq!(again.switch(true).unwrap().by, "ada");
-        assert!(!again.is_enabled(false));
-        assert!(
-            again.switch(false).is_none(),
-            "the configuration says so itself"
-        );
-        let (other, _) = memory(&bucket);
-        other.switch(true, false, "bea").await.unwrap();
-        let both = other.known();
-        assert!(both.is_enabled(false) && both.is_enabled(true));
-    }
-
-    #[tokio::test]
-    async fn the_newest_looks_are_remembered() {
-        let bucket = bucket();
-        let (memory, clock) = memory(&bucket);
-        let index = IndexName::new("a").unwrap();
-        for trials in 0..15 {
-            let look = Look {
-                at: clock.now(),
-                reasons: vec![Reason::Asked],
-                trials,
-                data_version: "v".to_owned(),
-                outcome: Outcome::Kept,
-                detail: "nothing is better".to_owned(),
-            };
-            memory.looked(&index, &look).await.unwrap();
-        }
-        let again = self::memory(&bucket).0.load().await.unwrap();
-        assert_eq!(again.looks(&index).len(), LOOKS);
-        assert_eq!(again.last_look(&index).unwrap().trials, 14);
-        memory.forget(&index).await.unwrap();
-        assert!(memory.known().last_look(&index).is_none());
-    }
-}
+mod tests;

@@ -1,18 +1,25 @@
 //! What the agent hears of datasets, and what it finds out itself.
 //!
 //! Whatever brings rows in tells [`heard`] once they have landed, and [`compare`] finds what nobody told of. Both note
-//! in the queue which indexes are behind their dataset, and nudge those that may have rows to get.
+//! in the queue which indexes are behind their dataset, and nudge those that may have rows to get. [`look`] only finds
+//! out how far they are behind, so that a host that has just started says so in its first answer.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use boathouse_ingest::{DatasetManifest, IngestMode};
 use boathouse_types::{DatasetName, IndexName};
+use futures::future::join_all;
 
-use super::queue::{Reason, Wish};
+use super::queue::{Entries, Reason, Wish};
 use crate::{
     app::App,
     indexes::{Behind, LiveIndex},
 };
+
+/// Datasets that a look reads at the same time.
+const AT_ONCE: usize = 16;
+/// How long a look waits for datasets, so that one in a store that does not answer holds up no start.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Rows of a dataset have landed: every index on it is noted, also one that was quicker, and looked at soon.
 pub(crate) async fn heard(app: &App, dataset: &DatasetName, mode: IngestMode) {
@@ -59,7 +66,39 @@ async fn note(app: &App, dataset: &DatasetManifest, names: &[IndexName], landed:
     }
 }
 
-/// Finds every index that is behind its dataset, also one that nobody told of, and every tail that is long.
+/// Finds out how far every index is behind its dataset, and changes nothing else. Of a dataset that does not answer in
+/// time, [`compare`] finds it.
+pub(crate) async fn look(app: &App) {
+    let indexes = app.indexes.list();
+    let datasets: BTreeSet<_> = indexes.iter().map(|index| &index.meta.dataset).collect();
+    let datasets: Vec<&DatasetName> = datasets.into_iter().collect();
+    let looks = async {
+        for some in datasets.chunks(AT_ONCE) {
+            let looks = some.iter().map(|&name| look_at(app, name));
+            join_all(looks).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, looks).await.is_err() {
+        tracing::warn!("datasets answer too slowly to tell how far indexes are behind them");
+    }
+}
+
+async fn look_at(app: &App, dataset: &DatasetName) {
+    let manifest = match app.datasets.get(dataset).await {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            return tracing::warn!(%dataset, %error, "how far indexes are behind a dataset cannot be told");
+        }
+    };
+    for index in app.indexes.list() {
+        if index.meta.dataset == *dataset {
+            index.note_behind(Behind::of(&manifest, &index.meta));
+        }
+    }
+}
+
+/// Finds every index that is behind its dataset, also one that nobody told of, and every tail that is long; forgets
+/// those that are gone.
 pub(super) async fn compare(app: &Arc<App>) {
     let indexes = app.indexes.list();
     let datasets: BTreeSet<_> = indexes.iter().map(|index| &index.meta.dataset).collect();
@@ -91,7 +130,23 @@ pub(super) async fn compare(app: &Arc<App>) {
             }
         }
     }
+    forget_gone(app, &queued).await;
     nudge_all(app, &indexes);
+}
+
+/// Forgets indexes that wait or were looked at, and that no bucket has any more.
+async fn forget_gone(app: &App, queued: &Entries) {
+    let memory = match app.agent.memory.load().await {
+        Ok(memory) => memory,
+        Err(error) => return tracing::warn!(%error, "the agent's memory cannot be read"),
+    };
+    let names: BTreeSet<&IndexName> = queued.keys().chain(memory.indexes()).collect();
+    for name in names {
+        // A bucket that does not answer may have it.
+        if app.bucket_table.unhealthy().is_empty() && app.indexes.is_gone(name).await {
+            app.agent.forget(name).await;
+        }
+    }
 }
 
 fn nudge_all(app: &App, indexes: &[Arc<LiveIndex>]) {

@@ -13,8 +13,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{events::Happened, tuning::NOTHING, words::counted};
-use crate::app::App;
+use crate::{app::App, auth};
 
+/// In whose name its tasks run.
+const NAME: &str = "agent";
 /// First and longest pause before a half begins anew.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// Who ran for so long begins with the first pause again.
@@ -49,7 +51,7 @@ impl Supervision {
     }
 }
 
-/// Runs work that never ends until the host stops.
+/// Runs work that never ends until the host stops, in the name of the agent.
 pub(super) fn keep_running<F>(
     app: &Arc<App>,
     what: &'static str,
@@ -60,8 +62,8 @@ pub(super) fn keep_running<F>(
     let background = app.tasks.background();
     let (app, stop) = (Arc::clone(app), background.stopping());
     background.spawn(async move {
-        stop.run_until_cancelled(again_and_again(&app, what, work))
-            .await;
+        let work = auth::in_the_name_of(NAME, again_and_again(&app, what, work));
+        stop.run_until_cancelled(work).await;
         app.agent.events.close();
     });
 }

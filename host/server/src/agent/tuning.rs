@@ -5,7 +5,8 @@
 //! trial meets all gates anew. The loop only waits; a test drives passes by a clock of its own.
 //!
 //! Invariants: one step runs at a time, so never two trials of the agent. Nothing is decided by what is in memory
-//! only: courses may be lost at any time, and their indexes are still in the queue.
+//! only: courses may be lost at any time, and their indexes are still in the queue. What waits keeps no vectors but queries
+//! that were drawn for it: only the course that has its turn holds on to those that it measures.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,7 @@ use super::{
     events::Happened,
     gates::{Gate, LoadGate, Next, Signals, decide, of_host},
     queue::{Reason, Wish},
-    waiting::{candidates, note_due},
+    waiting::{candidates, note_due, settle_measured},
 };
 use crate::{app::App, indexes::LiveIndex, plugins::Place, problem::Problem};
 
@@ -50,7 +51,7 @@ pub(super) struct Tuning {
     /// Indexes that somebody else was at, why, and when to try again.
     busy: Mutex<BTreeMap<IndexName, (Timestamp, String)>>,
     working: Mutex<Option<Working>>,
-    /// When the bucket was asked last.
+    /// When the bucket was asked last with success.
     read_at: Mutex<Option<Timestamp>>,
     pub(super) counts: Counts,
 }
@@ -165,9 +166,32 @@ impl Tuning {
         locked(&self.courses).insert(index.clone(), course);
     }
 
+    /// Forgets courses on vectors that serve no more.
+    fn forget_outdated(&self, app: &App) {
+        locked(&self.courses).retain(|name, course| {
+            let index = app.indexes.get(name.as_str());
+            index.is_ok_and(|index| course.is_on(&index))
+        });
+    }
+
+    /// Lets courses go of their vectors, but for the one that goes on.
+    fn rest(&self, next: &Next) {
+        for (name, course) in locked(&self.courses).iter_mut() {
+            if !matches!(next, Next::Attend(attended) if attended == name) {
+                course.rest();
+            }
+        }
+    }
+
     /// Trials of the course of an index so far; none when it has no course.
     pub(super) fn trials_of(&self, index: &IndexName) -> Option<u32> {
         locked(&self.courses).get(index).map(|course| course.trials)
+    }
+
+    /// Whether the course of an index holds on to vectors; none when it has no course.
+    #[cfg(test)]
+    pub(super) fn holds_vectors(&self, index: &IndexName) -> Option<bool> {
+        locked(&self.courses).get(index).map(Course::holds_vectors)
     }
 
     /// Somebody else is at an index: it is tried again in a moment.
@@ -188,10 +212,12 @@ impl Tuning {
         courses.get(index).map(|course| course.ended.is_some())
     }
 
-    /// Why an index cannot be gone on with for a moment.
+    /// Why an index cannot be gone on with for a moment. A time that lies too far ahead was noted while the clock
+    /// was wrong.
     pub(super) fn busy_with(&self, index: &IndexName, now: Timestamp) -> Option<String> {
         let busy = locked(&self.busy);
-        let (_, why) = busy.get(index).filter(|(until, _)| *until > now)?;
+        let holds = |until: Timestamp| now < until && until <= later(now, AFTER_FAILURE);
+        let (_, why) = busy.get(index).filter(|(until, _)| holds(*until))?;
         Some(why.clone())
     }
 
@@ -213,7 +239,8 @@ impl Tuning {
             memory: &memory,
             load: app.load.now(),
             slot_held_by: (around.slot)(),
-            lane_is_free: app.lane_is_free() || self.working().is_some(),
+            lane_is_free: !app.agent.persons.are_at_work()
+                && (app.lane_is_free() || self.working().is_some()),
         };
         of_host(&mut locked(&self.load), &signals)
     }
@@ -228,14 +255,17 @@ impl Tuning {
         (!load.open).then_some(load.detail)
     }
 
-    /// Whether the bucket was not asked for long.
-    fn is_to_read(&self, now: Timestamp) -> bool {
-        let mut read_at = locked(&self.read_at);
-        let is_due = read_at.is_none_or(|at| (now.millis() - at.millis()).abs() >= LOOK);
-        if is_due {
-            *read_at = Some(now);
+    /// Reads what other hosts may have changed, unless that was done a short while ago.
+    async fn read(&self, app: &App, now: Timestamp) -> Result<(), Problem> {
+        let (agent, read_at) = (&app.agent, *locked(&self.read_at));
+        match read_at {
+            None => agent.memory.wake_up(app.config.agent.enabled).await?,
+            Some(at) if (now.millis() - at.millis()).abs() < LOOK => return Ok(()),
+            Some(_) => drop(agent.memory.load().await?),
         }
-        is_due
+        agent.queue.entries().await?;
+        *locked(&self.read_at) = Some(now);
+        Ok(())
     }
 
     /// Tells which gates opened and closed since they were told last.
@@ -281,18 +311,20 @@ pub(super) async fn work(app: Arc<App>) {
 /// When the bucket of queue and memory fails.
 pub(super) async fn pass(app: &Arc<App>, around: &Surroundings) -> Result<Timestamp, Problem> {
     let (agent, now) = (&app.agent, app.clock.now());
-    if agent.tuning.is_to_read(now) {
-        agent.memory.load().await?;
-        agent.queue.entries().await?;
-    }
+    agent.tuning.forget_outdated(app);
+    agent.tuning.read(app, now).await?;
+    agent.memory.mend().await?;
     note_wishes(app).await?;
+    settle_measured(app).await?;
     let gates = agent.tuning.gates(app, around);
     agent.tuning.tell(app, &gates);
     if agent.memory.known().is_enabled(app.config.agent.enabled) {
         note_due(app, now).await?;
     }
     let candidates = candidates(app, now);
-    match decide(&gates, &candidates, now, later(now, LOOK)) {
+    let next = decide(&gates, &candidates, now, later(now, LOOK));
+    agent.tuning.rest(&next);
+    match next {
         Next::Wait(until) => Ok(until),
         Next::Attend(index) => {
             course::attend(app, around, &index).await;

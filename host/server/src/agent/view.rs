@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use super::{
     Breaks, Gate, Look, Noted, Switched, Working,
+    gates::{Next, decide},
     memory::Outcome,
     queue::Entry,
     tuning::Surroundings,
-    waiting::{candidate, cools_until, period_ends},
+    waiting::{candidate, candidates, cools_until, period_ends},
     words::{counted, until},
 };
 use crate::{
@@ -268,13 +269,12 @@ fn shown(app: &App, gates: &[Gate], index: IndexName, entry: Entry) -> Option<Qu
         return None;
     }
     let now = app.clock.now();
-    let closed = candidate(app, &index, &entry, now)
-        .map(|candidate| candidate.closed(gates, now))
-        .unwrap_or_default();
-    let tuning = match (closed.as_slice(), app.agent.tuning.trials_of(&index)) {
-        ([], None) => "it is next".to_owned(),
-        ([], Some(trials)) => format!("{} so far", counted(trials.into(), "trial", "trials")),
-        (closed, _) => {
+    let closed = candidate(app, &index, &entry, now).map(|one| one.closed(gates, now));
+    let tuning = match (closed.as_deref(), app.agent.tuning.trials_of(&index)) {
+        (None, _) => "no index of that name serves here".to_owned(),
+        (Some([]), None) => turn(app, gates, &index, now),
+        (Some([]), Some(trials)) => format!("{} so far", counted(trials.into(), "trial", "trials")),
+        (Some(closed), _) => {
             let words: Vec<String> = closed.iter().map(|gate| waits_for(gate, now)).collect();
             words.join("; ")
         }
@@ -284,9 +284,17 @@ fn shown(app: &App, gates: &[Gate], index: IndexName, entry: Entry) -> Option<Qu
         dataset: entry.dataset,
         reasons: entry.reasons,
         tuning,
-        closed,
+        closed: closed.unwrap_or_default(),
         index,
     })
+}
+
+/// Whether an index that nothing keeps from its turn has it next, or another one.
+fn turn(app: &App, gates: &[Gate], index: &IndexName, now: Timestamp) -> String {
+    match decide(gates, &candidates(app, now), now, now) {
+        Next::Attend(next) if next != *index => format!("ready; index `{next}` comes first"),
+        _ => "it is next".to_owned(),
+    }
 }
 
 /// What was done about an index, and what comes next.

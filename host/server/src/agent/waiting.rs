@@ -1,20 +1,24 @@
 //! Which indexes wait for the agent, why, and until when.
 //!
-//! What the queue says is held against the indexes as they are: reasons about rows count once the rows are in, and an
-//! index with a base that nobody has measured has a reason though nobody gave one.
+//! What the queue says is held against the indexes as they are: reasons about rows count once the rows are in, those
+//! about rows that change nothing that can be measured go, and an index with a base that nobody has measured has a
+//! reason though nobody gave one.
 
 use boathouse_types::{IndexName, Timestamp};
 
 use super::{
+    events::Happened,
     gates::Candidate,
     memory::{Look, Outcome},
     queue::{Entry, Noted, Reason, Wish},
-    tuning::later,
+    tuning::{NOTHING, later},
 };
 use crate::{app::App, indexes::LiveIndex, problem::Problem};
 
 /// Shortest time until a look that failed is tried again.
 const AFTER_FAILURE: i64 = 60_000;
+/// Why nothing can be done to an index of which all documents were deleted.
+const NO_DOCUMENTS: &str = "all its documents were deleted, so there is nothing to measure; it has its turn when rows come";
 
 /// Puts indexes in the queue that nobody has looked at for long, and those with a base that nobody has measured.
 pub(super) async fn note_due(app: &App, now: Timestamp) -> Result<(), Problem> {
@@ -38,6 +42,39 @@ pub(super) async fn note_due(app: &App, now: Timestamp) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Takes reasons out of the queue that rows gave which are in an index beside its graph, if the graph is measured: that
+/// needs no gate, as there is nothing to try.
+pub(super) async fn settle_measured(app: &App) -> Result<(), Problem> {
+    let agent = &app.agent;
+    for (name, entry) in agent.queue.known() {
+        let Ok(index) = app.indexes.get(name.as_str()) else {
+            continue;
+        };
+        let seen = standing(&entry, &index);
+        let is_under_way = agent.tuning.is_concluding(&name).is_some();
+        if is_under_way || seen.is_empty() || !is_beside(app, &index, &seen) {
+            continue;
+        }
+        agent.queue.settle(&name, &seen).await?;
+        let detail =
+            "its new rows are compared one by one beside the graph, which is as it was measured";
+        agent
+            .events
+            .tell(Happened::Settled, Some(&name), detail, NOTHING);
+    }
+    Ok(())
+}
+
+/// Whether the reasons are rows beside a graph that is measured, and nothing else.
+pub(super) fn is_beside(app: &App, index: &LiveIndex, seen: &[Noted]) -> bool {
+    let memory = app.agent.memory.known();
+    let last = memory.last_look(&index.meta.name);
+    let is_measured = last.is_some_and(|last| {
+        last.data_version == index.data.data_version && last.outcome != Outcome::Failed
+    });
+    is_measured && seen.iter().all(|noted| noted.reason == Reason::Appended)
+}
+
 /// Whether the vectors that its graph leads to are others than at the last look.
 fn has_new_base(index: &LiveIndex, last: Option<&Look>) -> bool {
     match last {
@@ -46,11 +83,12 @@ fn has_new_base(index: &LiveIndex, last: Option<&Look>) -> bool {
     }
 }
 
-/// When an index is looked at though nothing has happened; none for never.
+/// When an index is looked at though nothing has happened; none for never, as where nothing can be found in it.
 pub(super) fn period_ends(app: &App, index: &LiveIndex, last: Option<&Look>) -> Option<Timestamp> {
     let period = i64::from(app.config.agent.wake_interval_secs) * 1_000;
     let since = last.map_or(index.meta.created_at, |look| look.at);
-    (period > 0).then(|| later(since.max(index.meta.created_at), period))
+    let is_looked_at = period > 0 && index.vectors() > 0;
+    is_looked_at.then(|| later(since.max(index.meta.created_at), period))
 }
 
 /// Until when an index is left alone after the last look at it.
@@ -86,6 +124,7 @@ pub(super) fn candidate(
     let obstacle = match app.indexes.get(name.as_str()) {
         Err(problem) if app.indexes.knows(name) => Some(problem.detail),
         Err(_) => return None,
+        Ok(index) if index.vectors() == 0 => Some(NO_DOCUMENTS.to_owned()),
         Ok(index) if course.is_none() && standing(entry, &index).is_empty() => {
             Some("its rows are not all in yet".to_owned())
         }

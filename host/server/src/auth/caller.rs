@@ -169,7 +169,7 @@ pub(super) fn scope_missing(wanted: &[Scope]) -> Problem {
         StatusCode::FORBIDDEN,
         "scope_missing",
         format!(
-            "this key does not have the scope {}; use one that does, or have one made",
+            "this key does not have the scope {}; use one that does, or have one made by whoever has the scope `admin` or may read the data folder (`boathouse key create --data DIR`)",
             wanted.join(" or ")
         ),
     )

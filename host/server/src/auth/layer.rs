@@ -48,6 +48,11 @@ pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(current_caller(), work)
 }
 
+/// Does work of the host itself, which nobody asked for, in the name of a part of it.
+pub(crate) fn in_the_name_of<F: Future>(part: &str, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(part.to_owned(), work)
+}
+
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);

@@ -233,6 +233,7 @@ const RULES: &[Rule] = &[
     row("POST", "/vectors/indexes/{idx}/search", SEARCH, IDX, Effect::Reads),
     get("/vectors/evalsets", READ, Touches::Handler),
     post("/vectors/evalsets", TUNE, Touches::Handler),
+    delete("/vectors/evalsets/{idx}/{name}", TUNE, IDX),
     get("/vectors/trials/{idx}", READ, IDX),
     post("/vectors/trials/{idx}", TUNE, IDX),
     get("/vectors/trials/{idx}/best", READ, IDX),

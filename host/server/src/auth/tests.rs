@@ -89,6 +89,32 @@ async fn everybody_may_enter_until_there_is_a_key() {
 }
 
 #[tokio::test]
+async fn nobody_locks_himself_out_with_the_first_key() {
+    let auth = house("127.0.0.1", false).await.auth;
+    let anybody = Caller::anonymous();
+    let refused = auth.create_key(spec(&["search"]), &anybody).await;
+    let refused = refused.expect_err("it could make no other key");
+    assert_eq!((refused.status, &*refused.code), (409, "first_key"));
+    assert!(refused.detail.contains("key create boss --admin"));
+    assert_eq!(who(&auth, &[]), Ok("anonymous".to_owned()), "none was made");
+
+    let made = auth.create_key(spec(&["admin"]), &anybody).await;
+    assert!(made.expect("made").first);
+    let made = auth.create_key(spec(&["search"]), &Caller::owner()).await;
+    assert!(!made.expect("made").first);
+    let refused = auth.identify(&HeaderMap::new(), &Uri::from_static("/x"));
+    let (_, problem) = refused.expect_err("a key is needed");
+    assert!(problem.detail.contains("--data DIR"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_owner_of_the_folder_may_begin_with_any_key() {
+    let auth = house("127.0.0.1", false).await.auth;
+    let made = auth.create_key(spec(&["search"]), &Caller::owner()).await;
+    assert!(made.expect("made").first);
+}
+
+#[tokio::test]
 async fn nobody_enters_without_a_key_where_it_is_said_or_where_the_network_reaches() {
     for (bind, required) in [("127.0.0.1", true), ("0.0.0.0", false), ("::", false)] {
         let auth = house(bind, required).await.auth;

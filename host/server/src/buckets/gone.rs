@@ -2,7 +2,8 @@
 //!
 //! The mirror leaves out rows, vectors and graphs unless it keeps everything. So after a bucket was brought
 //! back from its copies there may be manifests without their files. A graph that is missing is built anew
-//! and is not gone; neither are files of versions that a newer one has replaced.
+//! and is not gone; neither are files of versions that a newer one has replaced. Whose manifest is in doubt is noted
+//! beside it (`doubt.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,6 +12,7 @@ use boathouse_storage::{Bucket, Manifest, StorageError, Versioned};
 use boathouse_types::{DatasetName, IndexName};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::doubt;
 use crate::indexes::IndexMeta;
 
 /// What of a bucket is gone.
@@ -18,8 +20,43 @@ use crate::indexes::IndexMeta;
 pub(crate) struct Gone {
     /// Datasets, with the files of their newest version that are missing.
     pub(crate) datasets: BTreeMap<DatasetName, BTreeSet<String>>,
-    /// Indexes without vectors.
-    pub(crate) indexes: BTreeSet<IndexName>,
+    /// Indexes, with the objects of their vectors and deletions that are missing.
+    pub(crate) indexes: BTreeMap<IndexName, BTreeSet<String>>,
+    /// Datasets whose manifest may be none to believe.
+    pub(super) doubtful_datasets: BTreeSet<DatasetName>,
+    /// Indexes whose manifest may be none to believe. One that does not read is told by whoever opens it.
+    pub(super) doubtful_indexes: BTreeSet<IndexName>,
+}
+
+impl Gone {
+    /// Notes of what the copies of a bucket have a newer manifest.
+    pub(super) fn compare(&mut self, paths: &HashSet<String>, copies: &HashSet<String>) {
+        let datasets = doubt::behind(paths, copies, "datasets").into_iter();
+        self.doubtful_datasets
+            .extend(datasets.filter_map(|name| DatasetName::new(name).ok()));
+        let indexes = doubt::behind(paths, copies, "indexes").into_iter();
+        self.doubtful_indexes
+            .extend(indexes.filter_map(|name| IndexName::new(name).ok()));
+    }
+
+    /// Keeps what another look has found missing too. A listing is older than the manifests that are read after it,
+    /// so one look alone takes for missing what was written in between.
+    pub(super) fn keep(&mut self, other: &Self) {
+        keep_common(&mut self.datasets, &other.datasets);
+        keep_common(&mut self.indexes, &other.indexes);
+    }
+}
+
+/// Keeps the objects that are missing in both.
+fn keep_common<N: Ord>(
+    found: &mut BTreeMap<N, BTreeSet<String>>,
+    other: &BTreeMap<N, BTreeSet<String>>,
+) {
+    found.retain(|name, objects| {
+        let also = other.get(name);
+        objects.retain(|object| also.is_some_and(|also| also.contains(object)));
+        !objects.is_empty()
+    });
 }
 
 /// Looks for what is missing among `paths`, which are (or are going to be) all objects of a bucket. Manifests
@@ -37,8 +74,11 @@ pub(crate) async fn look(
             continue;
         };
         let prefix = format!("datasets/{name}/manifest");
-        let missing = newest::<DatasetManifest>(places, &prefix)
-            .await?
+        let (newest, reads) = newest::<DatasetManifest>(places, &prefix).await?;
+        if !reads {
+            gone.doubtful_datasets.insert(name.clone());
+        }
+        let missing = newest
             .map(|dataset| missing_files(&dataset, paths))
             .filter(|missing| !missing.is_empty());
         gone.datasets.extend(missing.map(|missing| (name, missing)));
@@ -48,14 +88,12 @@ pub(crate) async fn look(
             continue;
         };
         let prefix = format!("indexes/{name}/manifest");
-        let found = newest::<IndexMeta>(places, &prefix).await?;
-        let is_whole = |meta: &IndexMeta| {
-            let mut objects = meta.objects();
-            objects.all(|(path, _)| paths.contains(path))
-        };
-        if found.is_some_and(|meta| !meta.deleted && !is_whole(&meta)) {
-            gone.indexes.insert(name);
-        }
+        let (newest, _) = newest::<IndexMeta>(places, &prefix).await?;
+        let missing = newest
+            .filter(|meta| !meta.deleted)
+            .map(|meta| missing_objects(&meta, paths))
+            .filter(|missing| !missing.is_empty());
+        gone.indexes.extend(missing.map(|missing| (name, missing)));
     }
     Ok(gone)
 }
@@ -76,6 +114,17 @@ fn missing_files(dataset: &DatasetManifest, paths: &HashSet<String>) -> BTreeSet
     missing
 }
 
+/// The objects that an index is opened from.
+pub(crate) fn objects(index: &IndexMeta) -> BTreeSet<String> {
+    index.objects().map(|(path, _)| path.to_owned()).collect()
+}
+
+fn missing_objects(index: &IndexMeta, paths: &HashSet<String>) -> BTreeSet<String> {
+    let mut missing = objects(index);
+    missing.retain(|path| !paths.contains(path));
+    missing
+}
+
 /// The names of the manifests below a folder.
 fn names(paths: &HashSet<String>, folder: &str) -> BTreeSet<String> {
     let name = |path: &String| {
@@ -86,17 +135,20 @@ fn names(paths: &HashSet<String>, folder: &str) -> BTreeSet<String> {
     paths.iter().filter_map(name).collect()
 }
 
+/// The newest of the manifests in several places, and whether all of them read.
 async fn newest<T: Serialize + DeserializeOwned>(
     places: &[&Bucket],
     prefix: &str,
-) -> Result<Option<T>, StorageError> {
+) -> Result<(Option<T>, bool), StorageError> {
     let mut newest: Option<Versioned<T>> = None;
+    let mut reads = true;
     for place in places {
         let found = match Manifest::<T>::new((*place).clone(), prefix).load().await {
             Ok(found) => found,
             // Whoever opens it says so; what it refers to cannot be told.
             Err(error @ (StorageError::Damaged { .. } | StorageError::NewerFormat { .. })) => {
                 tracing::warn!(prefix, %error, "a manifest cannot be read");
+                reads = false;
                 continue;
             }
             Err(error) => return Err(error),
@@ -108,7 +160,7 @@ async fn newest<T: Serialize + DeserializeOwned>(
         };
         newest = found.filter(is_newer).or(newest);
     }
-    Ok(newest.map(|found| found.value))
+    Ok((newest.map(|found| found.value), reads))
 }
 
 #[cfg(test)]
@@ -175,6 +227,26 @@ mod tests {
         let torn = "datasets/a/manifest/00000000000000000001.json";
         bucket.put(torn, "{".into()).await.expect("torn");
         let gone = look(&[&bucket], &paths(&[torn, MANIFEST])).await;
-        assert_eq!(gone.expect("looked").datasets.len(), 1);
+        let gone = gone.expect("looked");
+        let doubtful: Vec<_> = gone.doubtful_datasets.iter().collect();
+        assert_eq!((gone.datasets.len(), doubtful.len()), (1, 1));
+        assert_eq!(doubtful[0].as_str(), "a");
+    }
+
+    #[test]
+    fn only_what_two_looks_miss_is_missing() {
+        let missing = |objects: &[&str]| {
+            let name = IndexName::new("papers").expect("a name");
+            let objects = objects.iter().map(|object| (*object).to_owned()).collect();
+            Gone {
+                indexes: BTreeMap::from([(name, objects)]),
+                ..Gone::default()
+            }
+        };
+        let mut found = missing(&["a", "b"]);
+        found.keep(&missing(&["b", "c"]));
+        assert_eq!(found, missing(&["b"]));
+        found.keep(&missing(&["c"]));
+        assert_eq!(found, Gone::default());
     }
 }

@@ -67,7 +67,7 @@ fn unreadable(bucket: &Bucket, error: &StorageError) -> Problem {
     Problem::conflict(
         "bucket_unreadable",
         format!(
-            "bucket `{}` cannot be removed, as it cannot be seen what lives there: {}; mend that object or delete it first",
+            "bucket `{}` cannot be removed, as it cannot be seen what lives there: {}",
             bucket.name(),
             chain(error)
         ),

@@ -1,7 +1,6 @@
 //! One bucket's place in the table: what it is, how it is, and the gate before its store.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,13 +9,13 @@ use std::{
 };
 
 use boathouse_storage::{BackendConfig, Bucket, BucketConfig};
-use boathouse_types::{BucketName, DatasetName, Timestamp};
+use boathouse_types::{BucketName, DatasetName, IndexName, Timestamp};
 use object_store::ObjectStore;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{admission::Fault, gate::Gate};
+use super::{admission::Fault, gate::Gate, gone::Gone};
 
 /// Where the host was told of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -86,12 +85,23 @@ struct Status {
     usage: Option<Usage>,
     /// Not to be counted before.
     count_after: Option<Instant>,
-    /// Files of the newest versions of datasets that were found missing.
-    missing: BTreeMap<DatasetName, BTreeSet<String>>,
+    /// What was found missing of its datasets and indexes.
+    gone: Gone,
     /// It was in use since the host started.
     was_admitted: bool,
-    /// What is missing was not looked for since the bucket was admitted.
-    unseen: bool,
+    /// How far what is missing was looked for since the bucket was admitted.
+    look: Look,
+}
+
+/// How far what is missing in a bucket was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Not yet.
+    Owed,
+    /// In the bucket alone, as its copies did not answer.
+    Alone,
+    /// In the bucket and its copies.
+    Whole,
 }
 
 impl Seat {
@@ -121,9 +131,9 @@ impl Seat {
                 },
                 usage: None,
                 count_after: None,
-                missing: BTreeMap::new(),
+                gone: Gone::default(),
                 was_admitted: false,
-                unseen: true,
+                look: Look::Owed,
             }),
         }
     }
@@ -169,7 +179,7 @@ impl Seat {
         self.gate.open(bucket.store());
         status.open = Some(bucket);
         status.was_admitted = true;
-        status.unseen = true;
+        status.look = Look::Owed;
         status.count_after = None;
         if status.health.state != HealthState::Healthy {
             status.health = Health {
@@ -228,25 +238,40 @@ impl Seat {
         status.count_after = Some(next);
     }
 
-    /// Whether what is missing is to be looked for.
-    pub(super) fn is_unseen(&self) -> bool {
-        self.status().unseen
+    /// How far what is missing was looked for.
+    pub(super) fn look(&self) -> Look {
+        self.status().look
     }
 
-    pub(super) fn seen(&self, missing: BTreeMap<DatasetName, BTreeSet<String>>) {
+    pub(super) fn looked(&self, look: Look, gone: Gone) {
         let mut status = self.status();
-        status.missing = missing;
-        status.unseen = false;
+        status.gone = gone;
+        status.look = look;
     }
 
-    /// Datasets whose files were found missing, and which.
-    pub(super) fn missing(&self) -> BTreeMap<DatasetName, BTreeSet<String>> {
-        self.status().missing.clone()
+    /// What was found missing.
+    pub(super) fn gone(&self) -> Gone {
+        self.status().gone.clone()
     }
 
     /// A dataset whose missing files are nobody's any more.
-    pub(super) fn excuse(&self, dataset: &DatasetName) {
-        self.status().missing.remove(dataset);
+    pub(super) fn excuse_dataset(&self, dataset: &DatasetName) {
+        self.status().gone.datasets.remove(dataset);
+    }
+
+    /// An index whose missing objects are nobody's any more.
+    pub(super) fn excuse_index(&self, index: &IndexName) {
+        self.status().gone.indexes.remove(index);
+    }
+
+    /// A dataset whose manifest is to be believed after all.
+    pub(super) fn believe_dataset(&self, dataset: &DatasetName) {
+        self.status().gone.doubtful_datasets.remove(dataset);
+    }
+
+    /// An index whose manifest is to be believed after all.
+    pub(super) fn believe_index(&self, index: &IndexName) {
+        self.status().gone.doubtful_indexes.remove(index);
     }
 
     /// The right to do upkeep; none while it runs.

@@ -100,7 +100,7 @@ impl BucketTable {
         match admission::within(PRIMARY, opening).await {
             Ok((_, true)) if let Err(error) = copied => return Err(BucketsError::Undecided(error)),
             Ok((bucket, is_new)) => {
-                if !is_new && matches!(copied, Ok(false)) {
+                if !is_new && matches!(copied, Ok(false)) && is_lived_in(&bucket).await {
                     tracing::error!(
                         "bucket `rescue` holds no copy of `primary`, which is not new: everything is copied anew; if the disk of `rescue` is not mounted, stop this host and mount it"
                     );
@@ -320,6 +320,18 @@ impl Parts {
     }
 }
 
+/// Whether anybody put something into the primary bucket. A first start that failed, on a port that was taken for
+/// example, leaves one that holds nothing which could have been copied.
+async fn is_lived_in(primary: &Bucket) -> bool {
+    for folder in ["datasets", "indexes", "auth"] {
+        let found = primary.children(folder).await;
+        if found.is_ok_and(|found| !found.is_empty()) {
+            return true;
+        }
+    }
+    false
+}
+
 fn apart(primary: &Seat, rescue: &Seat) -> Result<(), BucketsError> {
     if place::overlap(&primary.config.backend, &rescue.config.backend) {
         let why = "it lies in bucket `primary` or around it; choose another place for one of them";
@@ -353,5 +365,22 @@ fn unusable(seat: &Seat, why: String) -> BucketsError {
     BucketsError::Unusable {
         bucket: seat.name().clone(),
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_primary_bucket_of_a_first_start_that_failed_has_nothing_to_lose() {
+        let primary = Bucket::memory(BucketName::primary());
+        catalogue::begin(&primary).await.expect("begun");
+        let event = "plugins/events/1.jsonl";
+        primary.put(event, "x".into()).await.expect("put");
+        assert!(!is_lived_in(&primary).await);
+        let row = "datasets/notes/data/1.parquet";
+        primary.put(row, "x".into()).await.expect("put");
+        assert!(is_lived_in(&primary).await);
     }
 }

@@ -1,13 +1,18 @@
 //! A bucket as clients see it: where it is and how it is, and no secret.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use boathouse_ingest::{IngestError, redact_dsn};
-use boathouse_storage::{BackendConfig, StorageError};
+use boathouse_storage::{BackendConfig, Bucket, StorageError};
 use boathouse_types::{BucketName, DatasetName, IndexName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{BucketTable, Health, Origin, gone, seat::Seat};
+use super::{
+    BucketTable, Health, Origin,
+    doubt::{self, Doubtful},
+    gone,
+    seat::Seat,
+};
 use crate::{
     app::App,
     metrics::{BucketFigures, MirrorFigures},
@@ -259,20 +264,92 @@ impl BucketTable {
     pub async fn gone_datasets(&self, app: &App) -> Vec<(DatasetName, usize)> {
         let mut gone = Vec::new();
         for seat in self.all_seats() {
-            for (name, files) in seat.missing() {
+            for (name, files) in seat.gone().datasets {
                 let wanted = match app.datasets.get(&name).await {
                     Ok(dataset) => gone::files(&dataset),
                     Err(IngestError::DatasetNotFound(_)) => Default::default(),
                     Err(_) => files.clone(),
                 };
-                match files.intersection(&wanted).count() {
-                    0 => seat.excuse(&name),
+                match still_gone(&seat.bucket(), &files, &wanted).await {
+                    0 => seat.excuse_dataset(&name),
                     missing => gone.push((name, missing)),
                 }
             }
         }
         gone
     }
+
+    /// Indexes that serve although objects of theirs are gone, with the number of objects: those that were found and
+    /// still stand so. What cannot be opened for that is among the broken indexes.
+    pub async fn gone_indexes(&self, app: &App) -> Vec<(IndexName, usize)> {
+        let mut gone = Vec::new();
+        for seat in self.all_seats() {
+            for (name, objects) in seat.gone().indexes {
+                let live = app.indexes.get(name.as_str());
+                let here = live.ok().filter(|live| live.meta.bucket == *seat.name());
+                let wanted = here.map(|live| gone::objects(&live.meta));
+                let wanted = wanted.unwrap_or_default();
+                match still_gone(&seat.bucket(), &objects, &wanted).await {
+                    0 => seat.excuse_index(&name),
+                    missing => gone.push((name, missing)),
+                }
+            }
+        }
+        gone
+    }
+
+    /// Datasets and indexes whose manifest is not to be believed, with the reason: those that were found and still
+    /// stand so.
+    pub(crate) async fn doubtful(&self) -> Vec<(Doubtful, String)> {
+        let mut doubtful = Vec::new();
+        for seat in self.all_seats() {
+            doubtful.extend(self.doubts(&seat).await);
+        }
+        doubtful
+    }
+
+    /// As [`Self::doubtful`], of one bucket. A doubt that nobody can settle at present stays.
+    pub(super) async fn doubts(&self, seat: &Seat) -> Vec<(Doubtful, String)> {
+        let gone = seat.gone();
+        let home = self.registry.get(seat.name());
+        let copies = self.rescue.within(seat.name().as_str());
+        let (Ok(home), Ok(copies)) = (home, copies) else {
+            return Vec::new();
+        };
+        let mut doubts = Vec::new();
+        for name in &gone.doubtful_datasets {
+            match told(doubt::of_dataset(&home, &copies, name).await) {
+                Some(why) => doubts.push((Doubtful::Dataset(name.clone()), why)),
+                None => seat.believe_dataset(name),
+            }
+        }
+        for name in &gone.doubtful_indexes {
+            match told(doubt::of_index(&home, &copies, name).await) {
+                Some(why) => doubts.push((Doubtful::Index(name.clone()), why)),
+                None => seat.believe_index(name),
+            }
+        }
+        doubts
+    }
+}
+
+/// A doubt in words, also while it cannot be settled.
+fn told(doubt: Result<Option<String>, StorageError>) -> Option<String> {
+    doubt.unwrap_or_else(|error| {
+        Some(format!(
+            "whether a version of its manifest is gone cannot be told at present: {error}"
+        ))
+    })
+}
+
+/// How many of the objects that were found missing are wanted and not there by now. What a bucket that does not answer
+/// has is as it was found.
+async fn still_gone(bucket: &Bucket, found: &BTreeSet<String>, wanted: &BTreeSet<String>) -> usize {
+    let mut gone = 0;
+    for path in found.intersection(wanted) {
+        gone += usize::from(!bucket.exists(path).await.unwrap_or(false));
+    }
+    gone
 }
 
 /// Seconds from one time to another; none are negative.

@@ -3,11 +3,13 @@
 //! A look at a bucket in use asks for one small object. When that fails, or when the bucket's mark is gone,
 //! the gate is shut. A look at one that is out of use goes the whole way of an admission; when that
 //! succeeds the gate opens, what the rescue bucket lacks is queued, and the indexes that live there are
-//! opened. In between a watcher counts what lies in a folder and finds datasets whose files are gone.
+//! opened. In between a watcher counts what lies in a folder and finds what is gone of datasets and indexes, once the
+//! bucket is in use, and once more when its copies answer that did not then.
 //!
 //! Credentials are read again at every admission, so one that was exchanged is taken up by itself.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,10 +19,10 @@ use boathouse_storage::{Bucket, StorageError};
 use super::{
     ADMISSION, BucketTable,
     admission::{self, Cause, Fault, Marked, Root},
-    gone,
-    seat::{Seat, Usage},
+    gone::{self, Gone},
+    seat::{Look, Seat, Usage},
 };
-use crate::app::App;
+use crate::{agent, app::App};
 
 /// Least time between two looks, however often a store fails.
 const LEAST: Duration = Duration::from_millis(500);
@@ -101,7 +103,7 @@ impl BucketTable {
     /// Counts and looks for what is missing, where that is due, beside the looks.
     fn keep_up(&self, app: &Arc<App>, seat: &Arc<Seat>) {
         let counts = seat.is_local() && seat.is_count_due();
-        let wanted = counts || seat.is_unseen() && seat.name() != self.rescue.name();
+        let wanted = counts || self.is_look_due(seat);
         let Some(bucket) = seat.open().filter(|_| wanted && seat.begin_upkeep()) else {
             return;
         };
@@ -128,17 +130,62 @@ impl BucketTable {
             let pause = COUNT_EVERY.max(began.elapsed() * COUNT_SHARE);
             seat.counted(usage, Instant::now() + pause);
         }
-        if seat.is_unseen() && seat.name() != self.rescue.name() {
-            let listed = bucket.list("datasets").await?;
-            let paths = listed.into_iter().map(|object| object.path).collect();
-            let gone = gone::look(&[bucket], &paths).await?;
+        if self.is_look_due(seat)
+            && let Some((look, gone)) = self.missing(seat, bucket).await?
+        {
             for (dataset, files) in &gone.datasets {
                 tracing::error!(bucket = %seat.name(), %dataset, files = files.len(), "files of the dataset are gone");
             }
-            seat.seen(gone.datasets);
+            for (index, objects) in &gone.indexes {
+                tracing::error!(bucket = %seat.name(), %index, objects = objects.len(), "objects of the index are gone");
+            }
+            seat.looked(look, gone);
+            for (what, why) in self.doubts(seat).await {
+                tracing::error!(bucket = %seat.name(), %what, why, "a manifest is not to be believed");
+            }
         }
         Ok(())
     }
+
+    /// Whether what is missing in a bucket is to be looked for: when it was admitted, and until its copies answer.
+    fn is_look_due(&self, seat: &Seat) -> bool {
+        seat.look() != Look::Whole && seat.name() != self.rescue.name()
+    }
+
+    /// What is missing in a bucket, by the word of two looks; none when another look would find nothing new, as its
+    /// copies still do not answer.
+    async fn missing(
+        &self,
+        seat: &Seat,
+        bucket: &Bucket,
+    ) -> Result<Option<(Look, Gone)>, StorageError> {
+        // First: what is committed from now on is no loss.
+        let copies = match self.rescue.within(bucket.name().as_str()) {
+            Ok(copies) => catalogued(&copies).await,
+            Err(error) => Err(error),
+        };
+        let look = match (&copies, seat.look()) {
+            (Ok(_), _) => Look::Whole,
+            (Err(_), Look::Owed) => Look::Alone,
+            (Err(_), _) => return Ok(None),
+        };
+        let paths = catalogued(bucket).await?;
+        let mut gone = gone::look(&[bucket], &paths).await?;
+        if !gone.datasets.is_empty() || !gone.indexes.is_empty() {
+            let paths = catalogued(bucket).await?;
+            gone.keep(&gone::look(&[bucket], &paths).await?);
+        }
+        // Without `rescue` nothing can be told by it; it is asked again.
+        gone.compare(&paths, &copies.unwrap_or_default());
+        Ok(Some((look, gone)))
+    }
+}
+
+/// The objects of datasets and indexes.
+async fn catalogued(bucket: &Bucket) -> Result<HashSet<String>, StorageError> {
+    let mut listed = bucket.list("datasets").await?;
+    listed.extend(bucket.list("indexes").await?);
+    Ok(listed.into_iter().map(|object| object.path).collect())
 }
 
 async fn turns(app: &Arc<App>, seat: &Arc<Seat>) {
@@ -166,6 +213,7 @@ pub(super) async fn welcome(app: &Arc<App>, seat: &Seat) {
     }
     if let Ok(bucket) = app.buckets.get(name) {
         app.indexes.open_bucket(&bucket, &app.tuner_options()).await;
+        agent::look(app).await;
     }
     if let Err(error) = app.mirror.catch_up(name).await {
         tracing::warn!(bucket = %name, %error, "the bucket cannot be compared with its copies yet");
@@ -184,5 +232,68 @@ async fn read_keys(app: &App, seat: &Seat) {
             return;
         }
         tokio::time::sleep(LEAST).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_storage::Manifest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::indexes::testing::Quiet;
+
+    /// Gives a dataset so many versions of its manifest in a bucket.
+    async fn dataset(bucket: &Bucket, versions: u64) {
+        let value =
+            json!({"name": "notes", "bucket": "primary", "next_version": 9, "versions": []});
+        let manifest = Manifest::<Value>::new(bucket.clone(), "datasets/notes/manifest");
+        for version in 0..versions {
+            manifest.commit(version, &value).await.expect("committed");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_only_the_copies_tell_is_learnt_when_they_answer_and_kept_when_they_do_not() {
+        let host = Quiet::open().await;
+        let table = &host.app.bucket_table;
+        let seat = |bucket: &Bucket| table.seats().get(bucket.name()).cloned();
+        let primary = seat(&table.primary).expect("a seat");
+        let rescue = seat(&table.rescue).expect("a seat");
+        let home = primary.open().expect("in use");
+        let copies = rescue.open().expect("in use");
+        dataset(&home, 1).await;
+        dataset(&copies.within("primary").expect("a folder"), 2).await;
+        let away = Fault::new(Cause::Unreachable, "it is away");
+        let now = table.parts.clock.now();
+
+        rescue.suspend(&away, now);
+        for _ in 0..2 {
+            let looked = table.upkeep(&primary, &home, false).await;
+            looked.expect("the bucket itself answers");
+            assert_eq!(primary.look(), Look::Alone);
+            assert_eq!(table.doubtful().await, []);
+        }
+        rescue.admit(copies.clone(), now);
+        let looked = table.upkeep(&primary, &home, false).await;
+        looked.expect("both answer");
+        assert_eq!(primary.look(), Look::Whole);
+        let told = async |word: &str| {
+            let doubts = table.doubtful().await;
+            let [(what, why)] = &doubts[..] else {
+                panic!("{doubts:?}");
+            };
+            assert_eq!(what.to_string(), "dataset notes");
+            assert!(why.contains(word), "{why}");
+        };
+        told("boathouse restore").await;
+        rescue.suspend(&away, now);
+        told("cannot be told").await;
+        rescue.admit(copies, now);
+        told("boathouse restore").await;
+        let manifest = Manifest::<Value>::new(home, "datasets/notes/manifest");
+        let value = manifest.load().await.expect("read").expect("there").value;
+        manifest.commit(1, &value).await.expect("committed");
+        assert_eq!(table.doubtful().await, [], "it is there again");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{
         CliError, Output,
-        output::{cell, table},
+        output::{cell, counted, table},
     },
     client::Client,
 };
@@ -100,6 +100,10 @@ fn status(agent: &Value) {
         cell(trials.get("in_last_hour")),
         cell(trials.get("most_per_hour"))
     );
+    if trials["refused"].as_u64() > Some(0) {
+        let refused = counted(trials.get("refused"), "proposal");
+        println!("{refused} refused since the start: `boathouse agent events` says why");
+    }
     let gates = [
         ("gate", "/gate"),
         ("open", "/open"),
@@ -135,7 +139,8 @@ async fn events(
     let show = |event: &Value| match is_json {
         true => println!("{event}"),
         false => println!(
-            "{} {:12} {} {}",
+            "{:>6}  {}  {:12} {} {}",
+            cell(event.get("seq")),
             cell(event.get("at")),
             cell(event.get("event")),
             cell(event.get("index")),

@@ -23,7 +23,7 @@ const VARIABLE: &str = "BOATHOUSE_KEY";
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Target {
     /// Talk to the host at this URL.
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "data", value_parser = url)]
     pub(crate) url: Option<String>,
     /// Read the key from this file; otherwise from the variable BOATHOUSE_KEY.
     #[arg(long, global = true, value_name = "FILE")]
@@ -90,9 +90,26 @@ impl Connection {
         &self.client
     }
 
+    /// Whether the host was started for this command and stops with it.
+    pub(crate) fn has_own_host(&self) -> bool {
+        self.host.is_some()
+    }
+
     pub(crate) async fn close(self) {
         if let Some(host) = self.host {
             host.stop().await;
+        }
+    }
+}
+
+/// The URL of a host.
+fn url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => {
+            Ok(text.to_owned())
+        }
+        _ => {
+            Err("write it with scheme, host and port, for example http://127.0.0.1:7700".to_owned())
         }
     }
 }
@@ -128,6 +145,26 @@ fn key_of(environment: &Environment) -> Result<Option<Token>, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_has_a_scheme_and_a_host() {
+        for good in [
+            "http://127.0.0.1:7700",
+            "https://data.example/",
+            "http://[::1]:1",
+        ] {
+            assert_eq!(url(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "127.0.0.1:7791",
+            "localhost:7700",
+            "data.example",
+            "file:///x",
+            "",
+        ] {
+            assert!(url(bad).expect_err(bad).contains("http://"), "{bad}");
+        }
+    }
 
     #[test]
     fn a_key_is_read_from_a_file_or_a_variable_and_nothing_else_is_taken_for_one() {

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{CliError, Output, cell, output::table},
+    cli::{
+        CliError, Output, cell,
+        output::{counted, table},
+        task::awaited,
+    },
     client::Client,
 };
 
@@ -30,30 +34,31 @@ pub(crate) async fn run(
         body["grace_hours"] = hours.into();
     }
     let task = client.post("/storage/gc", &body).await?;
-    let bar = output.bar();
-    let ended = client.wait(&task, |view| bar.follow(view)).await;
-    bar.done();
-    output.result(&ended?, show);
+    output.result(&awaited(client, output, &task).await?, show);
     Ok(())
 }
 
 fn show(report: &Value) {
-    println!("{}", table(&collected(report), &CLASSES));
-    let total = |name: &str| cell(report.get(name));
-    let verb = match report["dry_run"].as_bool() {
-        Some(true) => "would be removed",
-        _ => "removed",
+    let rows = collected(report);
+    if list(&rows).next().is_some() {
+        println!("{}\n", table(&rows, &CLASSES));
+    }
+    let (removed, merged, expired) = match report["dry_run"] == true {
+        true => ("would be removed", "would be merged", "would expire"),
+        false => ("removed", "merged", "expired"),
     };
     println!(
-        "\n{} objects, {} bytes {verb}",
-        total("objects"),
-        total("bytes")
+        "{}, {} {removed}",
+        counted(report.get("objects"), "object"),
+        counted(report.get("bytes"), "byte")
     );
-    for expired in list(&report["expired"]) {
-        let versions: Vec<_> = list(&expired["versions"]).map(Value::to_string).collect();
-        let dataset = cell(expired.get("dataset"));
+    for versions_of in list(&report["expired"]) {
+        let versions: Vec<_> = list(&versions_of["versions"])
+            .map(Value::to_string)
+            .collect();
+        let dataset = cell(versions_of.get("dataset"));
         println!(
-            "expired: dataset {dataset}, versions {}",
+            "{expired}: dataset {dataset}, versions {}",
             versions.join(", ")
         );
     }
@@ -64,7 +69,7 @@ fn show(report: &Value) {
         let name = place(bucket);
         for log in list(&bucket["compacted"]) {
             let (files, log) = (cell(log.get("files")), cell(log.get("log")));
-            println!("merged: {files} files of log {log} in {name}");
+            println!("{merged}: {files} files of log {log} in {name}");
         }
         for left in list(&bucket["left_out"]) {
             print_left_out(&format!(" in {name}"), left);

@@ -1,16 +1,17 @@
 //! `boathouse index`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 
 use crate::{
     cli::{
         CliError, Output,
-        output::{cell, table},
+        objective::{FirstConfig, Objective},
+        output::{cell, counted, table},
         recall,
+        task::awaited,
     },
     client::Client,
-    tasks::TaskView,
 };
 
 /// What to do with indexes.
@@ -38,6 +39,14 @@ pub(crate) enum Command {
         /// What happens to rows that are appended to the dataset: `auto` or `manual`.
         #[arg(long)]
         appends: Option<String>,
+        #[command(flatten)]
+        wish: Box<Wish>,
+        /// Cut longer texts into pieces of at most so many characters, with a vector each.
+        #[arg(long, value_name = "CHARACTERS")]
+        chunk: Option<u32>,
+        /// Characters that a piece has in common with the one before.
+        #[arg(long, value_name = "CHARACTERS", requires = "chunk")]
+        overlap: Option<u32>,
     },
     /// List indexes.
     List,
@@ -66,20 +75,28 @@ pub(crate) enum Command {
         /// `auto` or `manual`.
         policy: String,
     },
+    /// Change what is wanted of an index; what is left out stays as it is.
+    Objective {
+        /// Name of the index.
+        name: String,
+        #[command(flatten)]
+        wanted: Box<Objective>,
+    },
     /// Show the recall that searches really got.
     Recall {
         /// Name of the index.
         name: String,
     },
-    /// Delete documents of an index; their rows stay in the dataset.
+    /// Delete documents of an index, by ids or by a filter; their rows stay in the dataset.
+    #[command(group(ArgGroup::new("which").required(true).args(["ids", "filter"])))]
     DeleteDocs {
         /// Name of the index.
         name: String,
-        /// Ids of the documents.
-        #[arg(required_unless_present = "filter")]
+        /// Ids of the documents. Those that begin with a hyphen and are no numbers stand after `--`.
+        #[arg(allow_negative_numbers = true)]
         ids: Vec<String>,
         /// Those whose rows match a condition in SQL, instead.
-        #[arg(long, value_name = "CONDITION", conflicts_with = "ids")]
+        #[arg(long, value_name = "CONDITION", allow_hyphen_values = true)]
         filter: Option<String>,
     },
     /// Delete an index, its journal and its evaluation sets.
@@ -87,6 +104,15 @@ pub(crate) enum Command {
         /// Name of the index.
         name: String,
     },
+}
+
+/// What a new index is to be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wish {
+    #[command(flatten)]
+    objective: Objective,
+    #[command(flatten)]
+    config: FirstConfig,
 }
 
 pub(crate) async fn run(
@@ -97,7 +123,7 @@ pub(crate) async fn run(
     match command {
         Command::Create { .. } => {
             let task = client.post("/vectors/indexes", &command.body()).await?;
-            output.result(&followed(client, output, &task).await?, summary);
+            output.result(&awaited(client, output, &task).await?, summary);
         }
         Command::List => {
             let list: Value = client.get("/vectors/indexes").await?;
@@ -110,7 +136,7 @@ pub(crate) async fn run(
         Command::Move { name, to } => {
             let path = format!("/vectors/indexes/{name}");
             let task = client.patch(&path, &json!({"bucket": to})).await?;
-            output.result(&followed(client, output, &task).await?, |index| {
+            output.result(&awaited(client, output, &task).await?, |index| {
                 summary(index);
                 if index["move"]["left_behind"] == true {
                     println!("what is left in the old bucket goes when that answers");
@@ -120,12 +146,23 @@ pub(crate) async fn run(
         Command::Refresh { name } => {
             let path = format!("/vectors/indexes/{name}/refresh");
             let task = client.post(&path, &json!({})).await?;
-            output.result(&followed(client, output, &task).await?, summary);
+            output.result(&awaited(client, output, &task).await?, summary);
         }
         Command::Appends { name, policy } => {
             let path = format!("/vectors/indexes/{name}");
             let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
             output.result(&index, summary);
+        }
+        Command::Objective { name, wanted } => {
+            let path = format!("/vectors/indexes/{name}");
+            let mut index: Value = client.get(&path).await?;
+            if !wanted.is_empty() {
+                let objective = wanted.over(&index["objective"]);
+                index = client
+                    .patch(&path, &json!({"objective": objective}))
+                    .await?;
+            }
+            output.result(&index, wanted_of);
         }
         Command::Recall { name } => recall::show(client, output, &name).await?,
         Command::DeleteDocs { name, ids, filter } => {
@@ -156,6 +193,9 @@ impl Command {
             metric,
             bucket,
             appends,
+            wish,
+            chunk,
+            overlap,
         } = self
         else {
             return Value::Null;
@@ -166,6 +206,15 @@ impl Command {
             if let Some(value) = value {
                 body[key] = value.as_str().into();
             }
+        }
+        if let Some(characters) = chunk {
+            body["chunk"] = json!({"characters": characters, "overlap": overlap.unwrap_or(0)});
+        }
+        if !wish.objective.is_empty() {
+            body["objective"] = wish.objective.over(&Value::Null);
+        }
+        if let Some(config) = wish.config.body() {
+            body["config"] = config;
         }
         body
     }
@@ -184,25 +233,35 @@ fn all(list: &Value) {
         ("ef_search", "/serving/config/ef_search"),
     ];
     println!("{}", table(&list["indexes"], &columns));
-}
-
-/// The result of a task, whose progress is shown until it ends.
-async fn followed(client: &Client, output: &Output, task: &TaskView) -> Result<Value, CliError> {
-    let bar = output.bar();
-    let ended = client.wait(task, |view| bar.follow(view)).await;
-    bar.done();
-    Ok(ended?)
+    for broken in list["broken"].as_array().into_iter().flatten() {
+        let (name, why) = (cell(broken.get("name")), cell(broken.get("why")));
+        println!("{name} is not served: {why}");
+    }
 }
 
 fn deleted(answer: &Value) {
-    let count = |pointer| cell(answer.pointer(pointer));
-    println!(
-        "{} documents deleted, {} left",
-        count("/deleted"),
-        count("/vectors")
-    );
+    let deleted = counted(answer.get("deleted"), "document");
+    println!("{deleted} deleted, {} left", cell(answer.get("documents")));
     for id in answer["unknown"].as_array().into_iter().flatten() {
         println!("not there: {}", cell(Some(id)));
+    }
+}
+
+/// Prints what is wanted of an index.
+fn wanted_of(index: &Value) {
+    let rows = [
+        ("index", "/name"),
+        ("recall, at least", "/objective/recall_floor"),
+        ("p95 µs, at most", "/objective/p95_budget_us"),
+        ("bytes, at most", "/objective/memory_cap_bytes"),
+    ];
+    for (title, pointer) in rows {
+        println!("{title:>20}  {}", cell(index.pointer(pointer)));
+    }
+    let weights = index["objective"]["weights"].as_array();
+    for weight in weights.into_iter().flatten() {
+        let (name, number) = (cell(weight.get(0)), cell(weight.get(1)));
+        println!("{:>20}  {name} {number}", "weight");
     }
 }
 
@@ -215,8 +274,13 @@ fn summary(index: &Value) {
         ("dimension", "/dimension"),
         ("metric", "/metric"),
         ("vectors", "/vectors"),
+        ("documents", "/documents"),
+        ("characters a piece", "/chunk/characters"),
+        ("overlap", "/chunk/overlap"),
+        ("embedded", "/embeddings/embedded"),
+        ("reused", "/embeddings/reused"),
         ("beside the graph", "/tail_vectors"),
-        ("rows without text", "/skipped_rows"),
+        ("rows left out", "/skipped_rows"),
         ("deleted", "/deleted"),
         ("dataset version", "/dataset_version"),
         ("rows behind", "/behind/rows"),

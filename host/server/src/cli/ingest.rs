@@ -11,6 +11,7 @@ use crate::{
         CliError, Output,
         output::{cell, counted},
         pii::{show_treatments, show_unmet},
+        task::awaited,
     },
     client::Client,
     config::Environment,
@@ -62,7 +63,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     format: Option<String>,
     /// `replace` or `append`.
-    #[arg(long, default_value = "replace")]
+    #[arg(long, default_value = "replace", value_parser = ["replace", "append"])]
     mode: String,
     /// Bucket of a new dataset; `primary` when left out.
     #[arg(long)]
@@ -158,10 +159,7 @@ async fn run(client: &Client, output: &Output, arguments: Arguments) -> Result<(
             client.post_file(&path(&parameters), file).await?
         }
     };
-    let bar = output.bar();
-    let ended = client.wait(&task, |view| bar.follow(view)).await;
-    bar.done();
-    output.result(&ended?, report);
+    output.result(&awaited(client, output, &task).await?, report);
     Ok(())
 }
 

@@ -97,19 +97,7 @@ pub(crate) async fn run(
         Command::Create(create) => make(client, *output, create).await?,
         Command::List => {
             let list: Value = client.get("/auth/keys").await?;
-            output.result(&list, |list| {
-                let columns = [
-                    ("id", "/id"),
-                    ("name", "/name"),
-                    ("scopes", "/scopes"),
-                    ("expires", "/expires_at"),
-                    ("expired", "/expired"),
-                    ("last used", "/last_used_at"),
-                    ("made", "/created_at"),
-                    ("by", "/created_by"),
-                ];
-                println!("{}", table(&list["keys"], &columns));
-            });
+            output.result(&list, all);
         }
         Command::Revoke { id } => {
             let path = format!("/auth/keys/{}", crate::url::encode(&id));
@@ -123,6 +111,43 @@ pub(crate) async fn run(
         Command::GenerateSigning { .. } | Command::Sign { .. } => {}
     }
     Ok(())
+}
+
+fn all(list: &Value) {
+    let mut keys = list["keys"].clone();
+    for key in keys.as_array_mut().into_iter().flatten() {
+        key["allows"] = words(&key["scopes"]).into();
+        key["reaches"] = reach(key).into();
+    }
+    let columns = [
+        ("id", "/id"),
+        ("name", "/name"),
+        ("scopes", "/allows"),
+        ("reaches", "/reaches"),
+        ("made", "/created_at"),
+        ("by", "/created_by"),
+        ("last used", "/last_used_at"),
+        ("expires", "/expires_at"),
+        ("expired", "/expired"),
+    ];
+    println!("{}", table(&keys, &columns));
+}
+
+/// What a key is kept to.
+fn reach(key: &Value) -> String {
+    let named = |what: &str| key[what].is_array().then(|| words(&key[what]));
+    match (named("datasets"), named("indexes")) {
+        (None, None) => "everything".to_owned(),
+        (Some(datasets), None) => format!("datasets {datasets} and the indexes on them"),
+        (None, Some(indexes)) => format!("indexes {indexes}"),
+        (Some(datasets), Some(indexes)) => format!("datasets {datasets}, indexes {indexes}"),
+    }
+}
+
+fn words(list: &Value) -> String {
+    let words = list.as_array().into_iter().flatten();
+    let words: Vec<&str> = words.filter_map(Value::as_str).collect();
+    words.join(" ")
 }
 
 async fn make(client: &Client, output: Output, create: Create) -> Result<(), CliError> {
@@ -150,6 +175,11 @@ async fn make(client: &Client, output: Output, create: Create) -> Result<(), Cli
             eprintln!("keep it: it is not shown again");
         }
     });
+    if made["first"] == true {
+        eprintln!(
+            "it is the first key of this host: from now on every request shows one, but for commands with --data DIR on its machine"
+        );
+    }
     Ok(())
 }
 
@@ -198,4 +228,27 @@ fn sign(file: &Path, key: &Path, output: Output) -> Result<(), CliError> {
         println!("{signature}")
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_key_is_kept_to_is_told() {
+        for (key, told) in [
+            (json!({}), "everything"),
+            (
+                json!({"datasets": ["a", "b"]}),
+                "datasets a b and the indexes on them",
+            ),
+            (json!({"indexes": ["x"]}), "indexes x"),
+            (
+                json!({"datasets": ["a"], "indexes": ["x"]}),
+                "datasets a, indexes x",
+            ),
+        ] {
+            assert_eq!(reach(&key), told, "{key}");
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! What commands print: JSON for scripts, tables and bars for people.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use comfy_table::{Table, presets};
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::tasks::{IngestPace, TaskView};
+use crate::tasks::{IngestPace, Progress, TaskView};
 
 /// Where results go.
 #[derive(Debug, Clone, Copy)]
@@ -33,49 +33,74 @@ impl Output {
         }
     }
 
-    /// A bar for long work, on standard error; hidden with `--json` and when nobody looks.
+    /// A bar for long work, on standard error. Where that is no terminal there is a line a trial instead; with
+    /// `--json` there is neither.
     pub(crate) fn bar(self) -> Bar {
         let bar = if self.json {
             ProgressBar::hidden()
         } else {
             ProgressBar::new_spinner()
         };
-        Bar(bar)
+        Bar {
+            plain: !self.json && bar.is_hidden(),
+            bar,
+            told: Cell::new(0),
+        }
     }
 }
 
 /// A progress bar that follows a task.
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    /// Lines instead of a bar.
+    plain: bool,
+    /// Trials that lines have told of.
+    told: Cell<u64>,
+}
 
 impl Bar {
     /// Shows where the task is.
     pub(crate) fn follow(&self, task: &TaskView) {
         let progress = &task.progress;
+        if self.plain {
+            return self.tell(progress);
+        }
         // An ingest says itself how fast it is; its stages would confuse the bar.
         let own_pace = match progress.ingest {
             Some(_) => "",
             None => " {per_sec} ETA {eta}",
         };
         if let Some(total) = progress.total {
-            self.0.set_length(total);
-            self.0.set_style(style(&format!(
+            self.bar.set_length(total);
+            self.bar.set_style(style(&format!(
                 "{{spinner}} {{msg}} {{wide_bar}} {{human_pos}}/{{human_len}}{own_pace}"
             )));
         } else {
             let own_pace = own_pace.trim_end_matches(" ETA {eta}");
             let template = format!("{{spinner}} {{msg}} {{human_pos}}{own_pace}");
-            self.0.set_style(style(&template));
+            self.bar.set_style(style(&template));
         }
-        self.0.set_position(progress.done);
+        self.bar.set_position(progress.done);
         let pace = progress.ingest.as_ref().map_or(String::new(), paced);
-        self.0
+        self.bar
             .set_message(format!("{} ({}{pace})", progress.stage, progress.unit));
-        self.0.tick();
+        self.bar.tick();
+    }
+
+    /// Trials are few and each takes long.
+    fn tell(&self, progress: &Progress) {
+        if progress.unit == "trials" && progress.done > self.told.get() {
+            self.told.set(progress.done);
+            match progress.total {
+                Some(total) => eprintln!("{}: {} of {total}", progress.stage, progress.done),
+                None => eprintln!("{}: {}", progress.stage, progress.done),
+            }
+        }
     }
 
     /// Takes the bar away.
     pub(crate) fn done(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cli::{CliError, Output, cell, output::table},
+    cli::{CliError, Output, cell, output::table, task::awaited},
     client::Client,
 };
 
@@ -68,10 +68,7 @@ pub(crate) async fn run(
             let task = client
                 .post(&format!("/datasets/{dataset}/pii/scan"), &body)
                 .await?;
-            let bar = output.bar();
-            let ended = client.wait(&task, |view| bar.follow(view)).await;
-            bar.done();
-            output.result(&ended?, show_scan);
+            output.result(&awaited(client, output, &task).await?, show_scan);
         }
         Command::Policy(PolicyCommand::Show { dataset }) => {
             let policy: Value = client.get(&path(&dataset)).await?;

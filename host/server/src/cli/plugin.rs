@@ -25,6 +25,8 @@ mod push;
 mod replay;
 mod show;
 
+pub(super) use local::refusal;
+
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -1,7 +1,7 @@
 //! `boathouse restore`: buckets made whole again from their copies in `rescue`.
 //!
 //! It works on the buckets themselves and takes the data folder for that, so no host runs meanwhile. What a
-//! bucket still has stays as it is. A mark in the data folder keeps a host from starting on what was
+//! bucket still has stays as it is, but for damaged manifests of which there is a sound copy. A mark in the data folder keeps a host from starting on what was
 //! restored in part only; running the command again goes on where it was cut off.
 //!
 //! What the mirror left out does not come back: unless it keeps everything, rows and vectors. The command
@@ -177,7 +177,11 @@ impl Work<'_> {
         let mut all = configured.to_vec();
         let copy = self.rescue.within(primary.name.as_str()).map_err(failed)?;
         let found = match self.home(primary)? {
-            Some(home) => catalogue::load(&home).await.map_err(failed)?,
+            Some(home) => match catalogue::load(&home).await {
+                // Not mended by a dry run, nor when another bucket is restored.
+                Err(StorageError::Damaged { .. }) => None,
+                found => found.map_err(failed)?,
+            },
             None => None,
         };
         let found = match found {
@@ -218,7 +222,7 @@ impl Work<'_> {
             datasets_gone: datasets
                 .map(|(name, files)| (name.to_string(), files.len()))
                 .collect(),
-            indexes_gone: gone.indexes.iter().map(ToString::to_string).collect(),
+            indexes_gone: gone.indexes.keys().map(ToString::to_string).collect(),
         }))
     }
 

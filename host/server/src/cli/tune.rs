@@ -1,12 +1,17 @@
 //! `boathouse tune`.
 
+mod bound;
+mod outcome;
+
+use bound::{Bound, bound};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::{
     cli::{
         CliError, Output,
-        output::{cell, table},
+        output::{cell, counted, table},
+        task::awaited,
     },
     client::{Client, ClientError},
 };
@@ -14,16 +19,37 @@ use crate::{
 /// What to do with trials.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make an evaluation set: sampled queries with their exact neighbours.
+    /// Make an evaluation set: queries with their exact neighbours, drawn from the index when nothing else is said.
     Evalset {
         /// Name of the index.
         index: String,
-        /// Number of queries.
+        /// Number of queries to draw.
         #[arg(long)]
         queries: Option<usize>,
+        /// A query in words, instead of drawn ones; may be given again.
+        #[arg(long = "text", value_name = "WORDS", conflicts_with = "queries")]
+        texts: Vec<String>,
+        /// The queries of recent searches, instead of drawn ones.
+        #[arg(long, conflicts_with_all = ["queries", "texts"])]
+        live: bool,
+        /// Name of the set; trials use `default`.
+        #[arg(long, default_value = "default")]
+        name: String,
         /// Neighbours per query.
         #[arg(short, long, default_value_t = 10)]
         k: usize,
+    },
+    /// List the evaluation sets of an index.
+    Evalsets {
+        /// Name of the index.
+        index: String,
+    },
+    /// Delete an evaluation set; the next trial makes `default` anew.
+    DeleteEvalset {
+        /// Name of the index.
+        index: String,
+        /// Name of the set.
+        name: String,
     },
     /// Run one configuration.
     Trial {
@@ -55,11 +81,18 @@ pub(crate) enum Command {
         /// Most seconds.
         #[arg(long)]
         max_seconds: Option<u64>,
+        /// What may be tried of a knob, as `ef_search=10..40:10` or `m=16`; may be given again, for another one. What is
+        /// recommended lies within these.
+        #[arg(long = "bound", value_name = "KNOB=MIN..MAX:STEP", value_parser = bound)]
+        bounds: Vec<Bound>,
     },
     /// Show the journal.
     Journal {
         /// Name of the index.
         index: String,
+        /// Only so many of the newest trials.
+        #[arg(long)]
+        limit: Option<u64>,
     },
     /// Show the best trial.
     Best {
@@ -95,7 +128,7 @@ pub(crate) enum Command {
 }
 
 /// Columns of a table of trials.
-const TRIAL: [(&str, &str); 10] = [
+const TRIAL: [(&str, &str); 11] = [
     ("trial", "/id"),
     ("sample", "/sample"),
     ("m", "/config/m"),
@@ -104,6 +137,7 @@ const TRIAL: [(&str, &str); 10] = [
     ("recall", "/metrics/recall_at_k"),
     ("p50 µs", "/metrics/search_latency_p50_us"),
     ("p95 µs", "/metrics/search_latency_p95_us"),
+    ("distances", "/metrics/distances_per_query"),
     ("build s", "/metrics/build_time_secs"),
     ("note", "/note"),
 ];
@@ -114,7 +148,27 @@ pub(crate) async fn run(
     command: Command,
 ) -> Result<(), CliError> {
     match command {
-        Command::Evalset { index, queries, k } => evalset(client, output, &index, queries, k).await,
+        Command::Evalset {
+            index,
+            queries,
+            texts,
+            live,
+            name,
+            k,
+        } => {
+            let mut body = json!({"index": index, "name": name, "k": k, "live": live});
+            if let Some(queries) = queries {
+                body["queries"] = queries.into();
+            }
+            if !texts.is_empty() {
+                body["texts"] = texts.into();
+            }
+            evalset(client, output, &body).await
+        }
+        Command::Evalsets { index } => evalsets(client, output, &index).await,
+        Command::DeleteEvalset { index, name } => {
+            delete_evalset(client, output, &index, &name).await
+        }
         Command::Trial {
             index,
             m,
@@ -130,16 +184,17 @@ pub(crate) async fn run(
             strategy,
             max_trials,
             max_seconds,
+            bounds,
         } => {
-            let body =
-                json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds});
+            // Empty bounds are bounds too.
+            let bounds = (!bounds.is_empty()).then_some(bounds);
+            let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds,
+                "bounds": bounds});
             autotune(client, output, &index, &body).await
         }
-        Command::Journal { index } => {
-            let journal = whole_journal(client, &index).await?;
-            output.result(&journal, |journal| {
-                println!("{}", table(&journal["trials"], &TRIAL))
-            });
+        Command::Journal { index, limit } => {
+            let journal = journal(client, &index, limit).await?;
+            output.result(&journal, trials);
             Ok(())
         }
         Command::Best { index, metric } => best(client, output, &index, &metric).await,
@@ -152,44 +207,64 @@ pub(crate) async fn run(
             let body = json!({"trial": trial, "force": force, "below_floor": below_floor});
             promote(client, output, &index, &body).await
         }
-        Command::Rollback { index } => {
-            let served: Value = client
-                .post(&format!("/vectors/rollback/{index}"), &json!({}))
-                .await?;
-            output.result(&served, serves);
-            Ok(())
-        }
-        Command::History { index } => {
-            let history: Value = client.get(&format!("/vectors/promotions/{index}")).await?;
-            output.result(&history, |history| {
-                println!("{}", table(&history["promotions"], &PROMOTION))
-            });
-            Ok(())
-        }
+        Command::Rollback { index } => rollback(client, output, &index).await,
+        Command::History { index } => history(client, output, &index).await,
     }
 }
 
-async fn evalset(
-    client: &Client,
-    output: &Output,
-    index: &str,
-    queries: Option<usize>,
-    k: usize,
-) -> Result<(), CliError> {
-    let mut body = json!({"index": index, "k": k});
-    if let Some(queries) = queries {
-        body["queries"] = queries.into();
-    }
-    let task = client.post("/vectors/evalsets", &body).await?;
-    finish(client, output, &task, |set| {
+async fn evalset(client: &Client, output: &Output, body: &Value) -> Result<(), CliError> {
+    let task = client.post("/vectors/evalsets", body).await?;
+    output.result(&awaited(client, output, &task).await?, |set| {
         println!(
             "evaluation set {}: {} queries, k = {}",
             cell(set.pointer("/name")),
             cell(set.pointer("/queries")),
             cell(set.pointer("/k"))
         );
-    })
-    .await
+        if let Some(note) = set["note"].as_str() {
+            println!("{note}");
+        }
+    });
+    Ok(())
+}
+
+async fn evalsets(client: &Client, output: &Output, index: &str) -> Result<(), CliError> {
+    let path = format!("/vectors/evalsets?index={index}");
+    let list: Value = client.get(&path).await?;
+    output.result(&list, all_evalsets);
+    Ok(())
+}
+
+async fn delete_evalset(
+    client: &Client,
+    output: &Output,
+    index: &str,
+    name: &str,
+) -> Result<(), CliError> {
+    let path = format!("/vectors/evalsets/{index}/{name}");
+    client.delete(&path).await?;
+    output.result(&Value::Null, |_| println!("deleted"));
+    Ok(())
+}
+
+/// Prints a list of evaluation sets, those that cannot be read below the others.
+fn all_evalsets(list: &Value) {
+    let columns = [
+        ("name", "/name"),
+        ("queries", "/queries"),
+        ("k", "/k"),
+        ("source", "/source"),
+        ("seed", "/seed"),
+        ("data version", "/data_version"),
+    ];
+    println!("{}", table(&list["evalsets"], &columns));
+    for set in list["unreadable"].as_array().into_iter().flatten() {
+        println!(
+            "cannot be read: {}: {}",
+            cell(set.get("name")),
+            cell(set.get("detail"))
+        );
+    }
 }
 
 async fn best(client: &Client, output: &Output, index: &str, metric: &str) -> Result<(), CliError> {
@@ -211,10 +286,10 @@ async fn trial(
     let task = client
         .post(&format!("/vectors/trials/{index}"), body)
         .await?;
-    finish(client, output, &task, |report| {
-        println!("{}", table(&json!([report["trial"]]), &TRIAL))
-    })
-    .await
+    output.result(&awaited(client, output, &task).await?, |report| {
+        println!("{}", table(&json!([report["trial"]]), &TRIAL));
+    });
+    Ok(())
 }
 
 async fn autotune(
@@ -225,11 +300,21 @@ async fn autotune(
 ) -> Result<(), CliError> {
     let path = format!("/vectors/autotune/{index}");
     let task = client.post_async(&path, body).await?;
-    finish(client, output, &task, |report| {
-        println!("{}", table(&report["trials"], &TRIAL));
-        println!("{}", cell(report.pointer("/recommendation/reason")));
-    })
-    .await
+    let report = awaited(client, output, &task).await?;
+    output.result(&report, |report| {
+        if !outcome::is_without_trials(report) {
+            println!("{}", table(&report["trials"], &TRIAL));
+        }
+        println!("{}", outcome::how_it_ended(report));
+        println!("{}", outcome::recommended(report));
+    });
+    match report.pointer("/ended/why").and_then(Value::as_str) {
+        Some("proposer_failed") => Err(CliError::Failed(format!(
+            "the last three proposals failed: {}",
+            cell(report.pointer("/ended/message"))
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Shows the comparison also when it was lost.
@@ -241,10 +326,8 @@ async fn promote(
 ) -> Result<(), CliError> {
     let path = format!("/vectors/promote/{index}");
     let task = client.post_async(&path, body).await?;
-    let bar = output.bar();
-    let ended = client.wait(&task, |view| bar.follow(view)).await;
-    bar.done();
-    if let Err(ClientError::Refused(problem)) = &ended
+    let ended = awaited(client, output, &task).await;
+    if let Err(CliError::Client(ClientError::Refused(problem))) = &ended
         && let (Some(evidence), false) = (&problem.evidence, output.is_json())
     {
         compared(evidence);
@@ -254,7 +337,9 @@ async fn promote(
             compared(evidence);
         }
         serves(promoted);
-        println!("{}", cell(promoted.pointer("/promotion/reason")));
+        if let Some(reason) = promoted["promotion"]["reason"].as_str() {
+            println!("{reason}");
+        }
     });
     Ok(())
 }
@@ -282,10 +367,48 @@ fn compared(evidence: &Value) {
     println!("{}", table(&sides, &SIDE));
 }
 
-/// All pages of a journal as one.
-async fn whole_journal(client: &Client, index: &str) -> Result<Value, CliError> {
+async fn rollback(client: &Client, output: &Output, index: &str) -> Result<(), CliError> {
+    let path = format!("/vectors/rollback/{index}");
+    let task = client.post_async(&path, &json!({})).await?;
+    output.result(&awaited(client, output, &task).await?, serves);
+    Ok(())
+}
+
+async fn history(client: &Client, output: &Output, index: &str) -> Result<(), CliError> {
+    let history: Value = client.get(&format!("/vectors/promotions/{index}")).await?;
+    output.result(&history, |history| {
+        println!("{}", table(&history["promotions"], &PROMOTION));
+        if let Some(lines @ 1..) = history["malformed"].as_u64() {
+            println!(
+                "{lines} lines of it do not read, so an earlier configuration may serve: promote the one that is to serve"
+            );
+        }
+    });
+    Ok(())
+}
+
+/// Prints the trials of a journal.
+fn trials(journal: &Value) {
+    println!("{}", table(&journal["trials"], &TRIAL));
+    if journal["malformed"].as_u64() > Some(0) {
+        let lines = counted(journal.get("malformed"), "line");
+        println!("{lines} of the journal could not be read and are left out");
+    }
+}
+
+/// All pages of a journal as one, or as many of the newest trials as are wanted.
+async fn journal(client: &Client, index: &str, newest: Option<u64>) -> Result<Value, CliError> {
+    let from = match newest {
+        None => 0,
+        Some(newest) => {
+            let path = format!("/vectors/trials/{index}?limit=1");
+            let first: Value = client.get(&path).await?;
+            let total = first["total"].as_u64().unwrap_or(0);
+            total.saturating_sub(newest)
+        }
+    };
     let mut journal: Value = client
-        .get(&format!("/vectors/trials/{index}?limit=1000"))
+        .get(&format!("/vectors/trials/{index}?limit=1000&cursor={from}"))
         .await?;
     while let Some(next) = journal["next"].as_u64() {
         let mut page: Value = client
@@ -323,17 +446,4 @@ fn serves(served: &Value) {
         cell(served.pointer("/serving/config/ef_search")),
         cell(served.pointer("/serving/trial")),
     );
-}
-
-async fn finish(
-    client: &Client,
-    output: &Output,
-    task: &crate::tasks::TaskView,
-    text: impl FnOnce(&Value),
-) -> Result<(), CliError> {
-    let bar = output.bar();
-    let ended = client.wait(task, |view| bar.follow(view)).await;
-    bar.done();
-    output.result(&ended?, text);
-    Ok(())
 }

@@ -9,7 +9,9 @@ use boathouse_types::{BucketName, DatasetName, Evidence, PluginRef, Scope, Times
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    app::App,
     auth::Caller,
+    buckets::Doubtful,
     extract::{Path, Query},
     http::AppState,
     problem::Problem,
@@ -19,6 +21,18 @@ use crate::{
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DatasetList {
     datasets: Vec<DatasetSummary>,
+    /// Datasets that do not read, or are shown as they were before, as `GET /readyz` has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broken: Vec<BrokenDataset>,
+}
+
+/// A dataset that is not to be believed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct BrokenDataset {
+    /// Its name.
+    name: DatasetName,
+    /// Why, and what to do.
+    why: String,
 }
 
 /// One dataset in a list.
@@ -136,6 +150,18 @@ fn summary(dataset: &DatasetManifest) -> Option<DatasetSummary> {
     })
 }
 
+/// The datasets that are not to be believed, as far as somebody may know of them.
+async fn broken(app: &App, caller: &Caller) -> Vec<BrokenDataset> {
+    let doubtful = app.bucket_table.doubtful().await.into_iter();
+    let broken = doubtful.filter_map(|(doubtful, why)| match doubtful {
+        Doubtful::Dataset(name) => Some(BrokenDataset { name, why }),
+        Doubtful::Index(_) => None,
+    });
+    broken
+        .filter(|broken| caller.reaches_dataset(broken.name.as_str()))
+        .collect()
+}
+
 /// List datasets.
 #[utoipa::path(get, path = "/datasets", responses((status = 200, body = DatasetList)))]
 pub(crate) async fn list(
@@ -146,6 +172,7 @@ pub(crate) async fn list(
     datasets.retain(|dataset| caller.reaches_dataset(dataset.name.as_str()));
     Ok(Json(DatasetList {
         datasets: datasets.iter().filter_map(summary).collect(),
+        broken: broken(&app, &caller).await,
     }))
 }
 

@@ -1,17 +1,15 @@
 //! `/vectors/evalsets`.
 
-use std::sync::Arc;
-
-use axum::{extract::State, response::Response};
-use serde::{Deserialize, Serialize};
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
 
 use crate::{
     auth::{Caller, reach},
-    extract::{Json, Query},
+    extract::{Json, Path, Query},
     http::{AppState, tasks::accepted},
     problem::Problem,
     tasks::TaskView,
-    tune::{self, EvalSetSpec, EvalSetView},
+    tune::{self, EvalSetList, EvalSetSpec},
 };
 
 /// Which index.
@@ -22,13 +20,7 @@ pub(crate) struct OfIndex {
     index: String,
 }
 
-/// The evaluation sets of an index.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct EvalSetList {
-    evalsets: Vec<EvalSetView>,
-}
-
-/// List the evaluation sets of an index.
+/// List the evaluation sets of an index; those that cannot be read apart, with the reason.
 #[utoipa::path(get, path = "/vectors/evalsets", params(OfIndex), responses((status = 200, body = EvalSetList), (status = 404, body = Problem)))]
 pub(crate) async fn list(
     State(app): AppState,
@@ -37,8 +29,7 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<EvalSetList>, Problem> {
     reach::may_use_index(&app, &caller, &query.index)?;
     let index = app.indexes.get(&query.index)?;
-    let evalsets = tune::evalsets(&index).await?;
-    Ok(axum::Json(EvalSetList { evalsets }))
+    tune::evalsets(&index).await.map(axum::Json)
 }
 
 /// Make an evaluation set: queries with their exact neighbours.
@@ -53,16 +44,31 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     reach::may_use_index(&app, &caller, spec.index.as_str())?;
     let index = app.indexes.get(spec.index.as_str())?;
+    let plan = tune::plan_evalset(&app, &index, spec).await?;
     let turn = index.take_turn()?;
-    let worker = Arc::clone(&app);
     let task = app.tasks.start(
         "evalset",
         index.meta.name.clone().as_str(),
         |task| async move {
             let _turn = turn;
-            let view = tune::make_evalset(&worker, &index, spec, &task).await?;
+            let view = tune::make_evalset(&index, plan, &task).await?;
             serde_json::to_value(view).map_err(|error| Problem::internal(&error))
         },
     );
     Ok(accepted(task))
+}
+
+/// Delete an evaluation set. Trials make `default` anew when they need it, with drawn queries.
+#[utoipa::path(
+    delete, path = "/vectors/evalsets/{idx}/{name}", params(("idx" = String, Path), ("name" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+)]
+pub(crate) async fn delete(
+    State(app): AppState,
+    Path((index, name)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let index = app.indexes.get(&index)?;
+    let _turn = index.take_turn()?;
+    tune::delete_evalset(&index, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

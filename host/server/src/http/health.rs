@@ -43,20 +43,8 @@ pub(crate) async fn live() -> StatusCode {
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, Json<Readiness>) {
     let mut components = buckets(&app);
-    for (dataset, files) in app.bucket_table.gone_datasets(&app).await {
-        components.push(Component {
-            name: format!("dataset {dataset}"),
-            ready: false,
-            detail: format!("{files} of its files are gone; ingest it anew or delete it"),
-        });
-    }
-    for (index, why) in app.indexes.broken() {
-        components.push(Component {
-            name: format!("index {index}"),
-            ready: false,
-            detail: why,
-        });
-    }
+    components.extend(held(&app).await);
+    components.extend(promotions(&app));
     components.push(Component {
         name: "plugins".to_owned(),
         ready: true,
@@ -84,6 +72,42 @@ pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, 
     )
 }
 
+/// Datasets and indexes of which something is gone, that are not to be believed, or that cannot be opened.
+async fn held(app: &App) -> Vec<Component> {
+    let mut components = Vec::new();
+    for (dataset, files) in app.bucket_table.gone_datasets(app).await {
+        components.push(Component {
+            name: format!("dataset {dataset}"),
+            ready: false,
+            detail: format!("{files} of its files are gone; ingest it anew or delete it"),
+        });
+    }
+    for (index, objects) in app.bucket_table.gone_indexes(app).await {
+        components.push(Component {
+            name: format!("index {index}"),
+            ready: false,
+            detail: format!(
+                "{objects} of its objects are gone from its bucket and it serves from local files alone; build it anew"
+            ),
+        });
+    }
+    for (doubtful, why) in app.bucket_table.doubtful().await {
+        components.push(Component {
+            name: doubtful.to_string(),
+            ready: false,
+            detail: why,
+        });
+    }
+    for (index, why) in app.indexes.broken() {
+        components.push(Component {
+            name: format!("index {index}"),
+            ready: false,
+            detail: why,
+        });
+    }
+    components
+}
+
 /// How each bucket was at the last look, and how far its copy in `rescue` is behind. A copy that is behind
 /// keeps nothing from serving.
 fn buckets(app: &App) -> Vec<Component> {
@@ -104,6 +128,21 @@ fn buckets(app: &App) -> Vec<Component> {
         });
     }
     components
+}
+
+/// Indexes that may serve an earlier configuration than the one that was promoted last: they answer nevertheless.
+fn promotions(app: &App) -> Vec<Component> {
+    let indexes = app.indexes.list().into_iter();
+    let lost = indexes.map(|index| (index.meta.name.clone(), index.lost_promotions()));
+    lost.filter(|(_, lines)| *lines > 0)
+        .map(|(index, lines)| Component {
+            name: format!("promotions of index {index}"),
+            ready: true,
+            detail: format!(
+                "{lines} of their lines do not read and have no sound copy in `rescue`, so an earlier configuration may serve; promote the one that is to serve"
+            ),
+        })
+        .collect()
 }
 
 /// How far posting of lineage is, where it is posted; being behind keeps nothing from serving.
@@ -142,15 +181,18 @@ fn watched(app: &App) -> impl Iterator<Item = Component> {
     })
 }
 
-/// How many versions serve, and whether one of them is suspended: the host answers nevertheless.
+/// How many versions serve, whether one of them is suspended, and what is wrong with their settings: the host answers
+/// nevertheless.
 fn plugins(app: &App) -> String {
     let versions = app.plugins.versions();
     let active = versions
         .iter()
         .filter(|v| v.state == PluginState::Active)
         .count();
-    match versions.iter().filter(|v| v.suspended.is_some()).count() {
+    let counts = match versions.iter().filter(|v| v.suspended.is_some()).count() {
         0 => format!("{active} active"),
         suspended => format!("{active} active, {suspended} suspended"),
-    }
+    };
+    let complaints = app.plugins.complaints();
+    [vec![counts], complaints].concat().join("; ")
 }

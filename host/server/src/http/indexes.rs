@@ -16,7 +16,7 @@ use crate::{
     http::{AppState, tasks::accepted},
     indexes::{
         AppendPolicy, DeleteDocuments, DeletedDocuments, IndexChange, IndexSpec, IndexView, append,
-        create as creation, delete as deletion, moves,
+        create as creation, delete as deletion, forget_parts, moves, objective,
     },
     problem::Problem,
     tasks::TaskView,
@@ -26,6 +26,18 @@ use crate::{
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct IndexList {
     indexes: Vec<IndexView>,
+    /// Indexes that are not served, as `GET /readyz` has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broken: Vec<BrokenIndex>,
+}
+
+/// An index that is not served.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct BrokenIndex {
+    /// Its name.
+    name: IndexName,
+    /// Why, and what to do.
+    why: String,
 }
 
 /// List indexes.
@@ -34,7 +46,14 @@ pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<Ind
     let mut indexes = app.indexes.list();
     indexes
         .retain(|index| caller.reaches_index(index.meta.name.as_str(), Some(&index.meta.dataset)));
+    let mut broken = app.indexes.broken();
+    // The datasets of these are not known here.
+    broken.retain(|(name, _)| caller.reaches_index(name.as_str(), None));
+    let broken = broken.into_iter();
     axum::Json(IndexList {
+        broken: broken
+            .map(|(name, why)| BrokenIndex { name, why })
+            .collect(),
         indexes: indexes
             .iter()
             .map(|index| index.view_with(&app.embedder))
@@ -80,9 +99,9 @@ pub(crate) async fn show(
     Ok(axum::Json(index.view_with(&app.embedder)))
 }
 
-/// Move an index to another bucket, or change what happens to rows that are appended to its dataset. Searches go
-/// on during a move; one that is cancelled before the index lives there is undone, and one that a restart
-/// interrupts goes on.
+/// Move an index to another bucket, change what happens to rows that are appended to its dataset, or change its
+/// objective: one of the three. Searches go on during a move; one that is cancelled before the index lives there is
+/// undone, and one that a restart interrupts goes on.
 #[utoipa::path(
     patch, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), request_body = IndexChange,
     responses((status = 200, body = IndexView), (status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem))
@@ -92,18 +111,28 @@ pub(crate) async fn change(
     Path(name): Path<String>,
     Json(change): Json<IndexChange>,
 ) -> Result<Response, Problem> {
-    match (change.bucket, change.appends) {
-        (Some(bucket), None) => moves::start(&app, &name, bucket).await.map(accepted),
-        (None, Some(appends)) => {
-            let view = append::set_policy(&app, &name, appends).await?;
+    match (change.bucket, change.appends, change.objective) {
+        (Some(bucket), None, None) => moves::start(&app, &name, bucket).await.map(accepted),
+        (None, Some(appends), None) => {
+            let background = app.tasks.background();
+            let worker = Arc::clone(&app);
+            let setting = async move { append::set_policy(&worker, &name, appends).await };
+            let view = background.settle(setting).await?;
             if appends == AppendPolicy::Auto {
                 app.agent.nudge(&view.name);
             }
             Ok(axum::Json(view).into_response())
         }
+        (None, None, Some(wanted)) => {
+            let background = app.tasks.background();
+            let worker = Arc::clone(&app);
+            let setting = async move { objective::set(&worker, &name, wanted).await };
+            let view = background.settle(setting).await?;
+            Ok(axum::Json(view).into_response())
+        }
         _ => Err(Problem::unprocessable(
             "one_change",
-            "give either `bucket` or `appends`",
+            "give one of `bucket`, `appends` and `objective`",
         )),
     }
 }
@@ -140,7 +169,9 @@ pub(crate) async fn delete_documents(
     Path(name): Path<String>,
     Json(request): Json<DeleteDocuments>,
 ) -> Result<axum::Json<DeletedDocuments>, Problem> {
-    deletion::delete(&app, &name, request).await.map(axum::Json)
+    let background = app.tasks.background();
+    let deleting = async move { deletion::delete(&app, &name, request).await };
+    background.settle(deleting).await.map(axum::Json)
 }
 
 /// Delete an index with its journal, promotions and evaluation sets.
@@ -149,7 +180,17 @@ pub(crate) async fn delete(
     State(app): AppState,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    app.indexes.delete(&name).await?;
-    app.agent.forget(&IndexName::new(name)?).await;
-    Ok(StatusCode::NO_CONTENT)
+    // A client that hangs up must not leave an index that is deleted in its bucket and serves here.
+    let background = app.tasks.background();
+    let deleting = async move {
+        let deleted = app.indexes.delete(&name).await;
+        let name = IndexName::new(name)?;
+        // Some of its objects may be left over, but the index is gone.
+        if !app.indexes.knows(&name) {
+            app.agent.forget(&name).await;
+            forget_parts(&app, &name).await;
+        }
+        deleted.map(|()| StatusCode::NO_CONTENT)
+    };
+    background.settle(deleting).await
 }

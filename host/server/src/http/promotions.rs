@@ -12,6 +12,7 @@ use boathouse_types::{BucketName, IndexName};
 use serde::Serialize;
 
 use crate::{
+    app::App,
     auth::{self, Caller},
     extract::{Json, Path},
     http::{
@@ -44,6 +45,9 @@ pub(crate) struct PromotionHistory {
     index: IndexName,
     /// Oldest first; the last one serves.
     promotions: Vec<Promotion>,
+    /// Lines of the registry that do not read and have no sound copy in `rescue`. When the newest is among them, an
+    /// earlier configuration serves: promote the one that is to serve.
+    malformed: u64,
 }
 
 /// Serve the configuration of a trial if it is better than what serves: both answer recent queries of clients, filled
@@ -63,11 +67,37 @@ pub(crate) async fn promote(
     let wish = spec.by(auth::current_caller())?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("promote", &name, |task| async move {
+        let _person = worker.agent.make_way();
         task.progress("comparing with what serves", 0, None, "queries");
         let promoted = promotion::challenge(&worker, &index, wish, &task.cancellation()).await?;
         serde_json::to_value(promoted).map_err(|error| Problem::internal(&error))
     });
-    if wants_task(&headers) {
+    answered(&app, &headers, task).await
+}
+
+/// Serve what served before. Answers when it does, or, with `Prefer: respond-async`, with a task. It comes to its end
+/// whether or not the client waits for it.
+#[utoipa::path(
+    post, path = "/vectors/rollback/{idx}", params(("idx" = String, Path)),
+    responses((status = 200, body = Promoted), (status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub(crate) async fn rollback(
+    State(app): AppState,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let index = app.indexes.get(&name)?;
+    let by = auth::current_caller();
+    let task = app.tasks.start("rollback", &name, |task| async move {
+        let promoted = promotion::rollback(&index, by, &task.cancellation()).await?;
+        serde_json::to_value(promoted).map_err(|error| Problem::internal(&error))
+    });
+    answered(&app, &headers, task).await
+}
+
+/// Answers with a task to who asks for one, else with what comes of it.
+async fn answered(app: &App, headers: &HeaderMap, task: TaskView) -> Result<Response, Problem> {
+    if wants_task(headers) {
         return Ok(accepted(task));
     }
     let ended = app.tasks.wait(&task.id).await?;
@@ -75,20 +105,6 @@ pub(crate) async fn promote(
         Some(problem) => Err(problem),
         None => Ok(axum::Json(ended.result).into_response()),
     }
-}
-
-/// Serve what served before.
-#[utoipa::path(
-    post, path = "/vectors/rollback/{idx}", params(("idx" = String, Path)),
-    responses((status = 200, body = Promoted), (status = 404, body = Problem), (status = 409, body = Problem))
-)]
-pub(crate) async fn rollback(
-    State(app): AppState,
-    Path(name): Path<String>,
-) -> Result<axum::Json<Promoted>, Problem> {
-    let index = app.indexes.get(&name)?;
-    let by = auth::current_caller();
-    promotion::rollback(&index, by).await.map(axum::Json)
 }
 
 /// What serves each index, over all buckets.
@@ -124,5 +140,9 @@ pub(crate) async fn history(
     Ok(axum::Json(PromotionHistory {
         index: index.meta.name.clone(),
         promotions,
+        malformed: index.lost_promotions(),
     }))
 }
+
+#[cfg(test)]
+mod tests;

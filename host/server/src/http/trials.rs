@@ -22,11 +22,14 @@ use crate::{
     tune::{self, AutotuneSpec, TrialSpec},
 };
 
+/// Most trials of one page.
+const MOST: usize = 1_000;
+
 /// Which part of the journal, and how.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JournalQuery {
-    /// How many trials, 100 when left out.
+    /// How many trials, 1 to 1,000; 100 when left out.
     #[serde(default = "hundred")]
     limit: usize,
     /// Where to go on: `next` of the page before.
@@ -71,6 +74,10 @@ pub(crate) async fn journal(
     Query(query): Query<JournalQuery>,
 ) -> Result<Response, Problem> {
     let journal = app.indexes.get(&name)?.tuner.journal().read().await?;
+    if !(1..=MOST).contains(&query.limit) {
+        let must = format!("is {} and must be 1 to 1,000", query.limit);
+        return Err(Problem::field("limit", "bad_query", must));
+    }
     match query.format.as_deref() {
         None | Some("json") => {}
         Some("jsonl") => {
@@ -94,7 +101,7 @@ pub(crate) async fn journal(
         .trials
         .into_iter()
         .skip(from)
-        .take(query.limit.clamp(1, 1_000))
+        .take(query.limit)
         .collect();
     let end = from + trials.len();
     let page = JournalPage {

@@ -6,24 +6,28 @@
 //! lost nor there twice, however often this is done again. In service they are a tail beside the graph
 //! (`tail.rs`), which is merged into a new base once it is long (`append/merge.rs`).
 //!
-//! Where rows have ids of their own, a row replaces the earlier ones of its id. A dataset whose rows were replaced
-//! as a whole is not followed: the index keeps what it has until somebody refreshes it, which makes a new base.
+//! Where rows have ids of their own, a row replaces the earlier ones of its id. One without text does so too: the same
+//! commit names a tombstone for what was searched of its id. A dataset whose rows were replaced as a whole is not
+//! followed: the index keeps what it has until somebody refreshes it, which makes a new base.
 //!
 //! Who decides when this is done is the agent (`agent.rs`) or a client; one at a time for each index.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
 use boathouse_storage::StorageError;
 use boathouse_types::IndexName;
-use boathouse_vector::table::{self, VectorTable};
+use boathouse_vector::table::VectorTable;
 use serde_json::{Value, json};
 
 use super::{
     AppendPolicy, Behind, Growth, IndexMeta, IndexView, Indexes, LiveIndex, Segment,
     create::forget,
-    embed::{Embedded, Ids, Source, check_embedder, embed, encode},
-    frozen, locked,
+    delete::{self, Buried},
+    embed::{Ids, Known, Source, check_embedder, embed, encode, forget_parts},
+    frozen,
+    live::Hold,
+    locked,
     objects::fresh_path,
     standing::Found,
     tail,
@@ -34,7 +38,8 @@ pub(crate) mod merge;
 
 /// Kind of the task of an append.
 pub(crate) const KIND: &str = "append";
-/// How often a dataset may have grown again when its rows are in, before that is left to another time.
+/// How often a dataset may have grown again when its rows are in, or an index have become another one when it may be
+/// written, before that is left to another time.
 const ROUNDS: usize = 16;
 /// Parts of a tail; an append beyond puts them together.
 const MAX_PARTS: usize = 8;
@@ -77,7 +82,7 @@ pub(crate) async fn look(app: &App, index: &LiveIndex) -> Result<Option<Behind>,
     Ok(behind)
 }
 
-/// Brings everything into an index that was appended to its dataset.
+/// Brings everything into an index that was appended to its dataset. The right to do so is the caller's.
 ///
 /// # Errors
 /// 409 `dataset_replaced` and `embedder_changed` when there is nothing but a rebuild; 409 when the index is being
@@ -86,12 +91,9 @@ pub(crate) async fn look(app: &App, index: &LiveIndex) -> Result<Option<Behind>,
 pub(crate) async fn carry(
     app: &App,
     name: &IndexName,
+    _growing: Hold,
     task: &TaskContext,
 ) -> Result<Value, Problem> {
-    let index = app.indexes.get(name.as_str())?;
-    let growing = task.cancellation();
-    let growing = growing.run_until_cancelled(index.growing()).await;
-    let _growing = growing.ok_or_else(Problem::cancelled)?;
     catch_up(app, name, task).await
 }
 
@@ -170,13 +172,13 @@ fn answer(index: &LiveIndex, appended: u64) -> Result<Value, Problem> {
     Ok(view)
 }
 
-fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
+pub(super) fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
     match index.moving_to() {
         None => Ok(()),
         Some(to) => Err(Problem::conflict(
             "index_busy",
             format!(
-                "index `{}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)",
+                "index `{}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`, `boathouse task list`)",
                 index.meta.name
             ),
         )),
@@ -193,16 +195,17 @@ fn replaced(index: &LiveIndex) -> Problem {
     )
 }
 
-/// Embeds the rows of a version behind those that are covered, and brings them in; returns how many vectors that
+/// Embeds the rows of a version behind those that are covered, and brings them in; returns how many documents that
 /// were.
 async fn extend(
     app: &App,
-    index: &LiveIndex,
+    index: &Arc<LiveIndex>,
     dataset: &Dataset,
     task: &TaskContext,
 ) -> Result<u64, Problem> {
     let meta = &index.meta;
     let source = Source {
+        index: &meta.name,
         dataset,
         from: meta.covered_rows(),
         text: &meta.text_column,
@@ -211,17 +214,22 @@ async fn extend(
             Some(_) => Ids::Latest,
             None => Ids::Numbers,
         },
+        chunk: meta.chunk,
+        known: Known::new(app.embedder.dimension()),
     };
-    let Embedded { table, skipped, .. } = embed(app, source, task).await?;
-    let count = table.len() as u64;
-    task.progress("storing vectors", 0, Some(count), "vectors");
+    let embedded = embed(app, source, task).await?;
+    let (vectors, documents) = (embedded.table.len(), embedded.table.documents());
+    task.progress("storing vectors", 0, Some(vectors as u64), "vectors");
     let added = Added {
-        table,
+        table: embedded.table,
         dataset_version: dataset.version().version,
         rows: dataset.version().rows,
-        skipped,
+        skipped: embedded.skipped,
+        emptied: embedded.emptied,
     };
-    land(&app.indexes, index, added).await.map(|_| count)
+    land(&app.indexes, index, added).await?;
+    forget_parts(app, &meta.name).await;
+    Ok(documents as u64)
 }
 
 /// Rows behind those that an index covers, embedded.
@@ -233,15 +241,19 @@ struct Added {
     rows: u64,
     /// Those of the added rows that are left out.
     skipped: u64,
+    /// Ids whose last row has no text.
+    emptied: BTreeSet<String>,
 }
 
 /// Stores and commits what was added, which is in service when this returns.
 async fn land(
     indexes: &Indexes,
-    index: &LiveIndex,
-    added: Added,
+    index: &Arc<LiveIndex>,
+    mut added: Added,
 ) -> Result<Arc<LiveIndex>, Problem> {
     let meta = &index.meta;
+    let emptied = std::mem::take(&mut added.emptied);
+    let buried = bury_emptied(index, emptied, added.rows).await?;
     // Held while parts are put together, which a merge under way still needs.
     let alone = (meta.segments().len() >= MAX_PARTS)
         .then(|| index.merging())
@@ -264,16 +276,43 @@ async fn land(
     let covered = meta.covered_version();
     let committed = indexes.commit(index, |now| {
         let same = now.covered_version() == covered && now.segments() == meta.segments();
+        let deletions = match &buried {
+            Some(buried) => buried.among(&now.deletions)?,
+            None => now.deletions.clone(),
+        };
         same.then(|| IndexMeta {
             grown: Some(growth),
+            deletions,
             ..now.clone()
         })
     });
     let committed = committed.await;
-    if let (Err(_), Some(stored)) = (&committed, stored) {
-        forget(index.bucket(), &meta.name, &stored.path).await;
+    if committed.is_err() {
+        let stored = stored.as_ref().map(|stored| stored.path.as_str());
+        for path in stored.into_iter().chain(buried.as_ref().map(Buried::path)) {
+            forget(index.bucket(), &meta.name, path).await;
+        }
     }
     committed
+}
+
+/// Stores tombstones for what is searched of ids whose last row has no text; none when nothing is. `rows` of the
+/// dataset are covered then, of which that one is the last.
+async fn bury_emptied(
+    index: &Arc<LiveIndex>,
+    emptied: BTreeSet<String>,
+    rows: u64,
+) -> Result<Option<Buried>, Problem> {
+    if emptied.is_empty() {
+        return Ok(None);
+    }
+    let searched = Arc::clone(index);
+    let chosen = tokio::task::spawn_blocking(move || searched.choose(&emptied));
+    let ids = chosen.await.map_err(|error| Problem::internal(&error))?.ids;
+    match ids.is_empty() {
+        true => Ok(None),
+        false => delete::bury(index, ids, rows).await.map(Some),
+    }
 }
 
 /// Stores vectors that no manifest names yet.
@@ -293,22 +332,24 @@ async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem
 
 /// The rows of a tail that are searched, and these behind them.
 async fn put_together(index: &LiveIndex, added: VectorTable) -> Result<VectorTable, Problem> {
-    let mut tables = Vec::new();
-    for part in index.tail.parts() {
-        tables.push(index.bucket().get(&part.path).await?);
+    let mut all = VectorTable::new(added.dimension());
+    for (part, segment) in index.meta.segments().iter().enumerate() {
+        let stored = frozen::stored(index, (&segment.path, &segment.digest)).await?;
+        let tail = index.tail.clone();
+        all = joined(all, stored, move |row| !tail.hides_in(part, row)).await?;
     }
-    let tail = index.tail.clone();
-    let joined = tokio::task::spawn_blocking(move || {
-        let mut all = VectorTable::new(added.dimension());
-        for (part, bytes) in tables.into_iter().enumerate() {
-            tail::append(&mut all, &table::read(bytes)?, |row| {
-                !tail.hides_in(part, row)
-            })?;
-        }
-        tail::append(&mut all, &added, |_| true)?;
-        Ok::<_, Problem>(all)
-    });
-    joined.await.map_err(|error| Problem::internal(&error))?
+    joined(all, added, |_| true).await
+}
+
+/// A table with rows of another one behind its own.
+async fn joined(
+    mut to: VectorTable,
+    from: VectorTable,
+    keep: impl Fn(usize) -> bool + Send + 'static,
+) -> Result<VectorTable, Problem> {
+    let joining =
+        tokio::task::spawn_blocking(move || tail::append(&mut to, &from, keep).map(|()| to));
+    joining.await.map_err(|error| Problem::internal(&error))?
 }
 
 impl Indexes {
@@ -318,18 +359,23 @@ impl Indexes {
     /// # Errors
     /// 404, 409 when it is being moved or is not what it was, or the bucket fails.
     pub(super) async fn in_step(&self, name: &IndexName) -> Result<Arc<LiveIndex>, Problem> {
-        let seated = self.get(name.as_str())?;
-        check_at_rest(&seated)?;
-        let _writing = seated.writing().await;
-        let index = self.get(name.as_str())?;
-        if !index.shares_seat(&seated) {
-            return Err(changed(&index));
+        let mut seated = self.get(name.as_str())?;
+        for _ in 0..ROUNDS {
+            check_at_rest(&seated)?;
+            let writing = seated.writing().await;
+            let index = self.get(name.as_str())?;
+            if index.shares_seat(&seated) {
+                let found = self.home_of(&index).await?;
+                return match index.is_as(&found.meta) {
+                    true => Ok(index),
+                    false => self.adopt(&index, &found).await,
+                };
+            }
+            // It got a new base, or another home, while the right to write was waited for.
+            drop(writing);
+            seated = index;
         }
-        let found = self.home_of(&index).await?;
-        match index.is_as(&found.meta) {
-            true => Ok(index),
-            false => self.adopt(&index, &found).await,
-        }
+        Err(changed(&seated))
     }
 
     /// Commits a change of an index's manifest, which `change` may decline for what it has become, and puts it in

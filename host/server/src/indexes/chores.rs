@@ -122,6 +122,15 @@ impl Indexes {
             })
     }
 
+    /// Whether every bucket answers and none has an index of that name, not even one that another host made.
+    pub(crate) async fn is_gone(&self, name: &IndexName) -> bool {
+        if self.knows(name) {
+            return false;
+        }
+        let (found, unread) = standing::look(&self.buckets.list(), name).await;
+        unread.is_empty() && !found.iter().any(|one| one.is_alive(&found))
+    }
+
     /// Waits until nobody takes away what is left of a name that was set aside.
     pub(super) async fn quiet(&self, name: &IndexName) {
         loop {
@@ -143,5 +152,28 @@ impl Indexes {
         let mut settling = locked(&self.chores.settling);
         let free = !reserved.contains_key(name) && settling.insert(name.clone());
         free.then(|| Hold::Name(&self.chores, name.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_faults::Plan;
+
+    use super::super::testing::{build, faulty, memory, name, opened};
+
+    #[tokio::test]
+    async fn an_index_is_gone_when_every_bucket_says_so() {
+        let (primary, second) = (memory("primary"), memory("second"));
+        let (view, store) = faulty(&second, Plan::Never);
+        let indexes = opened(&[&primary, &view]).await;
+        assert!(indexes.is_gone(&name()).await);
+        store.follow(Plan::DOWN);
+        assert!(!indexes.is_gone(&name()).await, "nobody knows");
+        store.follow(Plan::Never);
+        build(&second, "vectors.parquet").await;
+        assert!(!indexes.knows(&name()), "it is not looked for here");
+        assert!(!indexes.is_gone(&name()).await, "another host made it");
+        let here = opened(&[&primary, &view]).await;
+        assert!(here.knows(&name()) && !here.is_gone(&name()).await);
     }
 }

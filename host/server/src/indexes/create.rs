@@ -14,10 +14,10 @@ use boathouse_types::{IndexName, VectorBackend};
 use boathouse_vector::Frozen;
 
 use super::{
-    IndexMeta, IndexSpec, LiveIndex,
-    embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text},
-    frozen,
-    objects::{forget_copies, fresh_path, manifest, sweep_records},
+    Embeddings, IndexMeta, IndexSpec, LiveIndex,
+    embed::{Embedded, Encoded, Ids, Known, Source, embed, encode, forget_parts, is_text},
+    frozen, objective,
+    objects::{forget_copies, forget_versions, fresh_path, manifest, sweep_records},
     standing::{lives_in, next_generation},
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext};
@@ -55,16 +55,12 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
             ),
         ));
     }
-    let objective = &spec.objective;
-    if !(0.0..=1.0).contains(&objective.recall_floor) {
-        return Err(Problem::field(
-            "objective",
-            "out_of_bounds",
-            "recall_floor must be 0 to 1",
-        ));
-    }
+    objective::check(app, &spec.name, &spec.objective).await?;
     if let Some(config) = &spec.config {
         boathouse_tuning::check_config(config)?;
+    }
+    if let Some(chunk) = spec.chunk {
+        chunk.check()?;
     }
     let bucket = app.bucket_table.get(&spec.home())?;
     let dataset = app.datasets.open(&spec.dataset, None).await?;
@@ -130,16 +126,21 @@ fn check_columns(spec: &IndexSpec, dataset: &Dataset) -> Result<(), Problem> {
 /// What went wrong; nothing of the index is visible then.
 pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<LiveIndex, Problem> {
     let source = Source {
+        index: &plan.spec.name,
         dataset: &plan.dataset,
         from: 0,
         text: &plan.spec.text_column,
         id: plan.spec.id_column.as_deref(),
         ids: plan.ids.clone(),
+        chunk: plan.spec.chunk,
+        known: Known::new(app.embedder.dimension()),
     };
     let Embedded {
         table,
         skipped,
         superseded,
+        embeddings,
+        ..
     } = embed(app, source, task).await?.not_empty(&plan.spec)?;
     task.progress("storing vectors", 0, Some(table.len() as u64), "vectors");
     let Encoded {
@@ -158,44 +159,81 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
     }
     let home_generation = next_generation(&app.buckets.list(), name).await;
     plan.bucket.put(&path, bytes).await?;
-    let meta = IndexMeta {
-        name: name.clone(),
-        dataset: plan.spec.dataset.clone(),
-        dataset_version: plan.dataset.version().version,
-        text_column: plan.spec.text_column.clone(),
-        id_column: plan.spec.id_column.clone(),
-        embedder: app.embedder.name().to_owned(),
-        embedder_digest: app.embedder.model_digest().to_owned(),
-        dimension: frozen.vectors.dimension(),
-        metric: plan.spec.metric,
-        bucket: plan.bucket.name().clone(),
-        home_generation,
-        moving_to: None,
-        moved_to: None,
-        withdrawn_from: None,
-        vector_backend: plan.spec.vector_backend,
-        config: plan
-            .spec
-            .config
-            .unwrap_or(app.config.vectors.default_config),
-        objective: plan.spec.objective.clone(),
-        vectors_path: path.clone(),
-        data_version: digest.chars().take(16).collect(),
-        vectors: frozen.vectors.len() as u64,
-        skipped_rows: skipped,
-        superseded_rows: superseded,
-        created_at: app.clock.now(),
-        deleted: false,
-        appends: plan.spec.appends,
-        grown: None,
-        deletions: Vec::new(),
-        first_vectors_path: None,
+    let made = Made {
+        path: &path,
+        digest: &digest,
+        frozen: &frozen,
+        skipped,
+        superseded,
+        embeddings,
     };
+    let meta = plan.described(app, &made, home_generation);
     let finished = finish(app, &plan, (meta, version), frozen, task).await;
-    if finished.is_err() {
-        forget(&plan.bucket, name, &path).await;
+    match finished.is_ok() {
+        true => {
+            forget_versions(&plan.bucket, name).await;
+            forget_parts(app, name).await;
+        }
+        false => forget(&plan.bucket, name, &path).await,
     }
     finished
+}
+
+/// The vectors of a new index.
+struct Made<'a> {
+    path: &'a str,
+    /// SHA-256 of the object at that path, in hex.
+    digest: &'a str,
+    frozen: &'a Frozen,
+    skipped: u64,
+    superseded: u64,
+    embeddings: Embeddings,
+}
+
+impl Plan {
+    /// What is to be stored of the index.
+    fn described(&self, app: &App, made: &Made<'_>, home_generation: u64) -> IndexMeta {
+        let (spec, vectors) = (&self.spec, &made.frozen.vectors);
+        IndexMeta {
+            name: spec.name.clone(),
+            dataset: spec.dataset.clone(),
+            dataset_version: self.dataset.version().version,
+            text_column: spec.text_column.clone(),
+            id_column: spec.id_column.clone(),
+            embedder: app.embedder.name().to_owned(),
+            embedder_digest: app.embedder.model_digest().to_owned(),
+            dimension: vectors.dimension(),
+            metric: spec.metric,
+            bucket: self.bucket.name().clone(),
+            home_generation,
+            moving_to: None,
+            moved_to: None,
+            withdrawn_from: None,
+            vector_backend: spec.vector_backend,
+            config: spec.config.unwrap_or(app.config.vectors.default_config),
+            objective: spec.objective.clone(),
+            vectors_path: made.path.to_owned(),
+            data_version: made.digest.chars().take(16).collect(),
+            vectors: vectors.len() as u64,
+            documents: documents(made.frozen),
+            chunk: spec.chunk,
+            embeddings: Some(made.embeddings),
+            skipped_rows: made.skipped,
+            superseded_rows: made.superseded,
+            created_at: app.clock.now(),
+            deleted: false,
+            appends: spec.appends,
+            grown: None,
+            deletions: Vec::new(),
+            first_vectors_path: None,
+        }
+    }
+}
+
+/// The number of documents, where one may have several vectors.
+pub(super) fn documents(frozen: &Frozen) -> Option<u64> {
+    let of_pieces = frozen.spans.is_some();
+    of_pieces.then(|| frozen.rows.documents() as u64)
 }
 
 /// The version of the manifest at the index's home, 0 without one; no index of the name lives.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use boathouse_types::IndexName;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -35,9 +35,20 @@ const MAX_OBJECTS: usize = 8;
 #[serde(deny_unknown_fields)]
 pub struct DeleteDocuments {
     /// Their ids; a number counts as its text.
+    #[serde(default, deserialize_with = "texts")]
+    #[schema(value_type = Option<Vec<DocumentId>>)]
     pub ids: Option<Vec<String>>,
     /// A condition in SQL over the columns of the dataset; instead of `ids`.
     pub filter: Option<String>,
+}
+
+/// How the id of a document may be written.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(untagged, expecting = "an id is a text or a number")]
+enum DocumentId {
+    Text(String),
+    #[schema(value_type = f64)]
+    Number(serde_json::Number),
 }
 
 /// What was deleted.
@@ -48,7 +59,7 @@ pub struct DeletedDocuments {
     /// The ids of which there is no document, each once; also those that were deleted before.
     pub unknown: Vec<String>,
     /// How many documents are left.
-    pub vectors: u64,
+    pub documents: u64,
 }
 
 /// Which documents of an index are to go, and which wishes are about none.
@@ -85,10 +96,20 @@ pub(crate) async fn delete(
         return Ok(DeletedDocuments {
             deleted: chosen.ids.len() as u64,
             unknown: chosen.unknown,
-            vectors: left.vectors() as u64,
+            documents: left.documents() as u64,
         });
     }
     Err(changing(&name))
+}
+
+/// Ids as texts, also those that are written as numbers.
+fn texts<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Vec<String>>, D::Error> {
+    let ids = Option::<Vec<DocumentId>>::deserialize(given)?;
+    let text = |id| match id {
+        DocumentId::Text(text) => text,
+        DocumentId::Number(number) => number.to_string(),
+    };
+    Ok(ids.map(|ids| ids.into_iter().map(text).collect()))
 }
 
 fn changing(name: &IndexName) -> Problem {
@@ -158,36 +179,14 @@ pub(super) async fn land(
     index: &LiveIndex,
     ids: &[String],
 ) -> Result<Arc<LiveIndex>, Problem> {
-    let (meta, known) = (&index.meta, Arc::clone(&index.tombstones));
-    let together = meta.deletions.len() >= MAX_OBJECTS;
-    let (rows, given) = (meta.covered_rows(), ids.to_vec());
-    let encoded = tokio::task::spawn_blocking(move || {
-        let bytes = known.document(&given, rows, together)?;
-        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes))
-    });
-    let (digest, bytes) = encoded.await.map_err(|error| Problem::internal(&error))??;
-    let deletion = Deletion {
-        path: fresh_tombstones(&meta.name),
-        digest: digest.chars().take(16).collect(),
-        ids: ids.len() as u64
-            + if together {
-                index.tombstones.len() as u64
-            } else {
-                0
-            },
-    };
-    index.bucket().put(&deletion.path, bytes).await?;
-    let path = deletion.path.clone();
+    let meta = &index.meta;
+    let buried = bury(index, ids.to_vec(), meta.covered_rows()).await?;
     let committed = indexes.commit(index, |now| {
         // What the index covers says which rows are hidden.
         let same = now.covered_version() == meta.covered_version()
             && now.covered_rows() == meta.covered_rows()
             && now.deletions == meta.deletions;
-        let mut deletions = match together {
-            true => Vec::new(),
-            false => now.deletions.clone(),
-        };
-        deletions.push(deletion);
+        let deletions = buried.among(&now.deletions)?;
         same.then(|| IndexMeta {
             deletions,
             ..now.clone()
@@ -195,9 +194,60 @@ pub(super) async fn land(
     });
     let committed = committed.await;
     if committed.is_err() {
-        forget(index.bucket(), &meta.name, &path).await;
+        forget(index.bucket(), &meta.name, buried.path()).await;
     }
     committed
+}
+
+/// Tombstones that are stored and that no manifest names yet.
+pub(super) struct Buried {
+    deletion: Deletion,
+    /// Those that these are together with.
+    instead_of: Option<Vec<Deletion>>,
+}
+
+/// Stores tombstones of documents: rows below a number are hidden. When there are many objects already, the new one
+/// holds what all of them do.
+pub(super) async fn bury(
+    index: &LiveIndex,
+    ids: Vec<String>,
+    below: u64,
+) -> Result<Buried, Problem> {
+    let (meta, known) = (&index.meta, Arc::clone(&index.tombstones));
+    let together = meta.deletions.len() >= MAX_OBJECTS;
+    let before = if together { known.len() } else { 0 };
+    let count = (ids.len() + before) as u64;
+    let encoded = tokio::task::spawn_blocking(move || {
+        let bytes = known.document(&ids, below, together)?;
+        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes))
+    });
+    let (digest, bytes) = encoded.await.map_err(|error| Problem::internal(&error))??;
+    let deletion = Deletion {
+        path: fresh_tombstones(&meta.name),
+        digest: digest.chars().take(16).collect(),
+        ids: count,
+    };
+    index.bucket().put(&deletion.path, bytes).await?;
+    Ok(Buried {
+        deletion,
+        instead_of: together.then(|| meta.deletions.clone()),
+    })
+}
+
+impl Buried {
+    pub(super) fn path(&self) -> &str {
+        &self.deletion.path
+    }
+
+    /// The deletions of a manifest that has these and gets the buried ones; none when others are among them than those
+    /// which the buried ones stand for.
+    pub(super) fn among(&self, now: &[Deletion]) -> Option<Vec<Deletion>> {
+        match &self.instead_of {
+            Some(known) if known != now => None,
+            Some(_) => Some(vec![self.deletion.clone()]),
+            None => Some([now, std::slice::from_ref(&self.deletion)].concat()),
+        }
+    }
 }
 
 impl LiveIndex {
@@ -217,7 +267,9 @@ impl LiveIndex {
         let keep = Arc::new(keep);
         let in_base = Arc::clone(&keep);
         let base = self.doc_ids.iter().enumerate();
-        let base = base.filter(move |(row, _)| !self.tail.hides(*row) && in_base(None, *row));
+        // Of several vectors of a document the first stands for all.
+        let shown = move |row| self.rows.begins(row) && !self.tail.hides(row);
+        let base = base.filter(move |(row, _)| shown(*row) && in_base(None, *row));
         let parts = self
             .tail
             .parts()
@@ -226,8 +278,32 @@ impl LiveIndex {
             .flat_map(move |(at, part)| {
                 let keep = Arc::clone(&keep);
                 let rows = part.doc_ids.iter().enumerate();
-                rows.filter(move |(row, _)| !self.tail.hides_in(at, *row) && keep(Some(at), *row))
+                let shown = move |row| part.rows.begins(row) && !self.tail.hides_in(at, row);
+                rows.filter(move |(row, _)| shown(*row) && keep(Some(at), *row))
             });
         base.chain(parts).map(|(_, id)| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_written_as_a_number() {
+        let read = |ids: serde_json::Value| {
+            let request: Result<DeleteDocuments, _> = serde_json::from_value(json!({"ids": ids}));
+            request.map(|request| request.ids.unwrap_or_default())
+        };
+        let given = json!([17, "17", -3, 1.5, u64::MAX, "a"]);
+        let texts = ["17", "17", "-3", "1.5", "18446744073709551615", "a"];
+        assert_eq!(read(given).unwrap(), texts);
+        assert_eq!(read(json!(null)).unwrap(), [""; 0]);
+        let refused = read(json!([true])).unwrap_err().to_string();
+        assert!(refused.contains("a text or a number"), "{refused}");
+        let neither: DeleteDocuments = serde_json::from_str(r#"{"filter": "TRUE"}"#).unwrap();
+        assert!(neither.ids.is_none());
     }
 }

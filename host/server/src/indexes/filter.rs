@@ -47,7 +47,7 @@ pub enum FilterPlan {
 /// What a filter did to a search.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct FilterView {
-    /// How many of the rows that are searched match; there are fewer hits than asked for when fewer match.
+    /// How many of the documents that are searched match; there are fewer hits than asked for when fewer match.
     pub matching: u64,
     /// How they were searched.
     pub plan: FilterPlan,
@@ -146,7 +146,9 @@ pub(super) async fn select(
         text: text.to_owned(),
     };
     let filters = &app.indexes.filters;
-    let entry = filters.entry(key, index.meta.covered_rows());
+    // A bit for each row of the dataset and one for each vector.
+    let bits = index.meta.covered_rows() + index.vectors() as u64;
+    let entry = filters.entry(key, bits / 2);
     let computed = entry.rows.get_or_try_init(|| compute(app, index, text));
     match computed.await {
         Ok(_) => Ok(entry),

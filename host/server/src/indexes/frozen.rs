@@ -11,15 +11,20 @@
 
 use std::{collections::BTreeSet, io};
 
-use axum::http::StatusCode;
-use boathouse_storage::{Bucket, FileCache};
+use boathouse_storage::{Bucket, FileCache, StorageError};
 use boathouse_tuning::{Builds, TunerOptions};
 use boathouse_types::{Dimension, IndexName, Metric};
-use boathouse_vector::{Frozen, Provenance, VectorError, table};
+use boathouse_vector::{
+    Frozen, Provenance, VectorError,
+    table::{self, VectorTable},
+};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{IndexMeta, Indexes, LiveIndex, Segment};
+use super::{
+    IndexMeta, Indexes, LiveIndex, Segment,
+    objects::{VECTORS, unusable},
+};
 use crate::problem::{Problem, chain};
 
 /// The vectors of an index's base.
@@ -57,6 +62,22 @@ pub(super) async fn segment(
         rows: segment.vectors,
     };
     open((bucket, &segment.path), &meta.name, wanted, files).await
+}
+
+/// The vectors of an object that the manifest of an index names, as the embedder gave them, from its bucket: what is made
+/// of them is as sound as they are.
+///
+/// # Errors
+/// When they cannot be read from the bucket, or are damaged there.
+pub(super) async fn stored(
+    index: &LiveIndex,
+    (path, digest): (&str, &str),
+) -> Result<VectorTable, Problem> {
+    let (place, name) = ((index.bucket(), path), &index.meta.name);
+    let (bytes, digest) = (fetched(place, name).await?, digest.to_owned());
+    let read = tokio::task::spawn_blocking(move || sound(bytes, &digest)).await;
+    let read = read.map_err(|error| Problem::internal(&error))?;
+    read.map_err(|error| error.of(place, name))
 }
 
 /// Writes vectors into a local file and maps them; they stay where they are if that is not possible.
@@ -135,16 +156,38 @@ async fn open(
             return Ok(mapped);
         }
     }
-    let bytes = bucket.get(path).await?;
+    let bytes = fetched((bucket, path), index).await?;
     let read = tokio::task::spawn_blocking(move || {
         let frozen = wanted.read(bytes)?;
-        Ok::<_, Unusable>(match files {
+        let kept = match files {
             Some(files) => wanted.keep(&files, frozen),
             None => frozen,
-        })
+        };
+        // A local file has the codes; for when it stays in memory.
+        kept.vectors.encode();
+        Ok::<_, Unusable>(kept)
     });
     let read = read.await.map_err(|error| Problem::internal(&error))?;
     read.map_err(|error| error.of((bucket, path), index))
+}
+
+async fn fetched((bucket, path): (&Bucket, &str), index: &IndexName) -> Result<Bytes, Problem> {
+    let bytes = bucket.get(path).await;
+    bytes.map_err(|error| unusable(&VECTORS, index, (bucket.name(), path), error))
+}
+
+/// The vectors of an object with these bytes, whose digest must begin like this.
+fn sound(bytes: Bytes, digest: &str) -> Result<VectorTable, Unusable> {
+    let table = table::read(bytes.clone());
+    // A newer program may have put it there; that is told first.
+    if let Err(error @ VectorError::NewerFormat { .. }) = table {
+        return Err(error.into());
+    }
+    let found = format!("{:x}", Sha256::digest(&bytes));
+    if !found.starts_with(digest) {
+        return Err(Unusable::Altered);
+    }
+    Ok(table?)
 }
 
 /// What vectors must be of.
@@ -178,19 +221,8 @@ impl Wanted {
 
     /// The vectors of the object with these bytes.
     fn read(&self, bytes: Bytes) -> Result<Frozen, Unusable> {
-        let table = table::read(bytes.clone());
-        // A newer program may have put it there; that is told first.
-        if let Err(error @ VectorError::NewerFormat { .. }) = table {
-            return Err(error.into());
-        }
-        let digest = format!("{:x}", Sha256::digest(&bytes));
-        if !digest.starts_with(&self.data_version) {
-            return Err(Unusable::Altered);
-        }
-        let frozen = Frozen::of(&table?, self.metric)?;
-        // For when it stays in memory; a local file has the codes too.
-        frozen.vectors.encode();
-        Ok(frozen)
+        let table = sound(bytes, &self.data_version)?;
+        Ok(Frozen::of(&table, self.metric)?)
     }
 
     /// The vectors from a local file that was made of them, or as they are.
@@ -221,18 +253,18 @@ impl From<VectorError> for Unusable {
 impl Unusable {
     /// The problem of an object of an index.
     fn of(self, (bucket, path): (&Bucket, &str), index: &IndexName) -> Problem {
-        let why = match self {
+        let reason = match self {
             Self::Vector(error @ VectorError::NewerFormat { .. }) => return error.into(),
             Self::Vector(error) => chain(&error),
             Self::Altered => "its bytes are not those that the manifest names".to_owned(),
         };
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "damaged_object",
-            format!(
-                "the vectors of index `{index}` cannot be used: object `{path}` of bucket `{}` is damaged ({why}); put a sound copy in its place, which `rescue` has where it mirrors everything, or delete the index and create it again from its dataset",
-                bucket.name()
-            ),
+        let place = (bucket.name(), path);
+        let path = path.to_owned();
+        unusable(
+            &VECTORS,
+            index,
+            place,
+            StorageError::Damaged { path, reason },
         )
     }
 }

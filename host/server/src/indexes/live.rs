@@ -19,7 +19,7 @@ use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
 use boathouse_types::{BucketName, Trial};
-use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph};
+use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph, Spans};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ use super::{
     Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder, frozen,
     meta::Counts,
     standing::Found,
-    tail::{Match, Part, Tail},
+    tail::{Part, Tail},
     tombstones::Tombstones,
 };
 use crate::{
@@ -63,6 +63,10 @@ pub struct LiveIndex {
     pub doc_ids: DocIds,
     /// Row of the dataset of each vector of the base.
     pub rows: DocRows,
+    /// The piece of a text that each stands for; none when texts are not cut.
+    pub(super) spans: Option<Spans>,
+    /// Documents of the base.
+    pub(super) base_documents: usize,
     /// What was appended since the base was made, and which rows are hidden.
     pub(super) tail: Tail,
     /// What was deleted.
@@ -99,13 +103,14 @@ struct Upkeep {
 pub type Turn = OwnedMutexGuard<()>;
 
 /// The right to do one more thing to an index that only one may do at a time.
-pub(super) type Hold = OwnedMutexGuard<()>;
+pub(crate) type Hold = OwnedMutexGuard<()>;
 
 /// A base: vectors, where they came from, and the graph over them.
 pub(super) struct Base {
     pub(super) data: IndexData,
     pub(super) doc_ids: DocIds,
     pub(super) rows: DocRows,
+    pub(super) spans: Option<Spans>,
     pub(super) serving: Arc<Serving>,
 }
 
@@ -154,6 +159,7 @@ impl LiveIndex {
             index: meta.name.clone(),
             backend: meta.vector_backend,
             data_version: meta.data_version.clone(),
+            rows: frozen.spans.is_some().then(|| frozen.rows.clone()),
             vectors: frozen.vectors,
         };
         let tuner = Tuner::open(bucket, &meta.name, options);
@@ -166,6 +172,8 @@ impl LiveIndex {
         Ok(Self {
             doc_ids: frozen.doc_ids,
             rows: frozen.rows,
+            spans: frozen.spans,
+            base_documents: data.documents(),
             tail: Tail::default(),
             tombstones: Arc::default(),
             seat: Seat::new(Arc::new(serving), Arc::default()),
@@ -176,9 +184,27 @@ impl LiveIndex {
         })
     }
 
-    /// The same index at another place, with the vectors and the graph of this one. Nothing is read.
-    #[must_use]
-    pub(super) fn at(&self, home: &Found) -> Self {
+    /// The same index at another place, as its manifest there has it: what is in memory is not read again. What
+    /// cannot be read stays as it is here, until the manifest is looked at the next time.
+    pub(super) async fn moved(&self, home: &Found) -> Self {
+        let kept = self.at(home);
+        if kept.is_as(&home.meta) {
+            return kept;
+        }
+        // Another host has changed it before it was moved.
+        let read = match kept.data.data_version == home.meta.data_version {
+            true => kept.grown(home.meta.clone()).await,
+            false => Self::open(home, self.tuner.options().clone()).await,
+        };
+        read.unwrap_or_else(|problem| {
+            let index = &home.meta.name;
+            tracing::warn!(%index, %problem, "what another host changed of a moved index is not in service yet");
+            kept
+        })
+    }
+
+    /// The same index at another place, with everything that this one has in memory. Nothing is read.
+    fn at(&self, home: &Found) -> Self {
         let options = self.tuner.options().clone();
         let seat = Seat::new(self.serving(), Arc::clone(&self.seat.upkeep));
         seat.previous.store(self.seat.previous.load_full());
@@ -187,6 +213,8 @@ impl LiveIndex {
             data: self.data.clone(),
             doc_ids: self.doc_ids.clone(),
             rows: self.rows.clone(),
+            spans: self.spans.clone(),
+            base_documents: self.base_documents,
             tail: self.tail.clone(),
             tombstones: Arc::clone(&self.tombstones),
             tuner: Tuner::open(&home.bucket, &home.meta.name, options),
@@ -206,6 +234,8 @@ impl LiveIndex {
             data: self.data.clone(),
             doc_ids: self.doc_ids.clone(),
             rows: self.rows.clone(),
+            spans: self.spans.clone(),
+            base_documents: self.base_documents,
             tuner: self.tuner.clone(),
             seat: Arc::clone(&self.seat),
             bucket: self.bucket.clone(),
@@ -225,9 +255,11 @@ impl LiveIndex {
         Ok(Self {
             tail,
             tombstones,
+            base_documents: base.data.documents(),
             data: base.data,
             doc_ids: base.doc_ids,
             rows: base.rows,
+            spans: base.spans,
             tuner: self.tuner.clone(),
             seat: Seat::new(base.serving, Arc::clone(&self.seat.upkeep)),
             bucket: self.bucket.clone(),
@@ -250,7 +282,7 @@ impl LiveIndex {
             });
         }
         let known = &self.tombstones;
-        let tombstones = Tombstones::load(known, &self.bucket, &meta.deletions).await?;
+        let tombstones = Tombstones::load(known, &self.bucket, &meta.name, &meta.deletions).await?;
         let unique = meta.id_column.is_none();
         let made = tokio::task::spawn_blocking(move || {
             let tail = Tail::behind((&ids, &rows), parts, unique, &tombstones);
@@ -275,12 +307,13 @@ impl LiveIndex {
         }
     }
 
-    /// Whether this is what a manifest says, vectors and all.
+    /// Whether this is what a manifest says, vectors, deletions and all.
     pub(super) fn is_as(&self, meta: &IndexMeta) -> bool {
         let parts = self.tail.parts().iter().map(|part| part.path.as_str());
         self.meta == *meta
             && self.data.data_version == meta.data_version
             && parts.eq(meta.segments().iter().map(|segment| segment.path.as_str()))
+            && self.tombstones.are(&meta.deletions)
     }
 
     /// Whether both serve one base from one bucket.
@@ -297,18 +330,10 @@ impl LiveIndex {
 
     fn counts(&self) -> Counts {
         Counts {
+            documents: self.documents() as u64,
             base: (self.data.len() - self.tail.hidden_in_base()) as u64,
             tail: self.tail.vectors() as u64,
             deleted: self.tail.deleted() as u64,
-        }
-    }
-
-    /// Document id and row of the dataset of something that was found.
-    pub(super) fn document(&self, found: &Match) -> (&str, u64) {
-        let row = found.row as usize;
-        match found.part.and_then(|part| self.tail.parts().get(part)) {
-            Some(part) => (part.doc_ids.get(row), part.rows[row]),
-            None => (self.doc_ids.get(row), self.rows[row]),
         }
     }
 
@@ -325,10 +350,10 @@ impl LiveIndex {
                 format!("index `{name}` was moved, merged or deleted just now; try again")
             }
             (Err(_), Some(to)) => format!(
-                "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`)"
+                "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`, `boathouse task list`)"
             ),
             (Err(_), None) => format!(
-                "index `{name}` is being tuned or moved; wait for that task or cancel it (`GET /tasks`)"
+                "somebody is at index `{name}`: a trial, an evaluation set, a merge or a move of a person or of the agent; wait for that task or cancel it (`GET /tasks`, `boathouse task list`)"
             ),
         };
         Err(Problem::conflict("index_busy", why))
@@ -347,6 +372,12 @@ impl LiveIndex {
     /// Waits for the right to bring appended rows in.
     pub(super) async fn growing(&self) -> Hold {
         Arc::clone(&self.seat.upkeep.growing).lock_owned().await
+    }
+
+    /// The right to bring appended rows in; none while somebody has it.
+    pub(crate) fn try_growing(&self) -> Option<Hold> {
+        let growing = Arc::clone(&self.seat.upkeep.growing);
+        growing.try_lock_owned().ok()
     }
 
     /// The right to make a new base; none while somebody has it.
@@ -441,6 +472,38 @@ impl LiveIndex {
             ..serving
         }));
         self.seat.previous.store(Some(before));
+    }
+
+    /// Serves what was promoted last by the word of its home: it may have been opened from copies that were older.
+    /// Whoever has the turn changes what serves himself.
+    ///
+    /// # Errors
+    /// When the home fails, or the graph cannot be obtained.
+    pub(super) async fn follow_promotions(&self) -> Result<(), Problem> {
+        let Ok(_turn) = self.take_turn() else {
+            return Ok(());
+        };
+        let home = self.bucket.without_rescue();
+        let home = Tuner::open(&home, &self.meta.name, self.tuner.options().clone());
+        let history = home.promotions().history().await?;
+        if let Some(newest) = history.last()
+            && newest.served != self.serving().served
+        {
+            let uncancelled = CancellationToken::new();
+            let serving = self.ready(newest.served.clone(), &uncancelled).await?;
+            self.serve(serving, newest);
+        }
+        Ok(())
+    }
+
+    /// Lines of its promotions that did not read when they were read last, so that an earlier configuration may serve.
+    pub(crate) fn lost_promotions(&self) -> u64 {
+        let log = format!("_promotions/{}", self.meta.name);
+        let malformed = self.bucket.malformed().into_iter();
+        malformed
+            .filter(|(prefix, _)| *prefix == log)
+            .map(|(_, lines)| lines)
+            .sum()
     }
 
     /// Bytes of vectors and links that are mapped from local files.

@@ -12,6 +12,7 @@ use boathouse_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{Chunking, Embeddings};
 use crate::live::LiveRecall;
 
 /// A wish for an index.
@@ -44,6 +45,8 @@ pub struct IndexSpec {
     /// Whether rows that are appended to the dataset become searchable by themselves.
     #[serde(default)]
     pub appends: AppendPolicy,
+    /// How long texts are cut into pieces with a vector each; one vector a text when left out.
+    pub chunk: Option<Chunking>,
 }
 
 /// What happens to rows that are appended to the dataset of an index.
@@ -73,6 +76,8 @@ pub struct IndexChange {
     pub bucket: Option<BucketName>,
     /// What is to happen to rows that are appended to its dataset.
     pub appends: Option<AppendPolicy>,
+    /// What a good configuration is from now on, all of it: what is left out is as for a new index.
+    pub objective: Option<Objective>,
 }
 
 /// How far an index covers its dataset beyond its base.
@@ -162,6 +167,15 @@ pub struct IndexMeta {
     pub data_version: String,
     /// Number of vectors of the base.
     pub vectors: u64,
+    /// Number of documents of the base, where one may have several vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u64>,
+    /// How long texts are cut; none when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<Chunking>,
+    /// How the vectors came to be when the dataset was read for a base the last time; unknown of older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embeddings: Option<Embeddings>,
     /// Rows of the dataset without text.
     pub skipped_rows: u64,
     /// Rows of the dataset that are not in the base, as a later one has their id or they were deleted.
@@ -242,13 +256,20 @@ pub struct IndexView {
     pub data_version: String,
     /// Number of vectors that are searched.
     pub vectors: u64,
-    /// Those of them that were appended since the graph was built and are compared one by one.
+    /// Number of documents that are searched: as many, unless long texts are cut.
+    pub documents: u64,
+    /// How long texts are cut into pieces with a vector each; null when they are not.
+    pub chunk: Option<Chunking>,
+    /// How many vectors were made when it was last built from its whole dataset, and how many were there already; null
+    /// for one that an older host built.
+    pub embeddings: Option<Embeddings>,
+    /// Those of the vectors that were appended since the graph was built and are compared one by one.
     pub tail_vectors: u64,
-    /// Rows without text, and appended ones without an id.
+    /// Rows that are not searched, as they have no text or no id.
     pub skipped_rows: u64,
     /// Rows that are not searched, as a later one has their id.
     pub superseded_rows: u64,
-    /// Documents that were deleted and did not come back.
+    /// Documents that were deleted, or whose last row has no text, and that did not come back.
     pub deleted: u64,
     /// When it was built.
     pub created_at: Timestamp,
@@ -266,6 +287,8 @@ pub(super) struct Counts {
     pub(super) base: u64,
     /// Of the tail.
     pub(super) tail: u64,
+    /// Documents of both.
+    pub(super) documents: u64,
     /// Documents that were deleted.
     pub(super) deleted: u64,
 }
@@ -314,10 +337,16 @@ impl IndexMeta {
         grown.map_or(self.dataset_version, |grown| grown.dataset_version)
     }
 
+    /// Documents of the base.
+    #[must_use]
+    pub fn base_documents(&self) -> u64 {
+        self.documents.unwrap_or(self.vectors)
+    }
+
     /// Rows of the version that is covered; those that are appended later have numbers from here on.
     #[must_use]
     pub fn covered_rows(&self) -> u64 {
-        let base = self.vectors + self.skipped_rows + self.superseded_rows;
+        let base = self.base_documents() + self.skipped_rows + self.superseded_rows;
         self.grown.as_ref().map_or(base, |grown| grown.rows)
     }
 
@@ -362,7 +391,7 @@ impl IndexMeta {
     ) -> IndexView {
         let grown = self.grown.as_ref();
         let skipped_rows = self.skipped_rows + grown.map_or(0, |grown| grown.skipped_rows);
-        let (rows, vectors) = (self.covered_rows(), counts.base + counts.tail);
+        let (rows, documents) = (self.covered_rows(), counts.documents);
         IndexView {
             name: self.name.clone(),
             dataset: self.dataset.clone(),
@@ -381,10 +410,13 @@ impl IndexMeta {
             vector_backend: self.vector_backend,
             objective: self.objective.clone(),
             data_version: self.data_version.clone(),
-            vectors,
+            vectors: counts.base + counts.tail,
+            documents,
+            chunk: self.chunk,
+            embeddings: self.embeddings,
             tail_vectors: counts.tail,
             skipped_rows,
-            superseded_rows: rows.saturating_sub(vectors + skipped_rows + counts.deleted),
+            superseded_rows: rows.saturating_sub(documents + skipped_rows + counts.deleted),
             deleted: counts.deleted,
             created_at: self.created_at,
             serving,

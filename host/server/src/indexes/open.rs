@@ -2,7 +2,8 @@
 //!
 //! A name may have manifests in several buckets. The one that decides serves; what is left to do about the
 //! others becomes a chore. An index that serves already is not read again: when it turns out to live
-//! somewhere else, it goes there with the vectors that it has.
+//! somewhere else, it goes there with the vectors that it has, and where it lives it catches up with what has become
+//! of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,7 @@ use boathouse_tuning::TunerOptions;
 use boathouse_types::{BucketName, IndexName};
 
 use super::{
-    Broken, Indexes, IsRegistered, LiveIndex,
+    Broken, IndexMeta, Indexes, IsRegistered, LiveIndex,
     chores::Chore,
     frozen, locked,
     moves::Journey,
@@ -143,20 +144,43 @@ impl Indexes {
         locked(&self.live).insert(name.clone(), index);
     }
 
-    /// An index in service follows its manifest to another bucket, or out of service.
+    /// An index in service follows its manifest: to another bucket, out of service, or to what it has become where it
+    /// is.
     async fn follow(&self, index: &Arc<LiveIndex>, winner: &Found) {
         let (ours, theirs) = (&index.meta, &winner.meta);
-        let is_news = theirs.is_same_index(ours)
-            && theirs.home_generation > ours.home_generation
-            && (theirs.bucket != ours.bucket || theirs.deleted);
+        if !theirs.is_same_index(ours) {
+            return;
+        }
+        if theirs.bucket == ours.bucket && !theirs.deleted {
+            return self.level(index, theirs).await;
+        }
         // Whoever has the turn is moving it and finds out by itself.
-        if is_news && let Ok(_turn) = index.take_turn() {
+        if theirs.home_generation > ours.home_generation
+            && let Ok(_turn) = index.take_turn()
+        {
             if theirs.deleted {
                 self.retire(index);
                 self.miss(winner);
             } else {
                 self.rehome(index, winner).await;
             }
+        }
+    }
+
+    /// Brings an index in service level with its home. It was opened from copies, maybe, which lacked a deletion, rows
+    /// or a promotion; or another host has changed it.
+    async fn level(&self, index: &LiveIndex, theirs: &IndexMeta) {
+        let name = &index.meta.name;
+        // Whoever moves it has its manifest in hand.
+        if theirs.moving_to.is_some() || index.moving_to().is_some() {
+            return;
+        }
+        let level = async {
+            let index = self.in_step(name).await?;
+            index.follow_promotions().await
+        };
+        if let Err(problem) = level.await {
+            tracing::warn!(index = %name, %problem, "an index in service is not level with its home");
         }
     }
 

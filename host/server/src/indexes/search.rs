@@ -1,14 +1,18 @@
 //! Searching an index: a query in words or as a vector, hits with the columns of their rows.
 //!
 //! A search is answered by the index as it was when the search began: base, tail, what is deleted and version of the
-//! dataset. With a filter it is about the rows that the filter lets through (`filter.rs`).
+//! dataset. With a filter it is about the rows that the filter lets through (`filter.rs`). Who asks for more hits than
+//! there are documents gets them all: how many those are changes with every deletion. Where texts are cut into pieces a
+//! hit is a document by its nearest piece (`documents.rs`).
+//!
+//! What needs the processor is done at a desk (`desks.rs`).
 
 use std::sync::Arc;
 
 use boathouse_ingest::IngestError;
 use boathouse_models::StaticEmbedder;
 use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
-use boathouse_vector::Scratch;
+use boathouse_vector::{Scratch, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,11 +27,6 @@ use crate::{
     problem::Problem,
 };
 
-thread_local! {
-    /// Visited marks and heaps, kept by each thread of the blocking pool.
-    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::new(Scratch::default());
-}
-
 /// A search.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +35,7 @@ pub struct SearchRequest {
     pub text: Option<String>,
     /// What to look for, as a vector; instead of `text`.
     pub vector: Option<Vec<f32>>,
-    /// How many hits: 1 to the number of vectors.
+    /// How many hits, at most: 1 to `vectors.max_k`. There are fewer when the index has fewer documents.
     #[serde(default = "ten")]
     pub k: usize,
     /// Candidates kept while searching, instead of what the served configuration says.
@@ -56,6 +55,9 @@ fn ten() -> usize {
 pub struct SearchAnswer {
     /// Nearest first.
     pub hits: Vec<Hit>,
+    /// The columns of the hits in the order that was asked for, else in that of the dataset.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// The configuration that answered.
     pub config: IndexConfig,
     /// The engine that answered.
@@ -89,9 +91,28 @@ pub struct Hit {
     pub distance: f32,
     /// Row of the dataset.
     pub row: u64,
+    /// The piece of its text that is nearest, in an index that cuts texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<Chunk>,
     /// Columns of that row.
     #[schema(value_type = Object)]
     pub columns: Map<String, Value>,
+}
+
+/// A piece of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Chunk {
+    /// Its first character (Unicode scalar value), counted from 0.
+    pub start: u32,
+    /// The character behind its last one.
+    pub end: u32,
+}
+
+impl From<Span> for Chunk {
+    fn from(span: Span) -> Self {
+        let Span { start, end } = span;
+        Self { start, end }
+    }
 }
 
 /// Answers a search.
@@ -103,7 +124,7 @@ pub async fn search(
     index: &Arc<LiveIndex>,
     request: SearchRequest,
 ) -> Result<SearchAnswer, Problem> {
-    check(app, index, &request)?;
+    check(app, &request)?;
     let serving = index.serving();
     let columns = request.with.clone();
     let config = IndexConfig {
@@ -118,12 +139,15 @@ pub async fn search(
     let found = {
         let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
         let live = Arc::clone(&app.live);
+        let mut desk = app.indexes.desks.sit_down().await?;
         let found = tokio::task::spawn_blocking(move || {
             let kept = selection.map(|selection| selection.kept(&index));
             let judged = (&*embedder, &*live);
+            let kept = kept.as_deref();
+            let scratch = &mut desk.scratch;
             find(
-                (&index, kept.as_deref()),
-                &serving,
+                (&index, kept),
+                (&serving, scratch),
                 judged,
                 &request,
                 config.ef_search,
@@ -132,8 +156,10 @@ pub async fn search(
         found.await.map_err(|error| Problem::internal(&error))??
     };
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (hits, columns) = hits(app, index, &found.matches, columns).await?;
     Ok(SearchAnswer {
-        hits: hits(app, index, &found.matches, columns).await?,
+        hits,
+        columns,
         config,
         backend: index.meta.vector_backend,
         index_version: version(index),
@@ -143,19 +169,13 @@ pub async fn search(
     })
 }
 
-fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Problem> {
-    // Of an index without documents nothing is found, whatever is asked for.
-    let most = index.vectors().clamp(1, app.config.vectors.max_k);
-    if request.k == 0 || request.k > most {
+fn check(app: &App, request: &SearchRequest) -> Result<(), Problem> {
+    let (k, most) = (request.k, app.config.vectors.max_k);
+    if k == 0 || k > most {
         return Err(Problem::field(
             "k",
             "k_out_of_range",
-            format!(
-                "is {} and must be 1 to {most}, index `{}` has {} vectors",
-                request.k,
-                index.meta.name,
-                index.vectors()
-            ),
+            format!("is {k} and must be 1 to {most}"),
         ));
     }
     if request.ef_search.is_some_and(|ef| ef == 0 || ef > 100_000) {
@@ -176,7 +196,7 @@ fn check(app: &App, index: &LiveIndex, request: &SearchRequest) -> Result<(), Pr
 
 fn find(
     (index, kept): (&Arc<LiveIndex>, Option<&Kept>),
-    serving: &Serving,
+    (serving, scratch): (&Serving, &mut Scratch),
     (embedder, live): (&StaticEmbedder, &Live),
     request: &SearchRequest,
     ef: u32,
@@ -188,38 +208,21 @@ fn find(
             embed_query(embedder, text.as_deref().unwrap_or_default())?
         }
     };
-    let query = index.data.vectors.prepare_query(&vector)?;
+    let query = index.data.vectors.prepare_query(&vector);
+    let query = query.map_err(|error| Problem::from(error).about("vector"))?;
+    // Who looks for more than there are would look everywhere once more before he gives up.
+    let k = request.k.min(index.documents().max(1));
     let wanted = Wanted {
         query: &query,
-        k: request.k,
+        k,
         ef: ef as usize,
     };
-    let (base, graph) = (&index.data.vectors, &serving.graph);
-    let tail = &index.tail;
-    let found = SCRATCH.with_borrow_mut(|scratch| match kept {
-        None => {
-            let (matches, distances) = tail.nearest(base, graph, &wanted, scratch);
-            Found {
-                matches,
-                distances,
-                filter: None,
-            }
-        }
-        Some(kept) => {
-            let (matches, distances, plan) = tail.nearest_kept(base, graph, &wanted, kept, scratch);
-            let matching = kept.len() as u64;
-            Found {
-                matches,
-                distances,
-                filter: Some(FilterView { matching, plan }),
-            }
-        }
-    });
+    let found = documents((index, kept), (serving, scratch), &wanted);
     let seen = Seen {
         index,
         serving,
         vector: &vector,
-        k: request.k,
+        k,
         ef,
         filtered: kept.is_some(),
     };
@@ -227,6 +230,55 @@ fn find(
         found.matches.iter().map(|one| one.distance).collect()
     });
     Ok(found)
+}
+
+/// The nearest documents, with all that it took to find them.
+fn documents(
+    (index, kept): (&LiveIndex, Option<&Kept>),
+    (serving, scratch): (&Serving, &mut Scratch),
+    wanted: &Wanted<'_>,
+) -> Found {
+    let (mut distances, mut filter) = (0, None);
+    let all = kept.map_or_else(|| index.vectors(), Kept::len);
+    // As above, of what the filter leaves.
+    let k = kept.map_or(wanted.k, |kept| wanted.k.min(kept.documents().max(1)));
+    let matches = index.by_document(k, all, |k| {
+        let wanted = Wanted { k, ..*wanted };
+        let found = vectors((index, kept), (serving, &mut *scratch), &wanted);
+        distances += found.distances;
+        filter = found.filter;
+        found.matches
+    });
+    Found {
+        matches,
+        distances,
+        filter,
+    }
+}
+
+/// The nearest vectors.
+fn vectors(
+    (index, kept): (&LiveIndex, Option<&Kept>),
+    (serving, scratch): (&Serving, &mut Scratch),
+    wanted: &Wanted<'_>,
+) -> Found {
+    let (base, graph) = (&index.data.vectors, &serving.graph);
+    let tail = &index.tail;
+    let Some(kept) = kept else {
+        let (matches, distances) = tail.nearest(base, graph, wanted, scratch);
+        return Found {
+            matches,
+            distances,
+            filter: None,
+        };
+    };
+    let (matches, distances, plan) = tail.nearest_kept(base, graph, wanted, kept, scratch);
+    let matching = kept.documents() as u64;
+    Found {
+        matches,
+        distances,
+        filter: Some(FilterView { matching, plan }),
+    }
 }
 
 /// The version of the vectors that are searched: that of the base, and of the dataset where rows were appended.
@@ -256,15 +308,16 @@ fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Proble
     })
 }
 
+/// What was found, with the columns of its rows and their names in order.
 async fn hits(
     app: &App,
     index: &LiveIndex,
     matches: &[Match],
     columns: Option<Vec<String>>,
-) -> Result<Vec<Hit>, Problem> {
+) -> Result<(Vec<Hit>, Vec<String>), Problem> {
     let documents: Vec<(&str, u64)> = matches.iter().map(|found| index.document(found)).collect();
     let rows: Vec<u64> = documents.iter().map(|(_, row)| *row).collect();
-    let values = values(app, index, &rows, columns.as_deref()).await?;
+    let (values, names) = values(app, index, &rows, columns).await?;
     let hit = |((found, (id, row)), columns): ((&Match, (&str, u64)), Value)| Hit {
         id: id.to_owned(),
         score: match index.meta.metric {
@@ -273,36 +326,39 @@ async fn hits(
         },
         distance: found.distance,
         row,
+        chunk: index.span(found).map(Chunk::from),
         columns: match columns {
             Value::Object(columns) => columns,
             _ => Map::new(),
         },
     };
     let found = matches.iter().zip(documents);
-    Ok(found.zip(values).map(hit).collect())
+    Ok((found.zip(values).map(hit).collect(), names))
 }
 
-/// The columns of rows. When none are wanted the dataset is not asked, so a bucket that fails is no obstacle.
+/// The columns of rows, and their names in order. When none are wanted the dataset is not asked, so a bucket that fails
+/// is no obstacle.
 async fn values(
     app: &App,
     index: &LiveIndex,
     rows: &[u64],
-    columns: Option<&[String]>,
-) -> Result<Vec<Value>, Problem> {
-    if columns.is_some_and(<[String]>::is_empty) {
-        return Ok(vec![Value::Object(Map::new()); rows.len()]);
+    columns: Option<Vec<String>>,
+) -> Result<(Vec<Value>, Vec<String>), Problem> {
+    if columns.as_ref().is_some_and(Vec::is_empty) {
+        return Ok((vec![Value::Object(Map::new()); rows.len()], Vec::new()));
     }
-    let columns: Vec<&str> = columns
-        .iter()
-        .copied()
-        .flatten()
-        .map(String::as_str)
-        .collect();
     let (name, version) = (&index.meta.dataset, Some(index.meta.covered_version()));
     let dataset = app.datasets.open(name, version).await;
     let dataset = dataset.map_err(|error| unread(app, name, None, COLUMNS, error))?;
-    let values = dataset.take(rows, &columns).await;
-    values.map_err(|error| unread(app, name, Some(dataset.bucket().name()), COLUMNS, error))
+    let wanted: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
+    let values = dataset.take(rows, &wanted).await;
+    let values =
+        values.map_err(|error| unread(app, name, Some(dataset.bucket().name()), COLUMNS, error))?;
+    let all = || {
+        let all = dataset.version().columns.iter();
+        all.map(|column| column.name.clone()).collect()
+    };
+    Ok((values, columns.unwrap_or_else(all)))
 }
 
 /// What cannot be done without the columns of hits, and the way around it.
@@ -311,8 +367,8 @@ const COLUMNS: (&str, &str) = (
     "search with `\"with\": []`, which answers without columns",
 );
 
-/// Why the rows of a dataset cannot be read. When a bucket is out of use, that names it, what cannot be done then, and
-/// the way around.
+/// Why the rows of a dataset cannot be read. When a bucket is out of use or an object is damaged, that names it, what
+/// cannot be done then, and the way around.
 pub(super) fn unread(
     app: &App,
     dataset: &DatasetName,
@@ -327,8 +383,13 @@ pub(super) fn unread(
         true => Problem::storage(&error),
         false => Problem::from(error),
     };
-    if problem.code != "storage_unavailable" {
-        return problem;
+    match problem.code.as_str() {
+        "storage_unavailable" => {}
+        "damaged_object" => {
+            let detail = format!("{what}: {}; until then {around}", problem.detail);
+            return Problem { detail, ..problem };
+        }
+        _ => return problem,
     }
     let out: Vec<&str> = out.iter().map(BucketName::as_str).collect();
     let place = match (bucket, out.as_slice()) {

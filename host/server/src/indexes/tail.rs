@@ -6,14 +6,17 @@
 //! later row replaces the earlier ones of its id, which are hidden wherever they are. So are rows that were deleted
 //! (`tombstones.rs`).
 //!
-//! Invariants: a tail is never changed, a search sees one from beginning to end; of the rows with one id
+//! A document may have several vectors, for pieces of its text: these are hidden together (`documents.rs` tells what is
+//! made of them in answers). What is called a row here is a vector, but for rows of the dataset.
+//!
+//! Invariants: a tail is never changed, a search sees one from beginning to end; of the rows of the dataset with one id
 //! at most the last is not hidden; without an id column deleted rows alone are, as numbers of rows are unique.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use boathouse_vector::{
-    DocIds, DocRows, Frozen, HnswGraph, Neighbor, Query, Scratch, SearchOutcome, VectorSet,
-    exact_top_k, table::VectorTable,
+    DocIds, DocRows, Frozen, HnswGraph, Neighbor, Query, Scratch, Spans, VectorSet, exact_top_k,
+    table::VectorTable,
 };
 
 use super::{filter::FilterPlan, tombstones::Tombstones};
@@ -27,6 +30,7 @@ pub(super) struct Part {
     pub(super) vectors: Arc<VectorSet>,
     pub(super) doc_ids: DocIds,
     pub(super) rows: DocRows,
+    pub(super) spans: Option<Spans>,
 }
 
 /// A set of row numbers.
@@ -41,6 +45,10 @@ pub(super) struct RowMask {
 pub(super) struct Tail {
     parts: Vec<Arc<Part>>,
     hidden: Arc<Hidden>,
+    /// Documents of the base that are hidden.
+    hidden_documents: usize,
+    /// Documents of the parts that are not.
+    documents: usize,
     /// Documents that were deleted and are not back.
     deleted: usize,
 }
@@ -56,6 +64,7 @@ struct Hidden {
 pub(super) struct Kept {
     base: RowMask,
     parts: Vec<RowMask>,
+    documents: usize,
 }
 
 /// A row that was found.
@@ -82,12 +91,14 @@ impl Part {
             vectors,
             doc_ids,
             rows,
+            spans,
         } = frozen;
         Self {
             path: path.to_owned(),
             vectors,
             doc_ids,
             rows,
+            spans,
         }
     }
 }
@@ -119,6 +130,11 @@ impl RowMask {
 impl Kept {
     pub(super) fn len(&self) -> usize {
         self.base.len() + self.in_parts()
+    }
+
+    /// The documents that they are of.
+    pub(super) fn documents(&self) -> usize {
+        self.documents
     }
 
     fn in_parts(&self) -> usize {
@@ -154,7 +170,14 @@ impl Tail {
             true => 0,
             false => hidden.delete(base, &parts, tombstones),
         };
+        let shown = parts.iter().zip(&hidden.parts);
+        let shown = shown.map(|(part, mask)| documents_if(&part.rows, |row| !mask.has(row)));
         Self {
+            documents: shown.sum(),
+            hidden_documents: match hidden.base.len() {
+                0 => 0,
+                _ => documents_if(base.1, |row| hidden.base.has(row)),
+            },
             parts,
             hidden: Arc::new(hidden),
             deleted: tombstones.len() - back,
@@ -172,6 +195,7 @@ impl Tail {
         for (at, row) in base.iter().enumerate() {
             if rows.has(*row as usize) && !self.hides(at) {
                 kept.base.add(at);
+                kept.documents += usize::from(base.begins(at));
             }
         }
         for (number, part) in self.parts.iter().enumerate() {
@@ -179,6 +203,7 @@ impl Tail {
             for (at, row) in part.rows.iter().enumerate() {
                 if rows.has(*row as usize) && !self.hides_in(number, at) {
                     mask.add(at);
+                    kept.documents += usize::from(part.rows.begins(at));
                 }
             }
             kept.parts.push(mask);
@@ -193,6 +218,16 @@ impl Tail {
     /// Whether a row of the base is hidden.
     pub(super) fn hides(&self, row: usize) -> bool {
         self.hidden.base.has(row)
+    }
+
+    /// Documents of the base that are hidden.
+    pub(super) fn hidden_documents(&self) -> usize {
+        self.hidden_documents
+    }
+
+    /// Documents behind the base that are searched.
+    pub(super) fn documents(&self) -> usize {
+        self.documents
     }
 
     /// Rows of the base that are hidden.
@@ -241,8 +276,22 @@ impl Tail {
             }
         };
         let shown = |part, row| !self.hides_in(part, row);
-        let matches = self.joined(&found, wanted, shown);
+        let matches = self.joined(&found.neighbors, wanted, shown);
         (matches, found.distances + self.vectors() as u64)
+    }
+
+    /// The rows nearest to a query, found by comparing all; of equal distances the base first. With the distance of the
+    /// nearest one of the base.
+    pub(super) fn nearest_exactly(
+        &self,
+        base: &VectorSet,
+        wanted: &Wanted<'_>,
+    ) -> (Vec<Match>, Option<f32>) {
+        let in_base = |row| !self.hides(row as usize);
+        let found = exact_top_k(base, wanted.query, wanted.k, in_base);
+        let nearest = found.first().map(|found| found.distance);
+        let shown = |part, row| !self.hides_in(part, row);
+        (self.joined(&found, wanted, shown), nearest)
     }
 
     /// As [`Self::nearest`], among rows that a filter lets through: `k` of them whenever there are so many. With the
@@ -263,14 +312,16 @@ impl Tail {
             true => FilterPlan::Exact,
             false => FilterPlan::Traversal,
         };
-        let matches = self.joined(&found, wanted, |part, row| kept.has(Some(part), row));
+        let matches = self.joined(&found.neighbors, wanted, |part, row| {
+            kept.has(Some(part), row)
+        });
         (matches, found.distances + kept.in_parts() as u64, plan)
     }
 
     /// What was found in the base together with the nearest rows behind it that are shown.
     fn joined(
         &self,
-        base: &SearchOutcome,
+        base: &[Neighbor],
         wanted: &Wanted<'_>,
         shown: impl Fn(usize, usize) -> bool,
     ) -> Vec<Match> {
@@ -281,7 +332,7 @@ impl Tail {
                 distance: found.distance,
             }
         };
-        let mut matches: Vec<Match> = base.neighbors.iter().map(of(None)).collect();
+        let mut matches: Vec<Match> = base.iter().map(of(None)).collect();
         for (at, part) in self.parts.iter().enumerate() {
             let keep = |row| shown(at, row as usize);
             let nearest = exact_top_k(&part.vectors, wanted.query, wanted.k, keep);
@@ -299,11 +350,14 @@ impl Tail {
 impl Hidden {
     fn of(base_ids: &DocIds, parts: &[Arc<Part>]) -> Self {
         let mut masks: Vec<RowMask> = parts.iter().map(|_| RowMask::default()).collect();
-        let mut last: HashMap<&str, (usize, usize)> = HashMap::new();
+        let mut last: HashMap<&str, (usize, Range<usize>)> = HashMap::new();
         for (at, part) in parts.iter().enumerate() {
-            for (row, id) in part.doc_ids.iter().enumerate() {
-                if let Some((part, row)) = last.insert(id, (at, row)) {
-                    masks[part].add(row);
+            for first in (0..part.rows.len()).filter(|row| part.rows.begins(*row)) {
+                let now = (at, part.rows.document_of(first));
+                if let Some((part, rows)) = last.insert(part.doc_ids.get(first), now) {
+                    for row in rows {
+                        masks[part].add(row);
+                    }
                 }
             }
         }
@@ -343,11 +397,17 @@ fn mask_deleted(
     for (at, (id, row)) in ids.iter().zip(rows.iter()).enumerate() {
         match tombstones.below(id) {
             Some(below) if *row < below => drop(mask.add(at)),
-            Some(_) if !mask.has(at) => back += 1,
+            Some(_) if !mask.has(at) => back += usize::from(rows.begins(at)),
             _ => {}
         }
     }
     back
+}
+
+/// How many documents there are whose first row `is` accepts, by its number.
+fn documents_if(rows: &DocRows, is: impl Fn(usize) -> bool) -> usize {
+    let first = (0..rows.len()).filter(|at| rows.begins(*at));
+    first.filter(|at| is(*at)).count()
 }
 
 /// A table without some of its rows.
@@ -366,16 +426,16 @@ pub(super) fn without(table: VectorTable, gone: &RowMask) -> Result<VectorTable,
 /// Adds the rows of a table to another.
 ///
 /// # Errors
-/// When they are of another dimension.
+/// When they are of another dimension, or of pieces of texts where the others are of whole ones.
 pub(super) fn append(
     to: &mut VectorTable,
     from: &VectorTable,
     keep: impl Fn(usize) -> bool,
 ) -> Result<(), Problem> {
-    let columns = from.doc_ids().iter().zip(from.rows()).zip(from.vectors());
-    for (at, ((id, row), vector)) in columns.enumerate() {
+    let vectors = from.origins().zip(from.vectors());
+    for (at, (origin, vector)) in vectors.enumerate() {
         if keep(at) {
-            to.push(id, *row, vector)?;
+            to.push_from(&origin, vector)?;
         }
     }
     Ok(())

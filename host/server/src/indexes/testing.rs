@@ -1,7 +1,9 @@
-//! Fixtures of this module's tests: a small index with a history, in buckets in memory.
+//! Fixtures of this module's tests: a small index with a history, in buckets in memory; and a host without loops, for
+//! what takes a dataset or a request.
 
 use std::sync::Arc;
 
+use axum::{body::Body, http::Request};
 use boathouse_faults::{FaultyStore, Plan};
 use boathouse_storage::{Bucket, BucketRegistry};
 use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec, Promote, Tuner, TunerOptions};
@@ -14,12 +16,20 @@ use boathouse_vector::{
     table::{self, VectorTable},
 };
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::{
     Growth, IndexMeta, Indexes, LiveIndex, Segment, objects, objects::manifest, tail::Wanted,
+};
+use crate::{
+    app::App,
+    config::{Config, Environment},
+    http,
+    tasks::TaskState,
 };
 
 /// Vectors of the base of the index.
@@ -158,6 +168,7 @@ pub(super) async fn promote(tuner: &Tuner, trial: &str) {
         by: None,
         reason: None,
         evidence: None,
+        graph: None,
     };
     tuner.promotions().promote(request).await.unwrap();
 }
@@ -243,4 +254,50 @@ pub(super) fn hits(index: &LiveIndex) -> Vec<String> {
 pub(super) async fn objects_in(bucket: &Bucket) -> Vec<String> {
     let objects = objects::list(bucket, &name()).await.unwrap();
     objects.into_iter().map(|object| object.path).collect()
+}
+
+/// A host without loops in a folder of its own.
+pub(crate) struct Quiet {
+    pub(crate) app: Arc<App>,
+    _folder: TempDir,
+}
+
+impl Quiet {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.data = folder.path().to_owned();
+        config.vectors.threads = 1;
+        let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+        let app = App::open_with(config, &Environment::default(), clock).await;
+        Self {
+            app: app.unwrap(),
+            _folder: folder,
+        }
+    }
+
+    /// Brings rows into a dataset.
+    pub(crate) async fn ingest(&self, dataset: &str, mode: &str, csv: &'static str) {
+        let path = format!("/ingest/file?dataset={dataset}&format=csv&mode={mode}");
+        self.done(Request::post(path), Body::from(csv)).await;
+    }
+
+    /// Builds an index on the column `text` of the dataset of its name, with the ids of the column `id`.
+    pub(crate) async fn index(&self, name: &str) -> Arc<LiveIndex> {
+        let spec = json!({"name": name, "dataset": name, "text_column": "text", "id_column": "id"});
+        let request = Request::post("/vectors/indexes").header("content-type", "application/json");
+        self.done(request, Body::from(spec.to_string())).await;
+        self.app.indexes.get(name).unwrap()
+    }
+
+    /// Sends a request that starts a task, which must succeed.
+    async fn done(&self, request: axum::http::request::Builder, body: Body) {
+        let request = request.body(body).unwrap();
+        let answer = http::router(Arc::clone(&self.app)).oneshot(request).await;
+        let bytes = axum::body::to_bytes(answer.unwrap().into_body(), usize::MAX).await;
+        let task: Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        let id = task["id"].as_str().unwrap_or_else(|| panic!("{task}"));
+        let ended = self.app.tasks.wait(id).await.unwrap();
+        assert_eq!(ended.state, TaskState::Succeeded, "{ended:?}");
+    }
 }

@@ -20,20 +20,34 @@ use std::{
 };
 
 use boathouse_storage::{Bucket, StorageError};
+use boathouse_types::IndexName;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::Deletion;
+use super::{
+    Deletion,
+    objects::{DELETIONS, unusable},
+};
 use crate::problem::Problem;
 
 const FORMAT: &str = "boathouse/tombstones";
 const VERSION: u64 = 1;
 
-/// All tombstones of an index.
+/// All tombstones of an index, in the order in which they were stored. What is known is shared and never copied: a
+/// deletion costs what it deletes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tombstones {
-    /// The objects that they were read from.
-    paths: Vec<String>,
+    layers: Vec<Arc<Layer>>,
+    /// Ids of all layers, each counted once.
+    ids: usize,
+}
+
+/// What one object holds.
+#[derive(Debug)]
+struct Layer {
+    /// Where the object lies.
+    path: String,
     /// For each id the row from which on it is not hidden.
     below: HashMap<Box<str>, u64>,
 }
@@ -61,65 +75,60 @@ struct Head {
 }
 
 impl Tombstones {
-    /// Those that these objects hold. `known` are some that were read before, which are not read again.
+    /// Those that these objects of an index hold. `known` are some that were read before, which are not read again.
     ///
     /// # Errors
-    /// When the bucket fails or an object is damaged or newer.
+    /// When the bucket fails or an object is gone, newer, or not the one that its digest tells of.
     pub(super) async fn load(
         known: &Arc<Self>,
         bucket: &Bucket,
+        index: &IndexName,
         objects: &[Deletion],
     ) -> Result<Arc<Self>, Problem> {
-        let paths: Vec<&str> = objects.iter().map(|one| one.path.as_str()).collect();
-        if known.paths.iter().eq(&paths) {
+        if known.are(objects) {
             return Ok(Arc::clone(known));
         }
-        let mut all = match paths
-            .iter()
-            .zip(&known.paths)
-            .all(|(a, b)| *a == b.as_str())
-        {
-            true if known.paths.len() < paths.len() => Self::clone(known),
-            _ => Self::default(),
+        let mut all = match known.begin(objects) {
+            true => Self::clone(known),
+            false => Self::default(),
         };
-        for object in &objects[all.paths.len()..] {
-            all.read(&object.path, &bucket.get(&object.path).await?)?;
+        let mut unread = Vec::new();
+        for object in &objects[all.layers.len()..] {
+            let bytes = bucket.get(&object.path).await;
+            let bytes = bytes.map_err(|error| {
+                unusable(&DELETIONS, index, (bucket.name(), &object.path), error)
+            })?;
+            unread.push((object.clone(), bytes));
         }
-        Ok(Arc::new(all))
-    }
-
-    fn read(&mut self, path: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        let damaged = |reason: String| StorageError::Damaged {
-            path: path.to_owned(),
-            reason,
-        };
-        let head: Head =
-            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-        if head.format != FORMAT {
-            return Err(damaged(format!("it is not in the format {FORMAT}")));
-        }
-        if head.format_version > VERSION {
-            return Err(StorageError::NewerFormat {
-                path: path.to_owned(),
-                format: FORMAT,
-                found: head.format_version,
-                supported: VERSION,
-            });
-        }
-        let document: Document =
-            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-        for group in document.deleted {
-            for id in group.ids {
-                self.add(id, group.below);
+        let (index, bucket) = (index.clone(), bucket.name().clone());
+        let read = tokio::task::spawn_blocking(move || {
+            for (object, bytes) in unread {
+                let layer = Layer::read(&object, &bytes).map_err(|error| {
+                    unusable(&DELETIONS, &index, (&bucket, &object.path), error)
+                })?;
+                all.add(layer);
             }
-        }
-        self.paths.push(path.to_owned());
-        Ok(())
+            Ok::<_, Problem>(Arc::new(all))
+        });
+        read.await.map_err(|error| Problem::internal(&error))?
     }
 
-    fn add(&mut self, id: String, below: u64) {
-        let known = self.below.entry(id.into_boxed_str()).or_default();
-        *known = below.max(*known);
+    /// Whether they are what these objects hold, and nothing else.
+    pub(super) fn are(&self, objects: &[Deletion]) -> bool {
+        self.layers.len() == objects.len() && self.begin(objects)
+    }
+
+    /// Whether they are what the first of these objects hold.
+    fn begin(&self, objects: &[Deletion]) -> bool {
+        let own = self.layers.iter().map(|layer| &layer.path);
+        let paths = objects.iter().map(|object| &object.path);
+        self.layers.len() <= objects.len() && own.zip(paths).all(|(a, b)| a == b)
+    }
+
+    fn add(&mut self, layer: Layer) {
+        let fresh = layer.below.keys().filter(|id| self.below(id).is_none());
+        self.ids += fresh.count();
+        self.layers.push(Arc::new(layer));
     }
 
     /// The document of these ids, deleted when the index covered so many rows; together with all that are here, if
@@ -135,8 +144,8 @@ impl Tombstones {
     ) -> Result<Bytes, Problem> {
         let mut groups: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         if together {
-            for (id, below) in &self.below {
-                groups.entry(*below).or_default().push(id.to_string());
+            for (id, below) in self.joined() {
+                groups.entry(below).or_default().push(id.to_owned());
             }
         }
         groups.entry(below).or_default().extend_from_slice(ids);
@@ -155,9 +164,20 @@ impl Tombstones {
             .map_err(|error| Problem::internal(&error))
     }
 
+    /// All layers as one.
+    fn joined(&self) -> HashMap<&str, u64> {
+        let mut all: HashMap<&str, u64> = HashMap::with_capacity(self.ids);
+        for (id, below) in self.layers.iter().flat_map(|layer| &layer.below) {
+            let known = all.entry(id).or_default();
+            *known = (*below).max(*known);
+        }
+        all
+    }
+
     /// The row from which on documents of this id are not hidden; none when it was never deleted.
     pub(super) fn below(&self, id: &str) -> Option<u64> {
-        self.below.get(id).copied()
+        let known = self.layers.iter().filter_map(|layer| layer.below.get(id));
+        known.max().copied()
     }
 
     /// Whether a row with this id is hidden.
@@ -167,11 +187,51 @@ impl Tombstones {
 
     /// Ids that were deleted, those that are back among them.
     pub(super) fn len(&self) -> usize {
-        self.below.len()
+        self.ids
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.below.is_empty()
+        self.ids == 0
+    }
+}
+
+impl Layer {
+    /// What an object holds, which must be the one that the manifest names: a document in which a digit or a letter was
+    /// altered is a document all the same, of other rows.
+    fn read(object: &Deletion, bytes: &[u8]) -> Result<Self, StorageError> {
+        let damaged = |reason: String| StorageError::Damaged {
+            path: object.path.clone(),
+            reason,
+        };
+        let digest = format!("{:x}", Sha256::digest(bytes));
+        if !digest.starts_with(&object.digest) {
+            let reason = "its bytes are not those that the manifest names";
+            return Err(damaged(reason.to_owned()));
+        }
+        let head: Head =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        if head.format != FORMAT {
+            return Err(damaged(format!("it is not in the format {FORMAT}")));
+        }
+        if head.format_version > VERSION {
+            return Err(StorageError::NewerFormat {
+                path: object.path.clone(),
+                format: FORMAT,
+                found: head.format_version,
+                supported: VERSION,
+            });
+        }
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        let mut below = HashMap::new();
+        for group in document.deleted {
+            for id in group.ids {
+                let known: &mut u64 = below.entry(id.into_boxed_str()).or_default();
+                *known = group.below.max(*known);
+            }
+        }
+        let path = object.path.clone();
+        Ok(Self { path, below })
     }
 }
 
@@ -181,80 +241,116 @@ mod tests {
 
     use super::*;
 
-    fn object(path: &str) -> Deletion {
-        Deletion {
-            path: path.to_owned(),
-            digest: String::new(),
-            ids: 0,
-        }
-    }
-
-    async fn load(bucket: &Bucket, paths: &[&str]) -> Result<Arc<Tombstones>, Problem> {
-        let objects: Vec<Deletion> = paths.iter().map(|path| object(path)).collect();
-        Tombstones::load(&Arc::default(), bucket, &objects).await
+    fn name() -> IndexName {
+        IndexName::new("papers").unwrap()
     }
 
     fn ids(ids: &[&str]) -> Vec<String> {
         ids.iter().map(|id| (*id).to_owned()).collect()
     }
 
+    /// Stores a document, and what a manifest says of it.
+    async fn put(bucket: &Bucket, path: &str, bytes: Bytes) -> Deletion {
+        let digest = format!("{:x}", Sha256::digest(&bytes));
+        bucket.put(path, bytes).await.unwrap();
+        Deletion {
+            path: path.to_owned(),
+            digest: digest[..16].to_owned(),
+            ids: 0,
+        }
+    }
+
+    /// Stores the tombstones of some ids.
+    async fn bury(bucket: &Bucket, path: &str, gone: &[&str], below: u64) -> Deletion {
+        let document = Tombstones::default().document(&ids(gone), below, false);
+        put(bucket, path, document.unwrap()).await
+    }
+
+    async fn load(
+        known: &Arc<Tombstones>,
+        bucket: &Bucket,
+        objects: &[&Deletion],
+    ) -> Result<Arc<Tombstones>, Problem> {
+        let objects: Vec<Deletion> = objects.iter().map(|one| (*one).clone()).collect();
+        Tombstones::load(known, bucket, &name(), &objects).await
+    }
+
     #[tokio::test]
     async fn a_tombstone_hides_rows_of_before_and_none_of_after() {
-        let bucket = Bucket::memory(BucketName::primary());
-        let first = Tombstones::default()
-            .document(&ids(&["a", "b"]), 10, false)
-            .unwrap();
-        bucket.put("1", first).await.unwrap();
-        let one = load(&bucket, &["1"]).await.unwrap();
+        let (bucket, none) = (Bucket::memory(BucketName::primary()), Arc::default());
+        let first = bury(&bucket, "1", &["a", "b"], 10).await;
+        let one = load(&none, &bucket, &[&first]).await.unwrap();
         assert_eq!(
             [one.hide("a", 9), one.hide("a", 10), one.hide("c", 0)],
             [true, false, false]
         );
         assert_eq!((one.len(), one.below("b")), (2, Some(10)));
 
-        let second = one.document(&ids(&["a"]), 20, false).unwrap();
-        bucket.put("2", second).await.unwrap();
-        let both = load(&bucket, &["1", "2"]).await.unwrap();
+        let second = bury(&bucket, "2", &["a"], 20).await;
+        let both = load(&none, &bucket, &[&first, &second]).await.unwrap();
         assert_eq!(
             (both.len(), both.below("a"), both.below("b")),
             (2, Some(20), Some(10))
         );
 
         let together = both.document(&ids(&["c"]), 15, true).unwrap();
-        bucket.put("3", together).await.unwrap();
-        let all = load(&bucket, &["3"]).await.unwrap();
+        let together = put(&bucket, "3", together).await;
+        let all = load(&none, &bucket, &[&together]).await.unwrap();
         let below = ["a", "b", "c"].map(|id| all.below(id));
         assert_eq!(below, [Some(20), Some(10), Some(15)]);
+        assert_eq!(all.len(), 3);
     }
 
     #[tokio::test]
-    async fn what_is_known_is_not_read_again() {
+    async fn what_is_known_is_neither_read_again_nor_copied() {
         let bucket = Bucket::memory(BucketName::primary());
-        let first = Tombstones::default()
-            .document(&ids(&["a"]), 1, false)
-            .unwrap();
-        bucket.put("1", first).await.unwrap();
-        let known = load(&bucket, &["1"]).await.unwrap();
-        bucket
-            .put("2", known.document(&ids(&["b"]), 2, false).unwrap())
-            .await
-            .unwrap();
+        let first = bury(&bucket, "1", &["a"], 1).await;
+        let second = bury(&bucket, "2", &["b"], 2).await;
+        let known = load(&Arc::default(), &bucket, &[&first]).await.unwrap();
         bucket.delete("1").await.unwrap();
-        let load = |paths: &[&str]| {
-            let objects: Vec<Deletion> = paths.iter().map(|path| object(path)).collect();
-            let (known, bucket) = (Arc::clone(&known), bucket.clone());
-            async move { Tombstones::load(&known, &bucket, &objects).await }
-        };
-        assert!(Arc::ptr_eq(&load(&["1"]).await.unwrap(), &known));
-        assert_eq!(load(&["1", "2"]).await.unwrap().len(), 2);
+        let again = load(&known, &bucket, &[&first]).await.unwrap();
+        assert!(Arc::ptr_eq(&again, &known));
+        let both = load(&known, &bucket, &[&first, &second]).await.unwrap();
+        assert_eq!(both.len(), 2);
+        assert!(Arc::ptr_eq(&both.layers[0], &known.layers[0]));
         // Not what is known begins with: all is read.
-        assert_eq!(load(&["2"]).await.unwrap().len(), 1);
-        assert!(load(&[]).await.unwrap().is_empty());
-        assert!(load(&["2", "1"]).await.is_err());
+        assert_eq!(load(&known, &bucket, &[&second]).await.unwrap().len(), 1);
+        assert!(load(&known, &bucket, &[]).await.unwrap().is_empty());
+        let gone = load(&known, &bucket, &[&second, &first]).await.unwrap_err();
+        assert_eq!(gone.code, "damaged_object");
+        for word in ["papers", "`1` of bucket `primary` is gone", "`rescue`"] {
+            assert!(gone.detail.contains(word), "{word}: {}", gone.detail);
+        }
     }
 
     #[tokio::test]
-    async fn what_is_damaged_or_newer_is_refused_by_name() {
+    async fn one_altered_byte_is_refused_though_it_is_a_document_still() {
+        let bucket = Bucket::memory(BucketName::primary());
+        let object = bury(&bucket, "x", &["doc-17"], 3100).await;
+        let sound = bucket.get("x").await.unwrap();
+        let text = String::from_utf8(sound.to_vec()).unwrap();
+        for (from, to) in [("3100", "2100"), ("doc-17", "doc-19")] {
+            let altered = Bytes::from(text.replace(from, to));
+            assert_eq!(altered.len(), sound.len());
+            bucket.put("x", altered).await.unwrap();
+            let refused = load(&Arc::default(), &bucket, &[&object]).await;
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code, "damaged_object", "{from}");
+            assert!(
+                refused
+                    .detail
+                    .contains("`x` of bucket `primary` is damaged"),
+                "{}",
+                refused.detail
+            );
+        }
+        bucket.put("x", sound).await.unwrap();
+        let sound = load(&Arc::default(), &bucket, &[&object]).await.unwrap();
+        assert_eq!(sound.below("doc-17"), Some(3100));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_document_or_newer_is_refused_by_name() {
         let bucket = Bucket::memory(BucketName::primary());
         for (text, word) in [
             ("", "EOF"),
@@ -272,10 +368,10 @@ mod tests {
                 "version 9",
             ),
         ] {
-            bucket.put("x", Bytes::from(text)).await.unwrap();
-            let refused = load(&bucket, &["x"]).await.unwrap_err();
+            let object = put(&bucket, "x", Bytes::from(text)).await;
+            let refused = load(&Arc::default(), &bucket, &[&object]).await;
+            let refused = refused.unwrap_err();
             assert!(refused.detail.contains(word), "{text}: {}", refused.detail);
-            bucket.delete("x").await.unwrap();
         }
     }
 }

@@ -70,11 +70,11 @@ pub struct SubjectView {
 /// Numbers of searches since the host began to serve an index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counts {
-    /// Searches without a filter.
+    /// All searches, also those with a filter, which are never judged.
     pub searches: u64,
     /// Those that were answered exactly afterwards.
     pub judged: u64,
-    /// Those that were to be and were not, as too many waited.
+    /// Those that were to be and were not, as too many waited or the exact answer failed.
     pub dropped: u64,
     /// How often recall fell below the floor.
     pub breaches: u64,

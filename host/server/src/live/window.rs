@@ -30,22 +30,43 @@ pub struct Estimate {
     pub since: Timestamp,
 }
 
+impl Estimate {
+    /// Whether recall is below a floor with 99.9 % confidence, for who looks at it again and again: the upper half of
+    /// the interval, widened from 1.96 standard errors to 3.29, lies below it.
+    pub(super) fn is_surely_below(&self, floor: f64) -> bool {
+        const WIDER: f64 = 3.290_527 / 1.959_964;
+        // The upper bound is taken around the mean with one imagined perfect sample.
+        let samples = self.samples as f64;
+        let centre = (self.recall * samples + 1.0) / (samples + 1.0);
+        centre + (self.interval.high - centre) * WIDER < floor
+    }
+}
+
 /// The newest samples.
 #[derive(Debug, Default)]
-pub(super) struct Window(VecDeque<(Timestamp, f64)>);
+pub(super) struct Window {
+    samples: VecDeque<(Timestamp, f64)>,
+    added: u64,
+}
 
 impl Window {
     pub(super) fn add(&mut self, now: Timestamp, recall: f64) {
-        if self.0.len() == MOST {
-            self.0.pop_front();
+        if self.samples.len() == MOST {
+            self.samples.pop_front();
         }
-        self.0.push_back((now, recall));
+        self.samples.push_back((now, recall));
+        self.added += 1;
+    }
+
+    /// Samples that were ever added.
+    pub(super) fn added(&self) -> u64 {
+        self.added
     }
 
     /// What the samples tell that are not too old; none when there are none.
     pub(super) fn estimate(&self, now: Timestamp) -> Option<Estimate> {
         let alive = |(at, _): &&(Timestamp, f64)| now.millis() - at.millis() < LIFE;
-        let alive = || self.0.iter().filter(alive);
+        let alive = || self.samples.iter().filter(alive);
         let values: Vec<f64> = alive().map(|(_, recall)| *recall).collect();
         let (since, _) = alive().next()?;
         let (recall, interval) = mean_with_interval(&values);
@@ -59,7 +80,7 @@ impl Window {
 
     /// When the newest sample was judged.
     pub(super) fn newest(&self) -> Option<Timestamp> {
-        self.0.back().map(|(at, _)| *at)
+        self.samples.back().map(|(at, _)| *at)
     }
 }
 
@@ -145,6 +166,22 @@ mod tests {
         let newest = window.estimate(at(11)).unwrap();
         assert_eq!((newest.samples, newest.recall), (MOST as u64, 0.5));
         assert_eq!(window.newest(), Some(at(11)));
+    }
+
+    #[test]
+    fn to_be_sure_takes_more_than_the_interval_that_is_shown() {
+        let mut window = Window::default();
+        for sample in 0..200 {
+            window.add(at(0), [0.8, 1.0][sample % 2]);
+        }
+        // 0.9 ± 0.014 as it is shown, ± 0.023 to be sure.
+        let found = window.estimate(at(0)).unwrap();
+        assert!(found.interval.high < 0.92 && !found.is_surely_below(0.92));
+        assert!(found.is_surely_below(0.93));
+        let mut perfect = Window::default();
+        perfect.add(at(0), 1.0);
+        assert!(!perfect.estimate(at(0)).unwrap().is_surely_below(1.0));
+        assert_eq!(window.added(), 200);
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Registry {
     /// Lets a version serve.
     ///
     /// # Errors
-    /// 404 for an unknown version; 422 `check_failed` when it was never checked and does not pass; 412; why
-    /// it does not load.
+    /// 404 for an unknown version; 422 `check_failed` when it was never checked and does not pass; 422
+    /// `settings_declined` when it declines its settings; 412; why it does not load.
     pub async fn activate(
         self: &Arc<Self>,
         id: PluginId,
@@ -124,6 +124,7 @@ impl Registry {
             registry.check_stored(&id, &version).await?;
             // Loaded here, so that others need not wait for it to take their turn.
             let plugin = registry.loaded(&id, &version).await?;
+            registry.check_settings(&plugin).await?;
             let plugin = plugin.identity().clone();
             let health = registry.health(id.kind(), &plugin);
             let was_suspended = health.is_suspended();

@@ -37,6 +37,8 @@ use super::{
 };
 use crate::{adapters::Judge, problem::Problem, tasks::Background};
 
+pub(crate) use settings::refusal;
+
 /// Loaded versions that nothing uses and that are kept for the next swap.
 const SPARE: usize = 32;
 /// Old versions of the catalogue that are kept.
@@ -77,6 +79,8 @@ pub struct Registry {
     /// The plugins that come with the binary.
     house: BTreeMap<PluginKind, Plugin>,
     settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// What versions had against their settings when these were tried, by `team/name@version`.
+    refusals: Mutex<BTreeMap<String, String>>,
     clock: Arc<dyn Clock>,
     pub(super) background: Background,
     /// Components that may be on their way in at once.
@@ -121,6 +125,7 @@ impl Registry {
             loaded: Mutex::new(loaded),
             healths: Mutex::default(),
             settings: parts.settings,
+            refusals: Mutex::default(),
             clock: parts.clock,
             background: parts.background,
             uploads: Arc::new(Semaphore::new(UPLOADS)),

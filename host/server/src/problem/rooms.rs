@@ -112,6 +112,7 @@ impl From<TuningError> for Problem {
             ),
             TuningError::EmptyJournal(_) => Self::not_found("no_trials", error.to_string()),
             TuningError::NoPrevious(_) => Self::conflict("nothing_to_roll_back", error.to_string()),
+            TuningError::NotPrevious(_) => Self::conflict("history_changed", error.to_string()),
             TuningError::AlreadyServes { .. } => {
                 Self::conflict("already_serves", error.to_string())
             }

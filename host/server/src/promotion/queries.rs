@@ -2,7 +2,9 @@
 //!
 //! As many as an evaluation set has by default are wanted, so that the interval of recall is as narrow as that of the
 //! trial. Where clients have asked less, queries of the evaluation set join until there are as many; how many are live
-//! is told. Exact answers for live queries are found here, some at a time, for the base that both graphs lead to.
+//! is told. While clients ask something else than the set does, and as much, it does not join: who finds what the set asks
+//! would hide there that he does not find what they ask. Exact answers for live queries are found here, some at a time, for
+//! the base that both graphs lead to.
 
 use std::sync::Arc;
 
@@ -45,7 +47,10 @@ pub(super) async fn gather(
         queries.extend(made.queries);
     }
     let live = queries.len();
-    let wanted = set.queries.len().max(live::CAPACITY);
+    let wanted = match live::has_drifted(index) && live >= set.queries.len().min(live::CAPACITY) {
+        true => live,
+        false => set.queries.len().max(live::CAPACITY),
+    };
     queries.extend(
         set.queries
             .iter()

@@ -1,13 +1,13 @@
-//! Other ways to look at the same bucket: over another store, below a folder, without its rescue.
+//! Other ways to look at the same bucket: over another store, below a folder, without its rescue, without copies.
 //!
 //! A view keeps the bucket's name and configuration, and what was learnt about its logs. Errors of a view
 //! below a folder name the whole path, so that whoever reads them finds the object.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use object_store::{ObjectStore, path::Path, prefix::PrefixStore};
 
-use super::{BTreeMap, Bucket, Inner};
+use super::{Bucket, Inner};
 use crate::{StorageError, path::folder_path};
 
 impl Bucket {
@@ -15,16 +15,17 @@ impl Bucket {
     /// stand behind is wrapped before [`crate::Mirror::over`], not after.
     #[must_use]
     pub fn with_store(&self, store: Arc<dyn ObjectStore>) -> Self {
-        self.view(self.0.folder.clone(), store, None)
+        self.view(self.0.folder.clone(), store, None, self.0.copies.clone())
     }
 
-    /// The same bucket over `store`, and over `home` for those who want no rescue.
+    /// The same bucket over `store`, and over `home` for those who want no rescue, with its `copies`.
     pub(crate) fn with_stores(
         &self,
         store: Arc<dyn ObjectStore>,
         home: Arc<dyn ObjectStore>,
+        copies: Bucket,
     ) -> Self {
-        self.view(self.0.folder.clone(), store, Some(home))
+        self.view(self.0.folder.clone(), store, Some(home), Some(copies))
     }
 
     /// The same bucket with reads that the home answers or nobody. For decisions: what to write next to,
@@ -35,6 +36,14 @@ impl Bucket {
             Some(home) => self.with_store(Arc::clone(home)),
             None => self.clone(),
         }
+    }
+
+    /// As [`Self::without_rescue`], and what is damaged is not mended from its copy either. For decisions that hold
+    /// whether or not the rescue answers.
+    #[must_use]
+    pub fn without_copies(&self) -> Self {
+        let home = self.0.home.as_ref().unwrap_or(&self.0.store);
+        self.view(self.0.folder.clone(), Arc::clone(home), None, None)
     }
 
     /// A view whose root is a folder of this one; the empty text is this view again.
@@ -51,7 +60,9 @@ impl Bucket {
             Arc::new(PrefixStore::new(Arc::clone(store), folder.clone()))
         };
         let whole = self.0.folder.parts().chain(folder.parts()).collect();
-        self.view(whole, wrap(self.store()), self.0.home.as_ref().map(wrap))
+        let home = self.0.home.as_ref().map(wrap);
+        let copies = self.0.copies.as_ref().map(|copies| copies.below(folder));
+        self.view(whole, wrap(self.store()), home, copies)
     }
 
     /// The path from the bucket's own root, as errors tell it.
@@ -62,40 +73,20 @@ impl Bucket {
         }
     }
 
-    /// The logs whose last reading met lines that are no records, by prefix, each with how many.
-    #[must_use]
-    pub fn malformed(&self) -> Vec<(String, u64)> {
-        let counts = self.malformed_counts();
-        counts.iter().map(|(log, n)| (log.clone(), *n)).collect()
-    }
-
-    /// Keeps what a reading of the log under `prefix` has found.
-    pub(crate) fn note_malformed(&self, prefix: &str, lines: u64) {
-        let prefix = self.whole_path(prefix);
-        let mut counts = self.malformed_counts();
-        match lines {
-            0 => counts.remove(&prefix),
-            _ => counts.insert(prefix, lines),
-        };
-    }
-
-    fn malformed_counts(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        let counts = self.0.malformed.lock();
-        counts.unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn view(
         &self,
         folder: Path,
         store: Arc<dyn ObjectStore>,
         home: Option<Arc<dyn ObjectStore>>,
+        copies: Option<Bucket>,
     ) -> Self {
         Self(Arc::new(Inner {
             config: self.0.config.clone(),
             folder,
             store,
             home,
-            malformed: Arc::clone(&self.0.malformed),
+            copies,
+            logs: Arc::clone(&self.0.logs),
         }))
     }
 }

@@ -11,11 +11,12 @@
 //! ```
 //! The content comes first, so that it begins on a page. No byte is outside a checksum, so a file that was cut
 //! short, lengthened or altered is refused. Blocks are compared on several threads: hashing keeps up with the
-//! memory only so.
+//! memory only so. What is compared and what is mapped is one file, opened once: whatever its name stands for
+//! meanwhile is none of it.
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     path::Path,
     thread,
 };
@@ -70,20 +71,43 @@ pub(super) fn write(
 
 /// The content of a sealed file, mapped; none when there is no file.
 pub(super) fn open(path: &Path) -> Result<Option<Bytes>, Refused> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let seal = Seal::read(&mut file)?;
-    seal.compare(path)?;
-    let mapped = map(&file)?;
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => content(&opened?).map(Some),
+    }
+}
+
+/// The content of an open sealed file, mapped.
+pub(super) fn content(file: &File) -> Result<Bytes, Refused> {
+    let seal = Seal::read(file)?;
+    seal.compare(file)?;
+    let mapped = map(file)?;
     if (mapped.len() as u64) < seal.content {
         return Err(Refused::Length);
     }
     // Fits: that much is mapped.
-    Ok(Some(
-        Bytes::from_owner(mapped).slice(..seal.content as usize),
-    ))
+    Ok(Bytes::from_owner(mapped).slice(..seal.content as usize))
+}
+
+/// Fills a buffer from a place of a file, whatever else is read from it at the same time.
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+/// Fills a buffer from a place of a file, whatever else is read from it at the same time.
+#[cfg(windows)]
+fn read_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buffer = &mut buffer[read..];
+                at += read as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A view of a file's bytes.
@@ -153,12 +177,11 @@ struct Seal {
 }
 
 impl Seal {
-    fn read(file: &mut File) -> Result<Self, Refused> {
+    fn read(file: &File) -> Result<Self, Refused> {
         let length = file.metadata()?.len();
         let before_end = length.checked_sub(END as u64).ok_or(Refused::Unsealed)?;
         let mut end = [0; END];
-        file.seek(SeekFrom::Start(before_end))?;
-        file.read_exact(&mut end)?;
+        read_at(file, &mut end, before_end)?;
         if !end.starts_with(MAGIC) {
             return Err(Refused::Unsealed);
         }
@@ -178,8 +201,7 @@ impl Seal {
         }
         // Fits: it is less than the file has bytes; and so few that they are taken at once.
         let mut sums = vec![0; (before_end - content) as usize];
-        file.seek(SeekFrom::Start(content))?;
-        file.read_exact(&mut sums)?;
+        read_at(file, &mut sums, content)?;
         let mut sum = crc32fast::Hasher::new();
         sum.update(&sums);
         sum.update(&end[..END - 4]);
@@ -194,7 +216,7 @@ impl Seal {
     }
 
     /// Compares all blocks with their checksums.
-    fn compare(&self, path: &Path) -> Result<(), Refused> {
+    fn compare(&self, file: &File) -> Result<(), Refused> {
         let (most, worth) = THREADS;
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = cores.min(most).min(self.sums.len() / worth).max(1);
@@ -203,14 +225,14 @@ impl Seal {
             let parts = self.sums.chunks(each).enumerate();
             let mut working = Vec::new();
             for (part, sums) in parts.skip(1) {
-                let work = move || self.compare_from(path, part * each, sums);
+                let work = move || self.compare_from(file, part * each, sums);
                 working.push(thread::Builder::new().spawn_scoped(scope, work)?);
             }
             let first = self
                 .sums
                 .get(..each.min(self.sums.len()))
                 .unwrap_or_default();
-            let mut compared = self.compare_from(path, 0, first);
+            let mut compared = self.compare_from(file, 0, first);
             for worker in working {
                 let died = |_| Err(io::Error::other("a thread died").into());
                 compared = compared.and(worker.join().unwrap_or_else(died));
@@ -219,16 +241,14 @@ impl Seal {
         })
     }
 
-    fn compare_from(&self, path: &Path, first: usize, sums: &[u32]) -> Result<(), Refused> {
-        let mut file = File::open(path)?;
+    fn compare_from(&self, file: &File, first: usize, sums: &[u32]) -> Result<(), Refused> {
         let mut at = (first * BLOCK) as u64;
-        file.seek(SeekFrom::Start(at))?;
         let mut buffer = vec![0; BLOCK];
         for &sum in sums {
             // At most a block.
             let length = (self.content - at).min(BLOCK as u64) as usize;
             let block = &mut buffer[..length];
-            file.read_exact(block)?;
+            read_at(file, block, at)?;
             if crc32fast::hash(block) != sum {
                 return Err(Refused::Block(at));
             }

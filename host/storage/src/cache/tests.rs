@@ -1,6 +1,9 @@
 //! What a cache promises: what was written comes back whole or not at all.
 
-use std::{convert::Infallible, fs::OpenOptions};
+use std::{
+    convert::Infallible,
+    fs::{File, OpenOptions},
+};
 
 use super::*;
 
@@ -121,6 +124,20 @@ fn damage_in_a_block_of_any_thread_is_found() {
 }
 
 #[test]
+fn what_is_compared_is_the_file_that_is_mapped() {
+    let (_folder, cache) = cache();
+    let sound = content(20 * BLOCK);
+    assert!(put(&cache, "a", &sound));
+    let path = cache.folder.join("a");
+    let opened = File::open(&path).expect("there");
+    // The name stands for another file, or for none, when the blocks are compared.
+    damage(&path, |bytes| bytes.fill(7));
+    assert!(seal::content(&opened).expect("sound") == sound);
+    fs::remove_file(&path).expect("ours");
+    assert!(seal::content(&opened).expect("sound") == sound);
+}
+
+#[test]
 fn a_newer_seal_and_another_file_are_refused_by_name() {
     let (_folder, cache) = cache();
     assert!(put(&cache, "a", b"content"));
@@ -223,4 +240,21 @@ fn folders_of_indexes_that_are_gone_go() {
     }
     cache.retain_indexes(|name| name == "letters");
     assert_eq!(cache.folders(), ["letters"]);
+}
+
+#[test]
+fn folders_that_nobody_has_written_to_for_long_go() {
+    let (_folder, cache) = cache();
+    let papers = cache.of_index(&IndexName::new("papers").expect("a name"));
+    assert!(put(&papers, "a", b"content"));
+    fs::create_dir_all(cache.folder.join("empty")).expect("makes");
+    cache.retain_recent(Timestamp::from_millis(1_000_000_000_000));
+    assert_eq!(
+        cache.folders(),
+        ["papers"],
+        "one without files is not recent"
+    );
+    // Files are as old as the system says, which is before the year 2200.
+    cache.retain_recent(Timestamp::from_millis(7_300_000_000_000));
+    assert!(cache.folders().is_empty());
 }

@@ -88,7 +88,7 @@ impl fmt::Display for BatchName {
 pub(super) type Batches = BTreeMap<BatchName, Bytes>;
 
 /// Whether a file name is that of a log's file.
-pub(super) fn is_log_file(name: &str) -> bool {
+pub(crate) fn is_log_file(name: &str) -> bool {
     name.ends_with(EXTENSION)
 }
 

@@ -8,6 +8,11 @@
 //! A listing is no snapshot: while it runs, a compaction may delete a batch that it has not reached and
 //! create the compacted file behind it. A file that is gone when it is read, or a compacted file that is
 //! there after reading and was not listed before, shows this, and the reader starts over.
+//!
+//! A file is written once, so its copy in the rescue is what it was. One with lines that are no records is replaced by its
+//! copy where that has fewer of them. Where it has not, that is kept in mind and the rescue is not asked again.
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -33,18 +38,86 @@ impl Shared {
         read: impl Fn(&[u8]) -> Option<R> + Send + Sync + 'static,
     ) -> Result<LogContents<R>, StorageError> {
         // Before the files: a batch flushed in between is in both places, under one name.
-        let mut batches = self.buffered().await;
-        let files = self.files(&self.bucket).await?;
-        let contents = self
-            .compute(move || {
-                for (path, bytes) in &files {
-                    read_file(path, bytes, &mut batches)?;
-                }
-                Ok(decode(&batches, &read))
-            })
-            .await?;
+        let batches = self.buffered().await;
+        let files = Arc::new(self.files(&self.bucket).await?);
+        let read = Arc::new(read);
+        let mut contents = self.contents(&files, &batches, &read).await;
+        let is_damaged = match &contents {
+            Ok(contents) => contents.malformed > 0,
+            Err(error) => matches!(error, StorageError::Damaged { .. }),
+        };
+        if is_damaged && let Some(mended) = self.mended(&files, &read).await {
+            contents = self.contents(&Arc::new(mended), &batches, &read).await;
+        }
+        let contents = contents?;
         self.bucket.note_malformed(&self.prefix, contents.malformed);
         Ok(contents)
+    }
+
+    /// The records of batches and files.
+    async fn contents<R: Send + 'static>(
+        &self,
+        files: &Arc<Files>,
+        batches: &Batches,
+        read: &Arc<impl Fn(&[u8]) -> Option<R> + Send + Sync + 'static>,
+    ) -> Result<LogContents<R>, StorageError> {
+        let (files, mut batches, read) = (Arc::clone(files), batches.clone(), Arc::clone(read));
+        self.compute(move || {
+            for (path, bytes) in files.iter() {
+                read_file(path, bytes, &mut batches)?;
+            }
+            Ok(decode(&batches, &*read))
+        })
+        .await
+    }
+
+    /// The files, those that have a sounder copy in the rescue replaced by it, in the bucket as well; none where there
+    /// is no such copy.
+    async fn mended<R: Send + 'static>(
+        &self,
+        files: &Arc<Files>,
+        read: &Arc<impl Fn(&[u8]) -> Option<R> + Send + Sync + 'static>,
+    ) -> Option<Files> {
+        let (looked, judge) = (Arc::clone(files), Arc::clone(read));
+        let faulty = self.compute(move || {
+            let all = looked.iter().enumerate();
+            let faulty = all.map(|(at, (path, bytes))| (at, faults(path, bytes, &*judge)));
+            Ok(faulty.filter(|(_, lines)| *lines > 0).collect::<Vec<_>>())
+        });
+        let faulty = faulty.await.ok()?;
+        let (mut mended, mut replaced) = (files.to_vec(), 0);
+        let mut hopeless = BTreeMap::new();
+        for (at, lines) in faulty {
+            let (path, bytes) = &mut mended[at];
+            if self.bucket.is_hopeless(&self.prefix, path, lines) {
+                hopeless.insert(path.clone(), lines);
+                continue;
+            }
+            match self.bucket.copied(path).await {
+                Ok(Some(copy)) if faults(path, &copy, &**read) < lines => {
+                    self.put_back(path, &copy).await;
+                    *bytes = copy;
+                    replaced += 1;
+                }
+                Ok(_) => {
+                    hopeless.insert(path.clone(), lines);
+                }
+                // The next reading asks again.
+                Err(error) => {
+                    tracing::debug!(path, %error, "whether a damaged file of a log has a sounder copy is not known")
+                }
+            }
+        }
+        self.bucket.note_hopeless(&self.prefix, hopeless);
+        (replaced > 0).then_some(mended)
+    }
+
+    async fn put_back(&self, path: &str, copy: &Bytes) {
+        let bucket = self.bucket.name();
+        tracing::warn!(%bucket, path, "a damaged file of a log is read from its copy in `rescue`, which goes in its place");
+        if let Err(error) = self.bucket.put(path, copy.clone()).await {
+            tracing::warn!(%bucket, path, %error, "the copy could not be put in the place of a damaged file of a log");
+        }
     }
 
     pub(super) async fn compact(&self) -> Result<usize, StorageError> {
@@ -141,6 +214,21 @@ impl Shared {
                 Err(cancelled) => Err(self.bucket.fault(&self.prefix, cancelled.into())),
             },
         }
+    }
+}
+
+/// How many lines of a file are no records: as many as can be when the file itself does not read, and none when it is of
+/// a newer program.
+pub(super) fn faults<R: Send>(
+    path: &str,
+    bytes: &Bytes,
+    read: &(impl Fn(&[u8]) -> Option<R> + Sync),
+) -> u64 {
+    let mut batches = Batches::new();
+    match read_file(path, bytes, &mut batches) {
+        Ok(()) => decode(&batches, read).malformed,
+        Err(StorageError::NewerFormat { .. }) => 0,
+        Err(_) => u64::MAX,
     }
 }
 

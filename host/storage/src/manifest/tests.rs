@@ -162,7 +162,7 @@ async fn formats_are_checked() {
         ),
         (
             r#"{"format":"other","format_version":1,"value":1}"#,
-            "not a `boathouse/manifest`",
+            "damaged",
         ),
         (
             r#"{"format":"boathouse/manifest","format_version":1,"value":"x"}"#,
@@ -174,6 +174,32 @@ async fn formats_are_checked() {
         let error = manifest.load().await.unwrap_err().to_string();
         assert!(error.contains(told) && error.contains(newest), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_does_not_read_is_named_with_its_bucket_and_a_cure() {
+    let bucket = memory();
+    let manifest = counter(&bucket);
+    let path = |version: u64| format!("x/manifest/{version:020}.json");
+    for (version, cure) in [(1, "is gone"), (2, "version 1 holds again")] {
+        manifest.commit(version - 1, &version).await.unwrap();
+        let sound = bucket.get(&path(version)).await.unwrap();
+        bucket
+            .put(&path(version), Bytes::from("{\"form"))
+            .await
+            .unwrap();
+        let told = manifest.load().await.unwrap_err().to_string();
+        let object = path(version);
+        let words = [object.as_str(), "`primary`", "backup", cure];
+        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        assert!(!told.contains("line 1"), "{told}");
+        bucket.put(&path(version), sound).await.unwrap();
+    }
+    assert_eq!(manifest.newest_sound().await.unwrap(), (2, Some(2)));
+    bucket.put(&path(2), Bytes::from("{")).await.unwrap();
+    assert_eq!(manifest.newest_sound().await.unwrap(), (2, Some(1)));
+    bucket.put(&path(1), Bytes::from("{")).await.unwrap();
+    assert_eq!(manifest.newest_sound().await.unwrap(), (2, None));
 }
 
 #[tokio::test]
@@ -189,4 +215,31 @@ async fn other_objects_beside_the_versions_are_no_versions() {
         bucket.put(path, Bytes::from_static(b"?")).await.unwrap();
     }
     assert_eq!(manifest.load().await.unwrap().unwrap().version, 1);
+}
+
+#[test]
+fn bytes_are_sound_when_the_document_in_them_reads() {
+    let sound = br#"{"format":"boathouse/manifest","format_version":1,"value":{"name":"x"}}"#;
+    assert!(is_sound(sound));
+    let changed = |from: &str, to: &str| {
+        let text = String::from_utf8(sound.to_vec()).unwrap();
+        text.replace(from, to).into_bytes()
+    };
+    assert!(is_sound(&changed("version\":1", "version\":2")));
+    assert!(is_sound(&changed(
+        "version\":1,\"value",
+        "version\":2,\"other"
+    )));
+    for damaged in [
+        changed("value", "valuf"),
+        changed("format_version", "format_versiom"),
+        changed("boathouse", "boathousf"),
+        changed("}}", "}"),
+        sound
+            .map(|byte| if byte == b'x' { 0xff } else { byte })
+            .to_vec(),
+        Vec::new(),
+    ] {
+        assert!(!is_sound(&damaged), "{}", damaged.escape_ascii());
+    }
 }

@@ -4,6 +4,9 @@
 //! may be newer than its copy; by name most objects are never replaced, so this is asked of few. The clocks
 //! of two stores differ, hence the margin: what was written and copied shortly before the last process ended
 //! is copied once more. Within a process it is known which state was copied.
+//!
+//! Where an object that is never replaced has another size than its copy, one of the two was damaged. Whoever copies it
+//! finds out which, where its bytes tell; any other takes the place of no copy, which may be the sound one.
 
 use std::collections::HashMap;
 
@@ -12,7 +15,7 @@ use object_store::path::Path;
 
 use super::{
     home::Home,
-    scope::{is_named_by_content, is_write_once},
+    scope::{is_told_by_bytes, is_write_once},
 };
 use crate::{ObjectInfo, StorageError};
 
@@ -21,6 +24,17 @@ const CLOCK_MARGIN: i64 = 30_000;
 
 /// Size and time of a copy.
 type Copy = (u64, i64);
+
+/// How a copy stands to its original.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is what the original is.
+    Level,
+    /// It is missing, or may be another state of the original.
+    Behind,
+    /// It or the original was damaged, and nothing tells which.
+    Torn,
+}
 
 impl Home {
     /// Queues what is to be copied and gives how many objects that are.
@@ -43,10 +57,20 @@ impl Home {
         while let Some(meta) = originals.try_next().await.map_err(fault)? {
             let path = meta.location.clone();
             let known = self.queue().has_copied(&path, meta.e_tag.as_ref());
-            let original = ObjectInfo::from(meta);
-            if self.covers(&path) && is_behind(&path, &original, copies.get(&path), known) {
-                self.push(path, original.modified);
-                needed += 1;
+            let (original, copy) = (ObjectInfo::from(meta), copies.get(&path));
+            if !self.covers(&path) {
+                continue;
+            }
+            match standing(&path, &original, copy, known) {
+                Standing::Level => {}
+                Standing::Behind => {
+                    self.push(path, original.modified);
+                    needed += 1;
+                }
+                Standing::Torn => {
+                    let bucket = self.name();
+                    tracing::error!(%bucket, %path, "an object and its copy in `rescue` differ in size, so one of them is damaged; delete that one: a copy is made anew, an original comes back with `boathouse restore`");
+                }
             }
         }
         Ok(needed)
@@ -65,17 +89,19 @@ impl Home {
     }
 }
 
-/// Whether the copy of an object may be another state of it, or is missing; `known` when this very state was
-/// copied by this process.
-fn is_behind(path: &Path, original: &ObjectInfo, copy: Option<&Copy>, known: bool) -> bool {
+/// How the copy of an object stands to it; `known` when this very state was copied by this process.
+fn standing(path: &Path, original: &ObjectInfo, copy: Option<&Copy>, known: bool) -> Standing {
     let Some((size, written)) = copy else {
-        return true;
+        return Standing::Behind;
     };
-    if is_named_by_content(path) {
-        return false;
+    let once = is_write_once(path);
+    let is_newer = || original.modified.millis() + CLOCK_MARGIN > *written;
+    match *size == original.size {
+        false if once && !is_told_by_bytes(path) => Standing::Torn,
+        false => Standing::Behind,
+        true if !known && !once && is_newer() => Standing::Behind,
+        true => Standing::Level,
     }
-    let may_differ = !known && !is_write_once(path);
-    *size != original.size || (may_differ && original.modified.millis() + CLOCK_MARGIN > *written)
 }
 
 #[cfg(test)]
@@ -91,26 +117,36 @@ mod tests {
             size: 5,
             modified: Timestamp::from_millis(1_000_000),
         };
-        let check = |name: &str, copy: Option<Copy>, expected: bool| {
+        let check = |name: &str, copy: Option<Copy>, expected: Standing| {
             let (path, original) = (Path::from(name), original(name));
-            let found = is_behind(&path, &original, copy.as_ref(), false);
+            let found = standing(&path, &original, copy.as_ref(), false);
             assert_eq!(found, expected, "{name} {copy:?}");
         };
         let version = "m/00000000000000000001.json";
-        check("set.json", None, true);
-        check(version, None, true);
-        check(version, Some((4, 2_000_000)), true);
-        check(version, Some((5, 0)), false);
-        let component = format!("plugins/blobs/{}.wasm", "0a".repeat(32));
-        check(&component, None, true);
-        check(&component, Some((4, 0)), false);
-        check("set.json", Some((4, 2_000_000)), true);
-        check("set.json", Some((5, 1_000_000)), true);
-        check("set.json", Some((5, 1_000_000 + CLOCK_MARGIN)), false);
+        let log = format!("log/{}.jsonl", "0a".repeat(16));
+        check("set.json", None, Standing::Behind);
+        for once in [version, log.as_str()] {
+            check(once, None, Standing::Behind);
+            check(once, Some((4, 2_000_000)), Standing::Behind);
+            check(once, Some((5, 0)), Standing::Level);
+        }
+        for once in [
+            format!("plugins/blobs/{}.wasm", "0a".repeat(32)),
+            format!("indexes/i/tombstones/{}.json", "0a".repeat(16)),
+        ] {
+            check(&once, None, Standing::Behind);
+            check(&once, Some((4, 2_000_000)), Standing::Torn);
+            check(&once, Some((5, 0)), Standing::Level);
+        }
+        check("set.json", Some((4, 2_000_000)), Standing::Behind);
+        check("set.json", Some((5, 1_000_000)), Standing::Behind);
+        let later = 1_000_000 + CLOCK_MARGIN;
+        check("set.json", Some((5, later)), Standing::Level);
         let known = |copy: Copy| {
             let name = "set.json";
-            is_behind(&Path::from(name), &original(name), Some(&copy), true)
+            standing(&Path::from(name), &original(name), Some(&copy), true)
         };
-        assert!(known((4, 0)) && !known((5, 0)));
+        assert_eq!(known((4, 0)), Standing::Behind);
+        assert_eq!(known((5, 0)), Standing::Level);
     }
 }

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     COMPARE_EVERY, MirrorLag, MirrorScope, note,
     queue::{CAPACITY, Queue},
-    scope::is_write_once,
+    scope::{is_version, is_write_once},
 };
 use crate::{
     Bucket, StorageError,
     bucket::{Sent, chain},
+    log::{is_log_file, is_sounder},
+    manifest,
     path::object_path,
 };
 
@@ -208,6 +210,12 @@ impl Home {
 
     /// Copies one object. One that is no longer there needs no copy.
     async fn copy(&self, path: &Path) -> Result<(), StorageError> {
+        if is_version(path.as_ref()) {
+            return self.copy_version(path.as_ref()).await;
+        }
+        if is_log_file(path.as_ref()) {
+            return self.copy_log_file(path.as_ref()).await;
+        }
         match self.bucket.transfer(path.as_ref(), &self.copies).await {
             Ok(Sent { e_tag, .. }) => {
                 if let Some(e_tag) = e_tag.filter(|_| !is_write_once(path)) {
@@ -218,6 +226,48 @@ impl Home {
             Err(StorageError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Copies a version of a manifest. One that does not read takes the place of no copy, which may bring it back.
+    async fn copy_version(&self, path: &str) -> Result<(), StorageError> {
+        let bytes = match self.bucket.get(path).await {
+            Ok(bytes) => bytes,
+            Err(StorageError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if !manifest::is_sound(&bytes) && self.copies.exists(path).await? {
+            let bucket = self.name();
+            tracing::error!(%bucket, path, "a damaged manifest is not copied: `rescue` keeps the copy that it has");
+            return Ok(());
+        }
+        self.copies.put(path, bytes).await
+    }
+
+    /// Copies a file of a log. It is written once, so what lies there already and differs tells of damage: on this side it
+    /// takes the place of no copy, which may bring it back.
+    async fn copy_log_file(&self, path: &str) -> Result<(), StorageError> {
+        let bytes = match self.bucket.get(path).await {
+            Ok(bytes) => bytes,
+            Err(StorageError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match self.copies.put_new(path, bytes.clone()).await {
+            Err(StorageError::Exists { .. }) => {}
+            written => return written,
+        }
+        let copy = self.copies.get(path).await?;
+        if copy == bytes {
+            return Ok(());
+        }
+        let (named, original) = (path.to_owned(), bytes.clone());
+        let judging = tokio::task::spawn_blocking(move || is_sounder(&named, &copy, &original));
+        let is_damaged = judging.await;
+        if is_damaged.map_err(|stopped| self.bucket.fault(path, stopped.into()))? {
+            let bucket = self.name();
+            tracing::error!(%bucket, path, "a damaged file of a log is not copied: `rescue` keeps the copy that it has");
+            return Ok(());
+        }
+        self.copies.put(path, bytes).await
     }
 
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {

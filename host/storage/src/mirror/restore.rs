@@ -1,12 +1,13 @@
 //! A bucket made whole again from its copies in the rescue.
 //!
-//! Nothing that is there is touched, so it may be run again after it was cut off, and on a bucket that has
-//! lost only a part. Manifests come last and in the order of their versions: until one is there, nobody
+//! Nothing that is there is touched but versions of manifests that do not read, so it may be run again after it was cut
+//! off, and on a bucket that has lost only a part. Manifests come last and in the order of their versions: until one is there, nobody
 //! refers to what was restored before it.
 
 use serde::Serialize;
 
-use crate::{Bucket, ObjectInfo, StorageError};
+use super::scope::is_version;
+use crate::{Bucket, ObjectInfo, StorageError, manifest};
 
 /// Largest object that is written in one piece.
 const WHOLE_BYTES: u64 = 8 << 20;
@@ -14,15 +15,16 @@ const WHOLE_BYTES: u64 = 8 << 20;
 /// What a restoration did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Restored {
-    /// Objects that were missing.
+    /// Objects that were missing, and versions of manifests that were damaged.
     pub copied: u64,
     /// Objects that were there.
     pub kept: u64,
-    /// Bytes of the objects that were missing.
+    /// Bytes of the objects that were copied.
     pub bytes: u64,
 }
 
-/// Copies into `home` what the rescue has of the bucket of that name and `home` lacks; with `dry_run` only
+/// Copies into `home` what the rescue has of the bucket of that name and `home` lacks, and sound copies of manifests
+/// that are damaged there; with `dry_run` only
 /// counts it. `rescue` is the whole rescue bucket.
 ///
 /// # Errors
@@ -37,9 +39,11 @@ pub async fn restore(
     let mut done = Restored::default();
     for object in in_order(copies.list("").await?) {
         let ObjectInfo { path, size, .. } = &object;
-        let is_missing =
-            !home.exists(path).await? && (dry_run || put(&copies, &home, &object).await?);
-        if is_missing {
+        let is_copied = match home.exists(path).await? {
+            true => mend(&copies, &home, path, dry_run).await?,
+            false => dry_run || put(&copies, &home, &object).await?,
+        };
+        if is_copied {
             done.copied += 1;
             done.bytes += size;
         } else {
@@ -61,6 +65,24 @@ async fn put(copies: &Bucket, home: &Bucket, object: &ObjectInfo) -> Result<bool
         Err(StorageError::Exists { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Puts the copy of a version of a manifest in the place of one that does not read; whether that was, or is to be, done.
+async fn mend(
+    copies: &Bucket,
+    home: &Bucket,
+    path: &str,
+    dry_run: bool,
+) -> Result<bool, StorageError> {
+    if !is_version(path) || manifest::is_sound(&home.get(path).await?) {
+        return Ok(false);
+    }
+    let copy = copies.get(path).await?;
+    let is_sound = manifest::is_sound(&copy);
+    if is_sound && !dry_run {
+        home.put(path, copy).await?;
+    }
+    Ok(is_sound)
 }
 
 /// By path, manifests last.

@@ -4,6 +4,10 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::log::is_log_file;
+
+/// The folder whose objects have names that users gave them.
+const NAMED_BY_OTHERS: &str = "_evalsets";
 /// The folder of the probe, which nobody needs back.
 const PROBE: &str = ".boathouse-probe";
 /// What can be large and can be made again: rows come from their sources, vectors from rows, graphs from
@@ -40,19 +44,33 @@ impl MirrorScope {
     }
 }
 
-/// Whether an object of that name is written once and never replaced: its name starts with a UUID or a
-/// version of 20 digits.
+/// Whether an object of that name is written once and never replaced: it is a version, its name starts with a UUID, as
+/// those of logs' files, rows, vectors and deletions do, or with the digest of its bytes, as those of components.
+/// Evaluation sets have whatever names they were given.
 pub(super) fn is_write_once(path: &Path) -> bool {
+    let is_named_by_us = path.as_ref().split('/').next() != Some(NAMED_BY_OTHERS);
     let name = path.filename().unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
-    let is_version = stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit());
-    is_version || Uuid::try_parse(stem).is_ok()
+    is_version(name)
+        || is_digest_of_bytes(name)
+        || (is_named_by_us && Uuid::try_parse(stem).is_ok())
 }
 
-/// Whether an object's name is the digest of its bytes, as a component's is: what is there under such a name is
-/// right, or damaged at its home, which must not damage the copy.
-pub(super) fn is_named_by_content(path: &Path) -> bool {
-    let name = path.filename().unwrap_or_default();
+/// Whether the bytes of an object that is written once tell whether they are sound, or sounder than others: then a copy
+/// that is damaged can be told from an original that is.
+pub(super) fn is_told_by_bytes(path: &Path) -> bool {
+    is_version(path.as_ref()) || is_log_file(path.as_ref())
+}
+
+/// Whether an object is a version of a manifest.
+pub(super) fn is_version(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let number = name.strip_suffix(".json").unwrap_or_default();
+    number.len() == 20 && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a name is the digest of an object's bytes, as a component's is.
+fn is_digest_of_bytes(name: &str) -> bool {
     let digest = name.strip_suffix(".wasm").unwrap_or_default();
     digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -83,17 +101,41 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_never_replaced() {
-        for once in [
-            "datasets/d/manifest/00000000000000000001.json",
-            "_promotions/i/0199c5a2-0000-7000-8000-000000000000.jsonl",
-            "_promotions/i/0199c5a2-0000-7000-8000-000000000000.compact.jsonl",
+        let component = format!("plugins/blobs/{}.wasm", "0a".repeat(32));
+        for (once, told_by_bytes) in [
+            ("datasets/d/manifest/00000000000000000001.json", true),
+            (
+                "_promotions/i/0199c5a2-0000-7000-8000-000000000000.jsonl",
+                true,
+            ),
+            (
+                "_promotions/i/0199c5a2-0000-7000-8000-000000000000.compact.jsonl",
+                true,
+            ),
+            (
+                "datasets/d/data/0199c5a2-0000-7000-8000-000000000000.parquet",
+                false,
+            ),
+            (
+                "indexes/i/tombstones/0199c5a200007000800000000000abcd.json",
+                false,
+            ),
+            (
+                "indexes/i/vectors/0199c5a200007000800000000000abcd.parquet",
+                false,
+            ),
+            (component.as_str(), false),
         ] {
-            assert!(is_write_once(&Path::from(once)), "{once}");
+            let path = Path::from(once);
+            assert!(is_write_once(&path), "{once}");
+            assert_eq!(is_told_by_bytes(&path), told_by_bytes, "{once}");
         }
+        let report = format!("plugins/reports/{}.json", "0a".repeat(32));
         for often in [
             "_evalsets/i/default.json",
+            "_evalsets/i/0199c5a2-0000-7000-8000-000000000000.json",
             "a/7.json",
-            "plugins/reports/abc.json",
+            report.as_str(),
         ] {
             assert!(!is_write_once(&Path::from(often)), "{often}");
         }

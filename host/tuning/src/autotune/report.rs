@@ -126,6 +126,7 @@ pub struct AutotuneReport {
     pub refused: u32,
     /// Why it ended.
     pub ended: Ended,
-    /// What to do, judged over all trials of the journal on the present vectors.
+    /// What to do, judged over all trials of the journal on the present vectors; within the bounds, where the run was
+    /// given some.
     pub recommendation: Recommendation,
 }

@@ -2,7 +2,7 @@
 //!
 //! The journal is read anew at every step, so a proposer always sees what was measured on these vectors and
 //! equal journals get equal proposals. When the serving configuration has no trial on the present vectors it is
-//! tried first: without it nothing could be said about an improvement.
+//! tried first, on its own graph: without that nothing could be said about an improvement.
 //!
 //! A candidate that cannot become better than what is known ends early ([`crate::Bar`]); what serves is always
 //! measured to the end.
@@ -13,14 +13,15 @@
 use std::sync::Arc;
 
 use boathouse_types::{
-    Asked, HouseStrategy, IndexConfig, Judged, JudgementError, Objective, PluginRef, Proposal,
-    ProposalContext, Trial, Verdict,
+    Asked, HouseStrategy, IndexConfig, Judged, JudgementCause, JudgementError, Objective,
+    PluginRef, Proposal, ProposalContext, Trial, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{AutotuneEvent, proposal_seed};
 use crate::{
     Bar, Evaluation, Proposer, Scorer, TrialReport, TrialRequest, TuneBounds, Tuner, TuningError,
+    basis::Basis,
     blocking::{blocking, unless_cancelled},
     builds::build_id,
     house::{Choice, Situation},
@@ -57,6 +58,9 @@ pub struct StepRequest {
     pub serving: IndexConfig,
     /// Note of the trial.
     pub note: Option<String>,
+    /// Whether nothing but what serves is tried where no trial could be put forward: the queries are too few to show a
+    /// recall at the floor of the objective, or the scorer does not take its weights.
+    pub only_useful: bool,
 }
 
 /// What a step came to.
@@ -151,12 +155,13 @@ struct Candidate {
 impl Step<'_> {
     async fn next(&self) -> Result<Next, TuningError> {
         let serving = self.request.serving;
-        let version = &self.evaluation.data().data_version;
-        let is_known = |trial: &&Trial| trial.config == serving && trial.is_whole();
+        let is_known = |trial: &Trial| {
+            trial.config == serving && trial.is_whole() && trial.derived_from.is_none()
+        };
         if !self
-            .comparable(version)
+            .comparable(self.evaluation.basis())
             .iter()
-            .any(|trial| is_known(&trial))
+            .any(is_known)
         {
             return Ok(Next::Try(Box::new(Candidate {
                 config: serving,
@@ -166,17 +171,44 @@ impl Step<'_> {
                 asked: None,
             })));
         }
+        if self.request.only_useful
+            && let Some(why) = self.futile().await?
+        {
+            return Ok(Next::Exhausted(why));
+        }
         match &self.request.strategy {
             Strategy::Grid => self.house(HouseStrategy::Grid).await,
             Strategy::Halving => self.house(HouseStrategy::Halving).await,
             Strategy::Proposer(proposer) => {
                 let (context, asked) = self.question().await?;
                 match unless_cancelled(self.cancel, proposer.propose(context)).await? {
-                    Ok(judged) => Ok(self.check(judged, asked)),
+                    Ok(judged) => {
+                        let settings = proposer.settings_digest(&judged.by);
+                        Ok(self.check(judged, Asked { settings, ..asked }))
+                    }
                     Err(error) => Ok(Next::Refused(error.to_string())),
                 }
             }
         }
+    }
+
+    /// Why no trial could be put forward, whatever it measured; none where one could.
+    async fn futile(&self) -> Result<Option<String>, TuningError> {
+        let objective = &self.request.objective;
+        if let Some(why) = self.evaluation.out_of_reach(objective.recall_floor) {
+            return Ok(Some(format!("no trial could meet the objective: {why}")));
+        }
+        if objective.weights.is_empty() {
+            return Ok(None);
+        }
+        // Weights are what a scorer may not know; it says so of no trials too.
+        let asked = verdicts(self.request.scorer.as_ref(), &[], objective);
+        Ok(match unless_cancelled(self.cancel, asked).await? {
+            Err(error) if error.cause == JudgementCause::Declined => {
+                Some(format!("no trial could be judged: {error}"))
+            }
+            _ => None,
+        })
     }
 
     /// What a strategy of the host chooses.
@@ -188,6 +220,7 @@ impl Step<'_> {
             floor: self.request.objective.recall_floor,
             seed,
             data_version: &data.data_version,
+            evalset: Some(self.evaluation.evalset()),
             vectors: data.len() as u64,
             journal: &self.journal,
         };
@@ -229,12 +262,12 @@ impl Step<'_> {
         }
     }
 
-    /// A question to the proposer, and what the journal keeps of it. It shows the trials on the present vectors:
-    /// figures on others do not compare.
+    /// A question to the proposer, and what the journal keeps of it. It shows the trials on the present vectors and
+    /// queries: figures on others do not compare.
     async fn question(&self) -> Result<(ProposalContext, Asked), TuningError> {
         let promoted = self.tuner.promotions().current().await?;
         let data = self.evaluation.data();
-        let shown = Shown::of(&self.journal, Some(&data.data_version));
+        let shown = Shown::of(&self.journal, self.evaluation.basis());
         let trials = shown.trials();
         let champion = champion_position(&trials, promoted.as_ref(), &self.request.serving);
         let context = ProposalContext {
@@ -257,6 +290,7 @@ impl Step<'_> {
     ) -> Result<Asked, TuningError> {
         let data = self.evaluation.data().clone();
         let (journal, bounds) = (self.journal.clone(), self.request.bounds.clone());
+        let evalset = Some(self.evaluation.evalset().to_owned());
         let objective = self.request.objective.clone();
         blocking(self.cancel, move |_| {
             let put = Put {
@@ -265,6 +299,7 @@ impl Step<'_> {
                 knobs: bounds.knobs(),
                 objective,
                 data_version: data.data_version,
+                evalset,
                 champion,
                 strategy,
             };
@@ -312,7 +347,7 @@ impl Step<'_> {
         // What serves is measured to the end: all others are compared with it.
         let bar = (config != serving).then(|| {
             let floor = self.request.objective.recall_floor;
-            Bar::new(floor, &self.comparable(&data.data_version))
+            Bar::new(floor, &self.comparable(self.evaluation.basis()))
         });
         let request = TrialRequest {
             champion: Some(serving),
@@ -377,8 +412,7 @@ impl Step<'_> {
         &self,
         trial: &Trial,
     ) -> Result<Result<Judged<Option<Verdict>>, JudgementError>, TuningError> {
-        let version = trial.data_version.as_deref().unwrap_or_default();
-        let mut trials = self.comparable(version);
+        let mut trials = self.comparable(Basis::of(trial));
         trials.push(trial.clone());
         let scorer = self.request.scorer.as_ref();
         let asked = verdicts(scorer, &trials, &self.request.objective);
@@ -389,8 +423,8 @@ impl Step<'_> {
         }))
     }
 
-    /// Trials on one version of the vectors; measurements on others do not compare.
-    fn comparable(&self, data_version: &str) -> Vec<Trial> {
-        Shown::of(&self.journal, Some(data_version)).trials()
+    /// Trials that rest on the same; others do not compare.
+    fn comparable(&self, basis: Basis<'_>) -> Vec<Trial> {
+        Shown::of(&self.journal, basis).trials()
     }
 }

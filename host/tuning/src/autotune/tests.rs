@@ -88,9 +88,11 @@ fn request(strategy: Strategy, max_trials: u32) -> AutotuneRequest {
                 seed: 3,
             },
             note: Some("run".to_owned()),
+            only_useful: false,
         },
         max_trials,
         max_seconds: None,
+        within: None,
     }
 }
 
@@ -216,6 +218,7 @@ async fn a_run_tries_remembers_and_recommends() {
             by: None,
             reason: Some(report.recommendation.reason().to_owned()),
             evidence: None,
+            graph: None,
         };
         room.tuner.promotions().promote(ask).await.unwrap();
     }
@@ -268,6 +271,7 @@ async fn a_restart_finds_journal_promotion_and_graphs() {
         by: None,
         reason: None,
         evidence: None,
+        graph: None,
     };
     room.tuner.promotions().promote(ask).await.unwrap();
     let reopened = open(&room.bucket, &room.clock);

@@ -15,7 +15,7 @@ use super::{ComparedBy, Duel, Evidence, Fighter, Side};
 use crate::{
     Evaluation, TuningError,
     blocking::alive,
-    judge::shortfall,
+    judge::{Miss, misses},
     measure::{Comparison, MeasurePlan, compare, median, percentile, sorted},
     tuner::rounded,
 };
@@ -128,12 +128,7 @@ impl Runner {
     }
 
     fn ask(&mut self, evaluation: &Evaluation, at: usize) -> boathouse_vector::SearchOutcome {
-        let query = &evaluation.prepared()[at];
-        let wanted = query.wanted(evaluation.k());
-        let vectors = &evaluation.data().vectors;
-        let scratch = &mut self.scratch;
-        self.graph
-            .search(vectors, query.query(), wanted, self.ef_search, scratch)
+        evaluation.ask(at, &self.graph, self.ef_search, &mut self.scratch)
     }
 
     fn ask_all(
@@ -256,30 +251,47 @@ impl Figures {
     /// What there is to be said without a scorer.
     pub(super) fn evidence(&self, duel: &Duel<'_>, host: String) -> Evidence {
         let all: Vec<usize> = (0..self.queries()).collect();
-        let side = |fighter: &Fighter, answers: &Answers| {
-            let metrics = self.metrics(answers, &all);
-            Side {
-                shortfall: shortfall(&as_trial(fighter, metrics), duel.objective),
-                trial: fighter.trial.clone(),
-                config: fighter.config,
-                build_id: fighter.build_id.clone(),
-                metrics,
-            }
+        let missed = |fighter: &Fighter, answers: &Answers| {
+            let trial = as_trial(fighter, self.metrics(answers, &all));
+            misses(&trial, duel.objective)
+        };
+        let side = |fighter: &Fighter, measured: &Answers, comparable: &Answers| Side {
+            shortfall: missed(fighter, comparable).first().map(Miss::to_string),
+            trial: fighter.trial.clone(),
+            config: fighter.config,
+            build_id: fighter.build_id.clone(),
+            metrics: self.metrics(measured, &all),
         };
         let (champion, challenger) = self.comparable();
+        let comparison = compared(&champion, &challenger);
+        let champion_misses = missed(&duel.champion, &champion);
+        let sure = champion_misses
+            .iter()
+            .find(|miss| is_sure(miss, comparison.as_ref(), self.spread()));
         Evidence {
             queries: self.queries() as u64,
             live_queries: duel.live_queries as u64,
             k: u32::try_from(self.evaluation.k()).unwrap_or(u32::MAX),
             data_version: self.evaluation.data().data_version.clone(),
             host,
-            champion: side(&duel.champion, &self.champion),
-            challenger: side(&duel.challenger, &self.challenger),
-            comparison: compared(&champion, &challenger),
+            champion: side(&duel.champion, &self.champion, &champion),
+            challenger: side(&duel.challenger, &self.challenger, &challenger),
+            sure_shortfall: sure.map(Miss::to_string),
+            comparison,
             spread: rounded(self.spread(), 1e6),
             compared_by: self.compared_by(),
             score: None,
         }
+    }
+}
+
+/// Whether the champion misses a part of the objective by more than chance: the challenger finds more for sure, or
+/// the time is over the budget beyond what the repeats differ by.
+fn is_sure(miss: &Miss, comparison: Option<&Comparison>, spread: f64) -> bool {
+    match *miss {
+        Miss::Recall { .. } => comparison.is_some_and(|found| found.recall_gain_interval.low > 0.0),
+        Miss::P95 { p95, budget } => p95 * (1.0 - spread / 2.0) > budget,
+        Miss::Memory { .. } => true,
     }
 }
 
@@ -314,5 +326,93 @@ fn rounded_interval(interval: Interval, scale: f64) -> Interval {
     Interval {
         low: rounded(interval.low, scale),
         high: rounded(interval.high, scale),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boathouse_types::Objective;
+
+    use super::*;
+    use crate::duel::tests::{By, Ring};
+
+    fn gain(low: f64) -> Comparison {
+        let any = Interval {
+            low: 0.9,
+            high: 1.1,
+        };
+        Comparison {
+            champion_p95_us: 100.0,
+            champion_recall: 0.9,
+            latency_ratio: 1.0,
+            latency_ratio_interval: any,
+            recall_gain: low + 0.01,
+            recall_gain_interval: Interval {
+                low,
+                high: low + 0.02,
+            },
+        }
+    }
+
+    #[test]
+    fn a_hair_s_breadth_at_a_bound_is_not_sure() {
+        let recall = Miss::Recall {
+            low: 0.9499,
+            floor: 0.95,
+            queries: None,
+        };
+        assert!(!is_sure(&recall, Some(&gain(-0.001)), 0.0));
+        assert!(is_sure(&recall, Some(&gain(0.001)), 5.0));
+        assert!(!is_sure(&recall, None, 0.0), "a single query");
+        let p95 = |p95| Miss::P95 { p95, budget: 100.0 };
+        assert!(!is_sure(&p95(104.0), Some(&gain(0.5)), 0.1));
+        assert!(is_sure(&p95(106.0), None, 0.1));
+        let memory = Miss::Memory { bytes: 2, cap: 1 };
+        assert!(is_sure(&memory, None, 5.0));
+    }
+
+    #[tokio::test]
+    async fn times_that_tell_nothing_break_no_bound() {
+        let ring = Ring::noisy_above(40, 0.2).await;
+        let objective = Objective {
+            recall_floor: 0.5,
+            p95_budget_us: Some(105.0),
+            ..Objective::default()
+        };
+        let duel = Duel {
+            evaluation: &ring.evaluation,
+            live_queries: 0,
+            champion: ring.fighter(40).await,
+            challenger: ring.fighter(40).await,
+            objective: &objective,
+            scorer: &By::recall(),
+        };
+        let evidence = |spread| {
+            let answers = |micros| Answers {
+                latencies: vec![micros; 40],
+                recalls: vec![1.0; 40],
+                distances: vec![100.0; 40],
+                memory_bytes: 1,
+                spread,
+            };
+            let figures = Figures {
+                evaluation: Arc::clone(&ring.evaluation),
+                champion: answers(120.0),
+                challenger: answers(80.0),
+                noisy_spread: 0.2,
+            };
+            figures.evidence(&duel, "test machine x1".to_owned())
+        };
+        // Both compute the same distances, so both are taken to need 100 us.
+        let restless = evidence(0.5);
+        assert_eq!(restless.compared_by, ComparedBy::Distances);
+        assert_eq!(restless.champion.metrics.search_latency_p95_us, 120.0);
+        assert_eq!(
+            (&restless.champion.shortfall, &restless.sure_shortfall),
+            (&None, &None)
+        );
+        let quiet = evidence(0.1);
+        assert_eq!(quiet.champion.shortfall, quiet.sure_shortfall);
+        assert!(quiet.sure_shortfall.is_some_and(|why| why.contains("p95")));
     }
 }

@@ -30,11 +30,6 @@ pub(super) fn rule(evidence: &Evidence) -> Ruling {
             "it misses the objective on {queries} queries: {why}"
         ));
     }
-    if let Some(why) = &evidence.champion.shortfall {
-        let reason =
-            format!("on {queries} queries it meets the objective and what serves does not: {why}");
-        return Ruling::Promote { reason };
-    }
     if queries < MIN_QUERIES {
         return refuse(format!(
             "{queries} queries cannot tell which is better, at least {MIN_QUERIES} are needed"
@@ -50,6 +45,11 @@ pub(super) fn rule(evidence: &Evidence) -> Ruling {
     );
     if let Some(why) = &score.infeasible {
         return refuse(format!("{by} finds it infeasible: {why}"));
+    }
+    if let Some(why) = &evidence.sure_shortfall {
+        let reason =
+            format!("on {queries} queries it meets the objective and what serves does not: {why}");
+        return Ruling::Promote { reason };
     }
     let sure = format!("{low:+.5} to {high:+.5} with 95 % confidence");
     match low > 0.0 {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Scores by what a function makes of the figures; `feasible` unless told otherwise.
-struct By {
+pub(super) struct By {
     score: fn(&Trial) -> f64,
     feasible: bool,
     /// Calls after which another version answers.
@@ -31,7 +31,7 @@ impl By {
         }
     }
 
-    fn recall() -> Self {
+    pub(super) fn recall() -> Self {
         Self::new(|trial| trial.metrics.recall_at_k)
     }
 }
@@ -84,10 +84,10 @@ impl Scorer for Mute {
 }
 
 /// A tuner with an index of 1,200 vectors and queries on it.
-struct Ring {
+pub(super) struct Ring {
     tuner: Tuner,
     data: IndexData,
-    evaluation: Arc<Evaluation>,
+    pub(super) evaluation: Arc<Evaluation>,
 }
 
 impl Ring {
@@ -96,7 +96,7 @@ impl Ring {
     }
 
     /// Times count up to this spread.
-    async fn noisy_above(queries: usize, noisy_spread: f64) -> Self {
+    pub(super) async fn noisy_above(queries: usize, noisy_spread: f64) -> Self {
         let mut options = TunerOptions {
             build_threads: 1,
             host: "test machine x1".to_owned(),
@@ -117,7 +117,7 @@ impl Ring {
         }
     }
 
-    async fn fighter(&self, ef_search: u32) -> Fighter {
+    pub(super) async fn fighter(&self, ef_search: u32) -> Fighter {
         let config = IndexConfig {
             m: 4,
             ef_construction: 20,
@@ -253,16 +253,47 @@ async fn a_scorer_that_lies_cannot_put_one_below_the_floor_in_service() {
 }
 
 #[tokio::test]
-async fn a_champion_that_misses_the_objective_is_replaced_without_a_scorer() {
+async fn a_champion_that_surely_misses_the_objective_is_replaced_whatever_its_score() {
     let ring = Ring::new(200).await;
-    let (evidence, ruling) = ring.duel([11, 400], 0.97, &Mute).await;
+    let worse = || By::new(|trial| -trial.metrics.recall_at_k);
+    let (evidence, ruling) = ring.duel([11, 400], 0.97, &worse()).await;
     promoted(&ruling, "what serves does not: recall");
-    assert_eq!(evidence.score, None);
+    assert!(evidence.score.unwrap().interval.high < 0.0);
+    // But not by one that the scorer finds infeasible, or has no word on.
+    let strict = By {
+        feasible: false,
+        ..worse()
+    };
+    let (_, ruling) = ring.duel([11, 400], 0.97, &strict).await;
+    refused(&ruling, "infeasible: wrong colour");
     let error = ring
-        .held([11, 400], 0.1, &Mute, &CancellationToken::new(), &|| {})
+        .held([11, 400], 0.97, &Mute, &CancellationToken::new(), &|| {})
         .await
         .unwrap_err();
     assert!(matches!(error, TuningError::Judgement(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_hair_s_breadth_at_the_floor_decides_nothing() {
+    let ring = Ring::new(60).await;
+    let low = |side: &Side| side.metrics.recall_interval.unwrap().low;
+    let mut close = None;
+    for ef in 15..80 {
+        let efs = [ef, ef + 1];
+        let (found, _) = ring.duel(efs, 0.1, &By::recall()).await;
+        let (own, their) = (low(&found.challenger), low(&found.champion));
+        let is_sure = found.comparison.unwrap().recall_gain_interval.low > 0.0;
+        if own > their && !is_sure {
+            close = Some((efs, f64::midpoint(own, their)));
+            break;
+        }
+    }
+    let (efs, floor) = close.expect("two that are close to each other");
+    let (evidence, ruling) = ring.duel(efs, floor, &By::recall()).await;
+    let missed = |side: &Side| side.shortfall.is_some();
+    assert!(missed(&evidence.champion) && !missed(&evidence.challenger));
+    assert_eq!(evidence.sure_shortfall, None);
+    refused(&ruling, "not surely better");
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! {"format": "boathouse-evalset", "version": 1, "digest": "<sha256 of all that follows>",
-//!  "name", "index", "data_version", "vectors", "dimension", "metric", "k", "seed",
+//!  "name", "index", "data_version", "vectors", "dimension", "metric", "k", "seed", "embedder_digest",
 //!  "queries": [{"vector": "<8 hexadecimal digits per component: the bits of the f32>",
 //!               "held_out": 7, "truth": [3, 1, 4]}]}
 //! ```
-//! Vectors are stored as bits so that they come back exactly and in less room than decimals take. A
-//! newer version, another digest or an impossible value is refused with the object named.
+//! Vectors are stored as bits so that they come back exactly and in less room than decimals take. Sets of older
+//! hosts have no `embedder_digest`. A newer version, another digest or an impossible value is refused with the object named.
 
 use boathouse_storage::{Bucket, StorageError};
 use boathouse_types::{Dimension, IndexName, Metric};
@@ -135,6 +135,8 @@ struct Document {
     metric: Metric,
     k: u32,
     seed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedder_digest: Option<String>,
     queries: Vec<DocumentQuery>,
 }
 
@@ -172,6 +174,7 @@ fn encode(set: &EvalSet) -> Result<Vec<u8>, TuningError> {
         metric: set.metric,
         k: set.k,
         seed: set.seed,
+        embedder_digest: set.embedder_digest.clone(),
         queries: set.queries.iter().map(query).collect(),
     };
     let unwritable = |error| TuningError::InvalidInput(format!("not an evaluation set: {error}"));
@@ -230,6 +233,7 @@ fn decode(bytes: &[u8]) -> Result<EvalSet, String> {
         metric: document.metric,
         k: document.k,
         seed: document.seed,
+        embedder_digest: document.embedder_digest,
         queries,
     })
 }

@@ -6,7 +6,7 @@ use boathouse_types::Metric;
 use bytes::Bytes;
 
 use super::*;
-use crate::testing::{clustered, data_of, index_name, memory_bucket};
+use crate::testing::{clustered, data_of, in_pieces, index_name, memory_bucket};
 use boathouse_vector::exact_top_k;
 
 fn name() -> EvalSetName {
@@ -40,6 +40,25 @@ async fn truth_is_exact_and_leaves_out_the_own_row() {
         perturbed += usize::from(query.vector != data.vectors.row(own));
     }
     assert_eq!(perturbed, 30);
+}
+
+#[tokio::test]
+async fn truth_leaves_out_every_vector_of_the_own_document() {
+    let data = in_pieces(clustered(300), 7);
+    let set = make(&data, drawn_spec(60, 10)).await.unwrap();
+    for query in &set.queries {
+        let own = query.held_out.unwrap() / 7;
+        let prepared = prepare(&data.vectors, &query.vector).unwrap();
+        let exact = exact_top_k(&data.vectors, &prepared, 10, |row| row / 7 != own);
+        let exact: Vec<u32> = exact.into_iter().map(|neighbor| neighbor.row).collect();
+        assert_eq!(query.truth, exact);
+    }
+    let alone = in_pieces(clustered(7), 7);
+    let error = make(&alone, drawn_spec(5, 3)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("at least 2 documents"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -96,9 +115,12 @@ async fn impossible_specifications_are_refused() {
         (given(vec![vec![1.0; 16], vec![0.0; 16]]), "zero vector"),
         (given(vec![vec![f32::INFINITY; 16]]), "not a finite number"),
     ] {
+        let checked = spec.check(&data).unwrap_err().to_string();
         let error = make(&data, spec).await.unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
+        assert_eq!(checked, error, "it is known before anything is made");
     }
+    assert!(drawn_spec(100_000, 10).check(&data).is_ok());
     let one = data_of(&[vec![1.0, 0.0]], Metric::Cosine);
     let error = make(&one, EvalSpec::default())
         .await
@@ -126,6 +148,15 @@ async fn a_stored_set_comes_back_bit_for_bit() {
     let set = make(&clustered(100), drawn_spec(20, 10)).await.unwrap();
     sets.save(&set).await.unwrap();
     assert_eq!(sets.load(&name()).await.unwrap(), set);
+    let text = bucket.get("_evalsets/papers/drawn.json").await.unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert!(!text.contains("embedder"), "as older hosts wrote it");
+    let told = EvalSet {
+        embedder_digest: Some("model".to_owned()),
+        ..set
+    };
+    sets.save(&told).await.unwrap();
+    assert_eq!(sets.load(&name()).await.unwrap(), told);
     assert_eq!(sets.list().await.unwrap(), [name()]);
     sets.delete(&name()).await.unwrap();
     assert!(matches!(

@@ -7,7 +7,7 @@
 //! The outcome is what a new computation would give, bit for bit, ties included. That rests on the rows that
 //! stayed keeping their order; where they do not, everything is computed anew.
 
-use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use std::{cmp::Ordering, collections::HashSet};
 
 use boathouse_vector::VectorSet;
 use tokio_util::sync::CancellationToken;
@@ -37,17 +37,17 @@ impl EvalSet {
         let (mut updated, moves) = (self.clone(), Moves::new(self, rows, data.len())?);
         updated.data_version.clone_from(&data.data_version);
         updated.vectors = data.len() as u64;
-        let set = Arc::clone(&data.vectors);
+        let data = data.clone();
         blocking(cancel, move |stop| {
             let k = updated.k as usize;
             let mut lost = Vec::new();
             for (at, query) in updated.queries.iter_mut().enumerate() {
                 alive(stop)?;
-                if !moves.carry(&set, query, k)? {
+                if !moves.carry(&data.vectors, query, k)? {
                     lost.push(at);
                 }
             }
-            recompute(&set, &mut updated.queries, &lost, k, stop)?;
+            recompute(&data, &mut updated.queries, &lost, k, stop)?;
             Ok(updated)
         })
         .await
@@ -120,14 +120,14 @@ fn nearer(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
 
 /// Looks anew for the neighbours of some queries.
 fn recompute(
-    set: &VectorSet,
+    data: &IndexData,
     queries: &mut [EvalQuery],
     which: &[usize],
     k: usize,
     stop: &CancellationToken,
 ) -> Result<(), TuningError> {
     let mut again: Vec<EvalQuery> = which.iter().map(|&at| queries[at].clone()).collect();
-    find_truth(set, &mut again, k, stop)?;
+    find_truth(data, &mut again, k, stop)?;
     for (&at, query) in which.iter().zip(again) {
         queries[at] = query;
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         EvalSetName, EvalSource, EvalSpec,
-        testing::{clustered, data_of},
+        testing::{clustered, data_of, in_pieces},
     };
 
     async fn drawn(data: &IndexData, queries: usize, k: u32) -> EvalSet {
@@ -162,7 +162,7 @@ mod tests {
     fn anew(set: &EvalSet, data: &IndexData) -> Vec<EvalQuery> {
         let mut queries = set.queries.clone();
         let k = set.k as usize;
-        find_truth(&data.vectors, &mut queries, k, &CancellationToken::new()).unwrap();
+        find_truth(data, &mut queries, k, &CancellationToken::new()).unwrap();
         queries
     }
 
@@ -254,6 +254,32 @@ mod tests {
         after.data_version = "v2".to_owned();
         let map: Vec<Option<u32>> = (0..200).map(Some).collect();
         check(&drawn(&before, 30, 8).await, &after, &map).await;
+    }
+
+    #[tokio::test]
+    async fn an_append_to_documents_of_several_vectors_is_followed() {
+        let (before, after) = (in_pieces(clustered(200), 4), in_pieces(clustered(320), 4));
+        let after = IndexData {
+            data_version: "v2".to_owned(),
+            ..after
+        };
+        let all: Vec<Option<u32>> = (0..200).map(Some).collect();
+        let set = drawn(&before, 30, 8).await;
+        check(&set, &after, &all).await;
+        // All vectors of a document go together.
+        let (mut next, mut without) = (0.., Vec::new());
+        for row in 0..200_u32 {
+            without.push((row / 4 % 7 > 0).then(|| next.next()).flatten());
+        }
+        let left: Vec<Vec<f32>> = (0..200_u32)
+            .filter(|row| without[*row as usize].is_some())
+            .map(|row| before.vectors.row(row)[..16].to_vec())
+            .collect();
+        let left = IndexData {
+            data_version: "v3".to_owned(),
+            ..in_pieces(data_of(&left, Metric::Cosine), 4)
+        };
+        check(&set, &left, &without).await;
     }
 
     #[tokio::test]

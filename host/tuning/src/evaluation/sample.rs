@@ -8,7 +8,7 @@
 //! Rows are drawn by a seed and keep their order: equal seeds give equal samples. The latest sample is kept, for
 //! the trials of one round ask for the same one.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use boathouse_vector::{Query, VectorSet, exact_top_k_batch};
 use rand::{SeedableRng, seq::index::sample};
@@ -59,6 +59,8 @@ impl Evaluation {
             let data = IndexData {
                 data_version: version,
                 vectors: Arc::new(subset(&whole.data.vectors, &rows, stop)?),
+                // Queries know which vectors are their own.
+                rows: None,
                 ..whole.data.clone()
             };
             over(&whole, data, &rows, stop)
@@ -116,25 +118,25 @@ fn over(
     for batch in whole.queries.chunks(batch_size(&data.vectors)) {
         alive(stop)?;
         let asked: Vec<Query> = batch.iter().map(|query| query.query.clone()).collect();
-        let nearest = exact_top_k_batch(&data.vectors, &asked, whole.k + 1, threads);
-        for (query, neighbors) in batch.iter().zip(nearest) {
-            let own = query
-                .held_out
-                .and_then(|row| rows.binary_search(&row).ok())
-                .map(|at| at as u32);
-            let truth = neighbors.iter().filter(|found| Some(found.row) != own);
+        let own: Vec<Range<u32>> = batch.iter().map(|query| within(rows, &query.own)).collect();
+        let most = own.iter().map(ExactSizeIterator::len).max();
+        let wanted = whole.k + most.unwrap_or(0);
+        let nearest = exact_top_k_batch(&data.vectors, &asked, wanted, threads);
+        for ((query, own), neighbors) in batch.iter().zip(own).zip(nearest) {
+            let truth = neighbors.iter().filter(|found| !own.contains(&found.row));
             let truth: Vec<_> = truth.take(whole.k).collect();
             queries.push(PreparedQuery {
                 query: query.query.clone(),
-                held_out: own,
                 radius: truth.last().map_or(f32::NEG_INFINITY, |last| last.distance),
                 truth: truth.iter().map(|found| found.row).collect(),
+                own,
             });
         }
     }
     let brute_force_latency_us = time_exact_search(&data, &queries, whole.k, stop)?;
     Ok(Arc::new(Evaluation {
         data,
+        evalset: whole.evalset.clone(),
         k: whole.k,
         queries,
         brute_force_latency_us,
@@ -142,15 +144,28 @@ fn over(
     }))
 }
 
+/// Where rows that follow one another are in a sample, as far as they are in it.
+fn within(sample: &[u32], rows: &Range<u32>) -> Range<u32> {
+    let place = |bound: u32| sample.partition_point(|row| *row < bound) as u32;
+    place(rows.start)..place(rows.end)
+}
+
 #[cfg(test)]
 mod tests {
     use boathouse_vector::exact_top_k;
 
     use super::*;
-    use crate::{EvalSet, EvalSetName, EvalSource, EvalSpec, testing::clustered};
+    use crate::{
+        EvalSet, EvalSetName, EvalSource, EvalSpec,
+        testing::{clustered, in_pieces},
+    };
 
     async fn whole() -> Arc<Evaluation> {
-        let (data, cancel) = (clustered(400), CancellationToken::new());
+        evaluation(clustered(400)).await
+    }
+
+    async fn evaluation(data: IndexData) -> Arc<Evaluation> {
+        let cancel = CancellationToken::new();
         let spec = EvalSpec {
             k: 5,
             source: EvalSource::Drawn { queries: 60 },
@@ -170,16 +185,41 @@ mod tests {
         let rows = draw(400, 0.3, 7);
         let mut own_rows = 0;
         for (query, of_all) in sample.queries.iter().zip(&whole.queries) {
-            let own = of_all.held_out.filter(|row| rows.contains(row));
-            assert_eq!(query.held_out.map(|row| rows[row as usize]), own);
-            own_rows += usize::from(own.is_some());
+            let own: Vec<u32> = of_all
+                .own
+                .clone()
+                .filter(|row| rows.contains(row))
+                .collect();
+            let found: Vec<u32> = query.own.clone().map(|row| rows[row as usize]).collect();
+            assert_eq!(found, own);
+            own_rows += own.len();
             let exact = exact_top_k(&sample.data.vectors, &query.query, 5, |row| {
-                Some(row) != query.held_out
+                !query.own.contains(&row)
             });
             let exact: Vec<u32> = exact.iter().map(|found| found.row).collect();
             assert_eq!(query.truth, exact);
         }
         assert!((1..60).contains(&own_rows), "{own_rows}");
+    }
+
+    #[tokio::test]
+    async fn a_sample_of_documents_with_several_vectors_leaves_out_what_it_has_of_the_own_one() {
+        let cancel = CancellationToken::new();
+        let whole = evaluation(in_pieces(clustered(400), 5)).await;
+        let sample = whole.sampled(0.5, 7, &cancel).await.unwrap();
+        let rows = draw(400, 0.5, 7);
+        for (query, of_all) in sample.queries.iter().zip(&whole.queries) {
+            assert_eq!((of_all.own.len(), of_all.own.start % 5), (5, 0));
+            let found: Vec<u32> = query.own.clone().map(|row| rows[row as usize]).collect();
+            let own: Vec<u32> = of_all
+                .own
+                .clone()
+                .filter(|row| rows.contains(row))
+                .collect();
+            assert_eq!(found, own);
+            assert!(query.truth.iter().all(|row| !query.own.contains(row)));
+            assert_eq!(query.truth.len(), 5);
+        }
     }
 
     #[tokio::test]

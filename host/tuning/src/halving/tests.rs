@@ -36,6 +36,7 @@ impl Model {
             floor: self.floor,
             seed: 3,
             data_version: "v1",
+            evalset: None,
             vectors: self.vectors,
             journal: &self.journal,
         }
@@ -169,4 +170,21 @@ fn a_build_that_was_found_to_be_worse_is_left() {
     });
     assert!(model.step());
     assert!(!model.journal[1].config.same_build(&build));
+}
+
+#[test]
+fn a_graph_that_was_cut_down_has_no_last_word() {
+    let mut model = Model::new(900, 0.9);
+    let first = model.situation().choice(HouseStrategy::Halving);
+    let Choice::Try { settings, .. } = &first else {
+        panic!("{first:?}");
+    };
+    let config = TuneBounds::default().configuration(settings, 3).unwrap();
+    let cut_down = Trial {
+        data_version: Some("v1".to_owned()),
+        derived_from: Some("a larger build".to_owned()),
+        ..model.measured(config, 1.0)
+    };
+    model.journal.push(cut_down);
+    assert_eq!(model.situation().choice(HouseStrategy::Halving), first);
 }

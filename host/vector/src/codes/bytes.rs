@@ -22,7 +22,7 @@ use super::{Codes, Scales};
 use crate::{
     aligned::{Aligned, LINE},
     held::{Held, Number as _},
-    kernels::{CodeKernel, Form, Kernel},
+    kernels::{CodeKernel, Form, Kernel, Rows},
 };
 
 impl Codes {
@@ -31,18 +31,8 @@ impl Codes {
     /// # Errors
     /// What `out` says.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Scales {
-            lowest,
-            step,
-            middle,
-            centre: _,
-            spread,
-        } = &self.scales;
         out.write_all(&self.values)?;
-        for numbers in [&self.lengths, lowest, step, middle, &vec![*spread]] {
-            out.write_all(&f32::encode(numbers))?;
-        }
-        Ok(())
+        self.scales.write_behind(&self.lengths, out)
     }
 
     /// The codes of so many rows of so many padded components at a place in some bytes, and where they end; none when
@@ -63,14 +53,12 @@ impl Codes {
             Some(read.to_vec())
         };
         let lengths = floats(if metric == Metric::L2 { rows } else { 0 })?;
-        let mut scales = Scales {
-            lowest: floats(components)?,
-            step: floats(components)?,
-            middle: floats(components)?,
-            centre: Vec::new(),
-            spread: floats(1)?[0],
-        };
-        scales.centre = scales.centres();
+        let (lowest, step, middle) = (
+            floats(components)?,
+            floats(components)?,
+            floats(components)?,
+        );
+        let scales = Scales::with(lowest, step, middle, floats(1)?[0]);
         let codes = Self {
             metric,
             dot: Kernel::fastest(Form::Dot),
@@ -82,5 +70,46 @@ impl Codes {
             lengths,
         };
         Some((codes, at))
+    }
+}
+
+impl Scales {
+    /// Writes the codes of all rows as [`Codes::write`] does, without keeping them.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub(crate) fn write(
+        &self,
+        rows: Rows<'_, f32>,
+        count: u32,
+        metric: Metric,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let stride = rows.stride.next_multiple_of(LINE);
+        let (mut codes, mut lengths) = (Vec::with_capacity(stride), Vec::new());
+        for row in 0..count {
+            codes.clear();
+            self.encode(rows.get(row), stride, &mut codes);
+            if metric == Metric::L2 {
+                lengths.push(self.squared_length(&codes));
+            }
+            out.write_all(&codes)?;
+        }
+        self.write_behind(&lengths, out)
+    }
+
+    /// Writes what stands behind the codes.
+    fn write_behind(&self, lengths: &[f32], out: &mut dyn Write) -> io::Result<()> {
+        let Self {
+            lowest,
+            step,
+            middle,
+            spread,
+            ..
+        } = self;
+        for numbers in [lengths, lowest, step, middle, &[*spread]] {
+            out.write_all(&f32::encode(numbers))?;
+        }
+        Ok(())
     }
 }

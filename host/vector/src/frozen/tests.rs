@@ -4,8 +4,9 @@ use rand::SeedableRng as _;
 
 use super::*;
 use crate::{
-    Scratch, exact_top_k,
+    Scratch, Span, exact_top_k,
     samples::{dimension, mixture},
+    table::Origin,
 };
 
 const VERSION_TEXT: &str = "0123456789abcdef";
@@ -57,6 +58,20 @@ fn reason(bytes: &[u8], of: &Provenance<'_>) -> String {
 }
 
 #[test]
+fn codes_are_written_alike_whether_they_were_made_before_or_on_the_way() {
+    for metric in [Metric::Cosine, Metric::L2, Metric::Dot] {
+        for rows in [0, 1, 300] {
+            let frozen = Frozen::of(&table(50, rows), metric).expect("good vectors");
+            let before = frozen.vectors.memory_bytes();
+            let on_the_way = bytes_of(&frozen);
+            assert_eq!(frozen.vectors.memory_bytes(), before, "none were kept");
+            frozen.vectors.encode();
+            assert!(on_the_way == bytes_of(&frozen), "{metric:?}, {rows} rows");
+        }
+    }
+}
+
+#[test]
 fn what_was_frozen_comes_back_without_a_copy() {
     for metric in [Metric::Cosine, Metric::L2, Metric::Dot] {
         for (components, rows) in [(1, 1), (3, 0), (16, 7), (50, 40)] {
@@ -97,10 +112,7 @@ fn codes_come_back_so_that_searches_find_the_same_by_the_same_way() {
         let bytes = on_a_line(&bytes_of(&before));
         let back = Frozen::read(bytes, &provenance(components, count.into(), metric));
         let back = back.expect("reads").vectors;
-        assert!(
-            before.vectors.codes().is_some() && back.codes().is_some(),
-            "{metric:?}"
-        );
+        assert!(back.codes().is_some(), "{metric:?}");
         let options = crate::BuildOptions {
             m: 8,
             ef_construction: 40,
@@ -116,6 +128,47 @@ fn codes_come_back_so_that_searches_find_the_same_by_the_same_way() {
             let expected = graph.search(&before.vectors, &query, 5, 20, &mut scratch);
             let found = graph.search(&back, &query, 5, 20, &mut scratch);
             assert_eq!(found, expected, "{metric:?}, row {row}");
+        }
+    }
+}
+
+/// Vectors of pieces, three for each document but the last.
+fn pieces(components: u32, rows: u32) -> VectorTable {
+    let mut all = VectorTable::new(dimension(components));
+    for (row, vector) in (0..rows).zip(table(components, rows).vectors()) {
+        let origin = Origin {
+            doc_id: &format!("doc {}", row / 3),
+            row: u64::from(row / 3),
+            span: Some(Span {
+                start: row % 3 * 40,
+                end: row % 3 * 40 + 50,
+            }),
+            text_digest: None,
+        };
+        all.push_from(&origin, vector).expect("good row");
+    }
+    all
+}
+
+#[test]
+fn pieces_come_back_with_and_without_codes() {
+    for (components, rows) in [(1, 1), (3, 20), (50, 300)] {
+        let table = pieces(components, rows);
+        let before = Frozen::of(&table, Metric::L2).expect("good vectors");
+        let bytes = bytes_of(&before);
+        let of = provenance(components, rows.into(), Metric::L2);
+        let back = Frozen::read(on_a_line(&bytes), &of).expect("reads");
+        let spans = back.spans.expect("they are of pieces");
+        let spans: Vec<Span> = (0..table.len()).map(|row| spans.get(row)).collect();
+        assert_eq!(spans, table.spans());
+        assert_eq!(back.doc_ids, *table.doc_ids());
+        assert_eq!(back.rows.documents(), rows.div_ceil(3) as usize);
+        assert_eq!(
+            back.vectors.codes().is_some(),
+            before.vectors.coding().is_some()
+        );
+        for end in [bytes.len() - 1, HEADER + 4, 110] {
+            assert!(Frozen::read(on_a_line(&bytes[..end]), &of).is_err());
         }
     }
 }
@@ -179,9 +232,12 @@ fn vectors_of_something_else_are_refused_by_what_differs() {
         (
             8,
             7,
-            "format version 7 and this program reads up to version 1",
+            "format version 7 and this program reads up to version 2",
         ),
+        (8, 1, "an older format"),
         (16, 9, "unknown metric, 9"),
+        (104, 2, "codes of an unknown kind"),
+        (108, 2, "spans of an unknown kind"),
         (20, 200, "their version differs"),
     ] {
         let mut altered = bytes.clone();

@@ -28,7 +28,8 @@ const BATCH: u32 = 8_192;
 
 impl HnswGraph {
     /// This graph cut down to `m` links a row on the upper layers and twice as many on the ground, on so many
-    /// threads; the same on any number of them. `progress` is told the number of rows done and may stop it.
+    /// threads; the same on any number of them. `progress` is told the number of rows done and may stop it, also
+    /// while the result is audited and repaired.
     ///
     /// # Errors
     /// When `m` is not smaller than this graph's or out of its bounds, the graph is not of these vectors,
@@ -78,7 +79,7 @@ impl HnswGraph {
                 return Err(VectorError::Cancelled);
             }
         }
-        let audit = repair::audit_and_repair(&mut layers, set, &options);
+        let audit = repair::audit_and_repair(&mut layers, set, &options, progress)?;
         Ok(Self {
             m,
             audit,
@@ -197,5 +198,14 @@ mod tests {
         assert!(derived(&graph, &other, 4).is_err());
         let stopped = graph.derive(&set, 4, 1, &|_| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(VectorError::Cancelled)));
+        let thinned = std::cell::Cell::new(false);
+        let stopped = graph.derive(&set, 4, 1, &|_| match thinned.replace(true) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+        assert!(
+            matches!(stopped, Err(VectorError::Cancelled)),
+            "by the audit"
+        );
     }
 }

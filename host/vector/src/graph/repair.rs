@@ -10,6 +10,11 @@
 //! row exists, since a tree of r rows has r - 1 links and the r rows have 2 m slots each. Then the same
 //! in reverse for rows that do not lead back to the entry, deepest of the tree first: when such a row
 //! is full of tree links, those lead to rows that were mended before it, and so does it.
+//!
+//! Whoever builds may stop this too: it is asked before every row that needs a search, and every few thousand rows
+//! that need none.
+
+use std::ops::ControlFlow;
 
 use super::{
     BuildOptions,
@@ -17,7 +22,7 @@ use super::{
     layers::{Layers, NONE},
     traverse::{Scratch, nearest, nearest_from},
 };
-use crate::set::VectorSet;
+use crate::{error::VectorError, set::VectorSet};
 
 /// What the audit of a build found.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -43,17 +48,25 @@ const SAMPLE: usize = 512;
 /// Candidates looked at in that search, whatever the configuration, so that audits compare.
 const SAMPLE_EF: usize = 64;
 
-/// Makes the ground layer strongly connected and measures the self-recall of evenly spread rows.
+/// Rows that are passed between two looks at whether to go on.
+const BETWEEN_LOOKS: usize = 8_192;
+
+/// Makes the ground layer strongly connected and measures the self-recall of evenly spread rows. `progress` is told
+/// that all rows are linked, and may stop it.
+///
+/// # Errors
+/// [`VectorError::Cancelled`] when `progress` broke; the layers are of no use then.
 pub(super) fn audit_and_repair(
     layers: &mut Layers,
     set: &VectorSet,
     options: &BuildOptions,
-) -> Audit {
+    progress: &dyn Fn(usize) -> ControlFlow<()>,
+) -> Result<Audit, VectorError> {
     if layers.len() == 0 {
-        return Audit {
+        return Ok(Audit {
             self_recall: 1.0,
             ..Audit::default()
-        };
+        });
     }
     let mut repair = Repair {
         ef: options.ef_construction.max(options.m * 2) as usize,
@@ -64,12 +77,14 @@ pub(super) fn audit_and_repair(
         audit: Audit::default(),
         layers,
         set,
+        progress,
     };
-    repair.reach_every_row();
-    repair.lead_every_row_back();
+    repair.reach_every_row()?;
+    repair.lead_every_row_back()?;
+    repair.go_on()?;
     let mut audit = repair.audit;
     (audit.sampled, audit.self_recall) = self_recall(layers, set);
-    audit
+    Ok(audit)
 }
 
 struct Repair<'a> {
@@ -83,31 +98,45 @@ struct Repair<'a> {
     leads_back: Vec<bool>,
     scratch: Scratch,
     audit: Audit,
+    progress: &'a dyn Fn(usize) -> ControlFlow<()>,
 }
 
 impl Repair<'_> {
-    fn reach_every_row(&mut self) {
+    /// An error once somebody asked to stop.
+    fn go_on(&self) -> Result<(), VectorError> {
+        match (self.progress)(self.layers.len()) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(VectorError::Cancelled),
+        }
+    }
+
+    fn reach_every_row(&mut self) -> Result<(), VectorError> {
         let entry = self.layers.entry;
-        self.spread_from(entry, entry);
+        self.spread_from(entry, entry)?;
         self.audit.unreachable = self.layers.rows() - self.reached.len() as u32;
         for row in 0..self.layers.rows() {
             if self.parents[row as usize] == NONE {
+                self.go_on()?;
                 let parent = self.adopt(row);
-                self.spread_from(parent, row);
+                self.spread_from(parent, row)?;
                 if self.has_free_slot(row) && !self.layers.on_ground(row).contains(&parent) {
                     self.link(row, parent);
                 }
             }
         }
+        Ok(())
     }
 
     /// Marks everything that `row` leads to, `row` itself having been reached from `parent`.
-    fn spread_from(&mut self, parent: u32, row: u32) {
+    fn spread_from(&mut self, parent: u32, row: u32) -> Result<(), VectorError> {
         self.parents[row as usize] = parent;
         let mut next = self.reached.len();
         self.reached.push(row);
         while let Some(&row) = self.reached.get(next) {
             next += 1;
+            if next.is_multiple_of(BETWEEN_LOOKS) {
+                self.go_on()?;
+            }
             for &link in self.layers.on_ground(row) {
                 if self.parents[link as usize] == NONE {
                     self.parents[link as usize] = row;
@@ -115,6 +144,7 @@ impl Repair<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Links an unreached row from a reached one, the nearest that can, and returns that.
@@ -134,36 +164,43 @@ impl Repair<'_> {
         self.layers.entry
     }
 
-    fn lead_every_row_back(&mut self) {
+    fn lead_every_row_back(&mut self) -> Result<(), VectorError> {
+        self.go_on()?;
         let incoming = Incoming::of(self.layers);
-        self.mark_leading_to(self.layers.entry, &incoming);
+        self.mark_leading_to(self.layers.entry, &incoming)?;
         let dead_ends = self.leads_back.iter().filter(|&&leads| !leads).count();
         self.audit.dead_ends = dead_ends as u32;
         if dead_ends == 0 {
-            return;
+            return Ok(());
         }
         for index in (0..self.reached.len()).rev() {
             let row = self.reached[index];
             if self.leads_back[row as usize] {
                 continue;
             }
+            self.go_on()?;
             let near = self.near(row).into_iter();
             let target = near
                 .chain([self.layers.entry])
                 .find(|&to| self.leads_back[to as usize]);
             if let Some(target) = target {
                 self.link(row, target);
-                self.mark_leading_to(row, &incoming);
+                self.mark_leading_to(row, &incoming)?;
             }
         }
+        Ok(())
     }
 
     /// Marks everything from which a path leads to `row`. Links made or dropped since `incoming` was
     /// taken start at rows that are marked already.
-    fn mark_leading_to(&mut self, row: u32, incoming: &Incoming) {
+    fn mark_leading_to(&mut self, row: u32, incoming: &Incoming) -> Result<(), VectorError> {
         self.leads_back[row as usize] = true;
-        let mut pending = vec![row];
+        let (mut pending, mut passed) = (vec![row], 0_usize);
         while let Some(row) = pending.pop() {
+            passed += 1;
+            if passed.is_multiple_of(BETWEEN_LOOKS) {
+                self.go_on()?;
+            }
             for &source in incoming.to(row) {
                 if !self.leads_back[source as usize] {
                     self.leads_back[source as usize] = true;
@@ -171,6 +208,7 @@ impl Repair<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Rows near a row, nearest first, among those that can be reached; not the row itself.

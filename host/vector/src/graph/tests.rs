@@ -102,11 +102,9 @@ fn every_row_is_reachable_from_every_start() {
     }
 }
 
-#[test]
-fn repair_joins_pieces_and_dead_ends() {
-    let (set, _) = clustered(300, 8, 0, Metric::Cosine, 17);
+/// Ground layers in pieces: rows 0 to 99 form a ring, 100 to 199 a chain off it, the rest is alone; some rows are full.
+fn pieces() -> Layers {
     let mut layers = Layers::unlinked(2, vec![0; 300]);
-    // Rows 0 to 99 form a ring, 100 to 199 a chain off it, the rest is alone; some rows are full.
     for row in 0..200_u32 {
         let next = if row == 99 { 0 } else { row + 1 };
         let links = if row < 99 {
@@ -120,18 +118,54 @@ fn repair_joins_pieces_and_dead_ends() {
             links.into_iter().filter(|&link| link < 200 && link != row),
         );
     }
-    let options = BuildOptions {
-        m: 2,
-        ef_construction: 10,
-        seed: 0,
-        threads: 1,
-        builder: Builder::default(),
-    };
-    let audit = repair::audit_and_repair(&mut layers, &set, &options);
+    layers
+}
+
+const PIECES: BuildOptions = BuildOptions {
+    m: 2,
+    ef_construction: 10,
+    seed: 0,
+    threads: 1,
+    builder: Builder::Batched,
+};
+
+#[test]
+fn repair_joins_pieces_and_dead_ends() {
+    let (set, _) = clustered(300, 8, 0, Metric::Cosine, 17);
+    let mut layers = pieces();
+    let audit = repair::audit_and_repair(&mut layers, &set, &PIECES, &go_on).expect("repaired");
     assert_eq!(audit.unreachable, 100);
     assert!(audit.dead_ends >= 100 && audit.links_added >= 200);
     for start in [0, 99, 150, 199, 200, 299] {
         assert_eq!(met_from(&layers, start), 300);
+    }
+}
+
+/// A large repair takes as long as a good part of the build.
+#[test]
+fn a_repair_stops_at_whatever_row_it_is_told_to() {
+    let (set, _) = clustered(300, 8, 0, Metric::Cosine, 17);
+    let looks = std::cell::Cell::new(0);
+    let count = |done| {
+        assert_eq!(done, 300);
+        looks.set(looks.get() + 1);
+        ControlFlow::Continue(())
+    };
+    repair::audit_and_repair(&mut pieces(), &set, &PIECES, &count).expect("repaired");
+    let all = looks.get();
+    assert!(all > 100, "one for each row that nothing leads to: {all}");
+    for at in [1, all / 2, all] {
+        looks.set(0);
+        let stop = |_| {
+            looks.set(looks.get() + 1);
+            match looks.get() < at {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let stopped = repair::audit_and_repair(&mut pieces(), &set, &PIECES, &stop);
+        assert!(matches!(stopped, Err(VectorError::Cancelled)), "{at}");
+        assert_eq!(looks.get(), at, "it goes no further");
     }
 }
 
@@ -312,6 +346,17 @@ fn builds_report_progress_and_stop_when_told() {
         }
     };
     let stopped = HnswGraph::build(&set, &options, &stop);
+    assert!(matches!(stopped, Err(VectorError::Cancelled)));
+    // Once when the last row is linked; by then there is the audit to stop.
+    let linked = std::cell::Cell::new(0);
+    let audited = |done| {
+        linked.set(linked.get() + usize::from(done == 1_500));
+        match linked.get() < 2 {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    };
+    let stopped = HnswGraph::build(&set, &options, &audited);
     assert!(matches!(stopped, Err(VectorError::Cancelled)));
 }
 

@@ -172,15 +172,16 @@ fn row_groups_stay_as_they_were() {
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
         let file = tempfile::tempfile().unwrap();
         let (writer, _) = spool.get_or_insert_with(|| {
-            let target = file.try_clone().unwrap();
+            let target = Sealing::new(file.try_clone().unwrap());
             (ArrowWriter::try_new(target, schema, None).unwrap(), file)
         });
         writer.write(&batch).unwrap();
         writer.flush().unwrap();
     }
     let (writer, file) = spool.unwrap();
-    writer.close().unwrap();
+    let (writer, _) = writer.into_serialized_writer().unwrap();
     let before = SpooledTable {
+        seal: seal::finish(writer).unwrap(),
         schema: Arc::clone(reader(&file).unwrap().schema()),
         rows: 30,
         sample: TableSample::default(),

@@ -1,4 +1,6 @@
 //! What is computed for a course: one step of tuning, and the judgement at its end.
+//!
+//! Both are done as tasks that make way, so whatever takes long here ends soon after it is cancelled.
 
 use std::sync::Arc;
 
@@ -9,14 +11,16 @@ use boathouse_types::{IndexConfig, IndexName, Trial};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{events::Happened, memory::Outcome, tuning::Surroundings};
+use super::{
+    super::{events::Happened, tuning::Surroundings, words::counted},
+    queries::Queries,
+};
 use crate::{
     app::App,
     indexes::LiveIndex,
     problem::Problem,
     promotion::{Challenge, challenge},
     tasks::TaskContext,
-    tune,
 };
 
 /// Who promotes, for the registry.
@@ -26,8 +30,10 @@ const BY: &str = "agent";
 pub(super) struct Step {
     pub(super) app: Arc<App>,
     pub(super) index: Arc<LiveIndex>,
-    /// The evaluation of an earlier step.
+    /// The evaluation of the step before, if this one follows at once.
     pub(super) evaluation: Option<Arc<Evaluation>>,
+    /// What is asked.
+    pub(super) queries: Queries,
     pub(super) request: StepRequest,
 }
 
@@ -36,11 +42,8 @@ impl Step {
         self,
         task: &TaskContext,
     ) -> Result<((Arc<Evaluation>, Stepped), Value), Problem> {
+        let evaluation = self.evaluation(task).await?;
         let (app, index) = (&self.app, &self.index);
-        let evaluation = match self.evaluation {
-            Some(evaluation) => evaluation,
-            None => tune::evaluation(app, index, task).await?,
-        };
         task.progress("trying", 0, Some(1), "trials");
         let tell = |event: AutotuneEvent| tell(app, &index.meta.name, &event);
         let cancel = task.cancellation();
@@ -56,6 +59,21 @@ impl Step {
         };
         Ok(((evaluation, stepped), shown))
     }
+
+    /// What is measured with: the evaluation of the step before, as long as its queries are those that are asked.
+    async fn evaluation(&self, task: &TaskContext) -> Result<Arc<Evaluation>, Problem> {
+        let (data, cancel) = (&self.index.data, task.cancellation());
+        let set = self.queries.set(&self.app, &self.index, task).await?;
+        let named = tokio::task::spawn_blocking(move || (set.identity(), set));
+        let (identity, set) = named.await.map_err(|error| Problem::internal(&error))?;
+        let is_of = |kept: &&Arc<Evaluation>| {
+            kept.evalset() == identity && kept.data().data_version == data.data_version
+        };
+        match self.evaluation.as_ref().filter(is_of) {
+            Some(kept) => Ok(Arc::clone(kept)),
+            None => Ok(Evaluation::prepare(data, set, &cancel).await?),
+        }
+    }
 }
 
 /// What a step of the agent is told.
@@ -68,45 +86,82 @@ pub(super) fn request(app: &App, around: &Surroundings, index: &LiveIndex) -> St
         bounds: TuneBounds::default(),
         serving: index.serving().served.config,
         note: Some("agent".to_owned()),
+        only_useful: true,
     }
 }
 
-/// Whether something that was tried should serve; it does when this returns so.
+/// What came of judging.
+pub(super) enum Judged {
+    /// Nothing is put forward, for this reason.
+    Kept(String),
+    /// Another configuration serves; this says which and why.
+    Promoted(String),
+    /// A trial was put forward, and is not promoted for this reason.
+    Lost {
+        /// Its id.
+        trial: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Judged {
+    /// What the task of judging shows.
+    pub(super) fn shown(&self) -> Value {
+        match self {
+            Self::Kept(why) => json!({"outcome": "kept", "detail": why}),
+            Self::Promoted(what) => json!({"outcome": "promoted", "detail": what}),
+            Self::Lost { trial, why } => json!({"outcome": "lost", "trial": trial, "detail": why}),
+        }
+    }
+}
+
+/// Whether something that was tried should serve; it does when this returns so. Trials that `lost` to what serves are
+/// passed over.
 pub(super) async fn judge(
     app: &App,
     index: &LiveIndex,
     request: StepRequest,
+    lost: &[String],
     cancel: &CancellationToken,
-) -> Result<(Outcome, String), Problem> {
+) -> Result<Judged, Problem> {
     let (version, scorer) = (&index.data.data_version, request.scorer.as_ref());
+    let (objective, serving) = (&request.objective, &request.serving);
     let recommended = index
         .tuner
-        .recommend(version, scorer, &request.objective, &request.serving);
-    let kept = config_in_words(&request.serving);
-    let (trial, reason) = match recommended.await? {
-        Recommendation::Keep { reason } => {
-            return Ok((Outcome::Kept, format!("kept {kept} because {reason}")));
-        }
+        .recommend(version, scorer, objective, serving, lost, None);
+    let recommended = cancel.run_until_cancelled(recommended).await;
+    let (trial, reason) = match recommended.ok_or_else(Problem::cancelled)?? {
+        Recommendation::Keep { reason } => return Ok(Judged::Kept(with_lost(reason, lost))),
         Recommendation::Promote { trial, reason, .. } => (trial, reason),
     };
     let wish = Challenge {
         objective: Some(request.objective),
-        ..Challenge::fair(trial.id, BY)
+        ..Challenge::fair(trial.id.clone(), BY)
     };
     match challenge(app, index, wish, cancel).await {
         Ok(promoted) => {
             let serves = config_in_words(&trial.config);
             let reason = promoted.promotion.reason.unwrap_or(reason);
-            Ok((
-                Outcome::Promoted,
-                format!("promoted {serves} because {reason}"),
-            ))
+            let what = format!("promoted {serves} because {reason}");
+            Ok(Judged::Promoted(what))
         }
-        Err(refused) if refused.code == "not_better" => {
-            let why = refused.detail;
-            Ok((Outcome::Kept, format!("kept {kept} because {why}")))
-        }
+        Err(refused) if refused.code == "not_better" => Ok(Judged::Lost {
+            trial: trial.id,
+            why: refused.detail,
+        }),
         Err(problem) => Err(problem),
+    }
+}
+
+/// A reason, with how many trials were passed over.
+fn with_lost(reason: String, lost: &[String]) -> String {
+    match lost.len() {
+        0 => reason,
+        number => {
+            let trials = counted(number as u64, "trial", "trials");
+            format!("{reason} ({trials} lost to it before)")
+        }
     }
 }
 
@@ -139,7 +194,7 @@ pub(super) fn trial_in_words(trial: &Trial) -> String {
 }
 
 /// A configuration as people write it.
-fn config_in_words(config: &IndexConfig) -> String {
+pub(super) fn config_in_words(config: &IndexConfig) -> String {
     format!(
         "m={}, ef_construction={}, ef_search={}",
         config.m, config.ef_construction, config.ef_search

@@ -1,7 +1,7 @@
 //! The world of the day: a host without loops in a folder of its own, clients that come by a seed, and what must
 //! hold after every pass of the agent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request};
 use boathouse_types::{Clock, IndexConfig, IndexName, ManualClock, Timestamp, Trial};
@@ -32,6 +32,11 @@ pub(super) const PER_HOUR: usize = 6;
 /// Rows at the beginning of the day, and those that come.
 const ROWS: usize = 1_200;
 pub(super) const GROWTH: usize = 1_500;
+/// What rows and questions are made of.
+pub(super) const WORDS: &str = "river mountain bread winter garden music doctor engine paper market \
+    teacher ocean window horse castle bridge forest coffee letter island summer knife \
+    planet village soldier camera carpet desert farmer glass hotel kitchen lawyer metal \
+    novel orange pencil queen rocket school temple uncle valley wagon yellow zebra";
 /// How long a step takes by the clock of the day.
 const STEP: i64 = 7_000;
 
@@ -75,11 +80,18 @@ impl Drop for Day {
     }
 }
 
+/// What must not take for ever, so that the day so far is printed where it would.
+pub(super) async fn ends<T>(what: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(Duration::from_secs(300), what).await;
+    ended.expect("a pass ends within minutes")
+}
+
 async fn open(folder: &TempDir, clock: &Arc<ManualClock>) -> Arc<App> {
     let mut config = Config::default();
     config.server.data = folder.path().to_owned();
     config.vectors.eval_queries = 100;
     config.vectors.threads = 1;
+    config.vectors.live_recall_share = 1.0;
     config.agent = AgentConfig {
         enabled: true,
         max_trials_per_hour: u32::try_from(PER_HOUR).expect("small"),
@@ -157,6 +169,14 @@ impl Day {
         self.looks
     }
 
+    /// Trials that were put forward and lost since the host began, in that order.
+    pub(super) fn lost(&self) -> Vec<String> {
+        let tasks = self.app.tasks.list().into_iter().rev();
+        let lost = tasks.filter(|task| task.result["outcome"] == "lost");
+        lost.filter_map(|task| Some(task.result["trial"].as_str()?.to_owned()))
+            .collect()
+    }
+
     pub(super) fn peaks_over(&self) -> usize {
         self.peaks
     }
@@ -180,25 +200,40 @@ impl Day {
         self.next_peak = None;
     }
 
-    /// Mean recall at 10 of what serves, against exact search, over some rows of the base.
+    /// Mean recall at 10 of what serves over some rows of the base.
     pub(super) fn recall(&self) -> f64 {
+        let index = self.index();
+        let set = &index.data.vectors;
+        let rows = u32::try_from(set.len()).expect("few rows");
+        self.recall_of((0..rows).step_by(9).map(|row| set.row(row)))
+    }
+
+    /// Mean recall at 10 of what serves over some queries.
+    pub(super) fn recall_of<'a>(&self, queries: impl Iterator<Item = &'a [f32]>) -> f64 {
+        let recalls: Vec<f64> = queries.map(|query| self.recall_for(query)).collect();
+        recalls.iter().sum::<f64>() / recalls.len() as f64
+    }
+
+    /// Recall at 10 of what serves for a query, against exact search over the base.
+    pub(super) fn recall_for(&self, query: &[f32]) -> f64 {
         let (index, mut scratch) = (self.index(), Scratch::default());
         let (serving, set) = (index.serving(), &index.data.vectors);
         let ef = serving.served.config.ef_search as usize;
-        let rows = u32::try_from(set.len()).expect("few rows");
-        let recalls = (0..rows).step_by(9).map(|row| {
-            let query = set.prepare_query(set.row(row)).expect("a query");
-            let found = serving.graph.search(set, &query, 10, ef, &mut scratch);
-            let truth = exact_top_k(set, &query, 10, |_| true);
-            let truth: Vec<u32> = truth.iter().map(|one| one.row).collect();
-            recall_at_k(&found.neighbors, &truth)
-        });
-        let recalls: Vec<f64> = recalls.collect();
-        recalls.iter().sum::<f64>() / recalls.len() as f64
+        let query = set.prepare_query(query).expect("a query");
+        let found = serving.graph.search(set, &query, 10, ef, &mut scratch);
+        let truth = exact_top_k(set, &query, 10, |_| true);
+        let truth: Vec<u32> = truth.iter().map(|one| one.row).collect();
+        recall_at_k(&found.neighbors, &truth)
     }
 
     /// Somebody asks for a look, once nothing waits any more.
     pub(super) async fn ask(&mut self) {
+        self.until_idle().await;
+        self.enqueue().await;
+    }
+
+    /// Lives on until nothing waits any more.
+    pub(super) async fn until_idle(&mut self) {
         let latest = tuning::later(self.now(), 5 * 60 * MINUTE);
         while self.app.agent.memory.known().is_enabled(true)
             && !self.app.agent.queue.known().is_empty()
@@ -206,7 +241,6 @@ impl Day {
             assert!(self.now() < latest, "something waits for ever");
             self.pass(latest).await;
         }
-        self.enqueue().await;
     }
 
     /// Somebody asks for a look.
@@ -236,7 +270,7 @@ impl Day {
     /// One pass, with clients who come or go before it and what must hold after it.
     pub(super) async fn pass(&mut self, end: Timestamp) {
         self.come_and_go().await;
-        let until = tuning::pass(&self.app, &self.around).await;
+        let until = ends(tuning::pass(&self.app, &self.around)).await;
         self.settle(until.expect("a pass"), end).await;
     }
 
@@ -328,7 +362,7 @@ impl Day {
         }
     }
 
-    async fn end_peak(&mut self) {
+    pub(super) async fn end_peak(&mut self) {
         if let Some(peak) = self.peak.take() {
             let _ = peak.send_away.send(());
             peak.gone.await.expect("clients");
@@ -338,7 +372,7 @@ impl Day {
     }
 
     /// Posts, and waits for the task to succeed.
-    async fn done(&self, path: &str, body: String) {
+    pub(super) async fn done(&self, path: &str, body: String) {
         let kind = match path.starts_with("/ingest") {
             true => "text/csv",
             false => "application/json",
@@ -366,10 +400,6 @@ impl Day {
     }
 
     fn sentence(&mut self) -> String {
-        const WORDS: &str = "river mountain bread winter garden music doctor engine paper market \
-            teacher ocean window horse castle bridge forest coffee letter island summer knife \
-            planet village soldier camera carpet desert farmer glass hotel kitchen lawyer metal \
-            novel orange pencil queen rocket school temple uncle valley wagon yellow zebra";
         let words: Vec<&str> = WORDS.split_whitespace().collect();
         let drawn: Vec<&str> = (0..7)
             .map(|_| words[self.draw(words.len() as u64, 0) as usize])

@@ -1,6 +1,7 @@
 //! The order in which indexes get their turn, and what becomes of what failed.
 
 use super::*;
+use crate::indexes::testing::Quiet;
 
 fn name(text: &str) -> IndexName {
     IndexName::new(text).unwrap()
@@ -76,4 +77,36 @@ async fn who_cancels_is_left_alone_for_long() {
     let (_, errand) = errands.next().unwrap();
     errands.settle(&index, errand, failure("cancelled"));
     assert!(pause_of(&errands, &index) > PAUSES.1 / 2);
+}
+
+/// The version of its dataset that an index covers.
+fn covered(host: &Quiet, index: &str) -> u64 {
+    let index = host.app.indexes.get(index).unwrap();
+    index.meta.covered_version()
+}
+
+#[tokio::test]
+async fn an_index_that_is_refreshed_keeps_no_other_one_waiting() {
+    let host = Quiet::open().await;
+    for index in ["a", "b"] {
+        let rows = "id,text\n1,ships in the harbour\n2,baking bread\n";
+        host.ingest(index, "replace", rows).await;
+        host.index(index).await;
+    }
+    let refreshing = host.app.indexes.get("a").unwrap().try_growing().unwrap();
+    for index in ["a", "b"] {
+        host.ingest(index, "append", "id,text\n3,an old bicycle\n")
+            .await;
+    }
+    let patience = Duration::from_secs(60);
+    let carried = tokio::time::timeout(patience, carry_due(&host.app)).await;
+    assert!(carried.is_ok(), "it waits for who refreshes `a`");
+    assert_eq!((covered(&host, "a"), covered(&host, "b")), (1, 2));
+    let (working, problem) = host.app.agent.errands.state_of(&name("a"));
+    assert!(!working && problem.unwrap().contains("is being refreshed"));
+
+    drop(refreshing);
+    host.app.agent.errands.nudge(&name("a"));
+    carry_due(&host.app).await;
+    assert_eq!(covered(&host, "a"), 2);
 }

@@ -105,7 +105,11 @@ async fn a_full_hour_says_when_it_has_room() {
     let shared: std::sync::Arc<dyn Clock> = clock.clone();
     let memory = Memory::new(&Bucket::memory(BucketName::primary()), &shared);
     for _ in 0..2 {
-        memory.begin_trial(2).await.expect("stored").expect("room");
+        memory
+            .begin_trial(2, true)
+            .await
+            .expect("stored")
+            .expect("room");
         clock.advance(1_000);
     }
     let (config, known) = (config(), memory.known());
@@ -157,16 +161,19 @@ fn load_closes_at_once_and_opens_after_it_was_low_for_a_while() {
         "3 searches under way, more than 2",
     );
     check(2, searching(2, 0.0, None), false, "still");
-    let opens_at = check(3, quiet(), false, "quiet again");
-    assert_eq!(opens_at, Some(at(13)));
+    for second in 3..8 {
+        let opens_at = check(second, quiet(), false, "quiet again");
+        assert_eq!(opens_at, Some(at(13)));
+    }
     check(
         8,
         searching(0, 9.0, None),
         false,
         "still 9 searches a second, more than 8",
     );
-    check(9, quiet(), false, "quiet again");
-    check(18, quiet(), false, "quiet again");
+    for second in 9..19 {
+        check(second, quiet(), false, "quiet again");
+    }
     check(19, quiet(), true, "0 searches a second");
     check(
         20,
@@ -176,7 +183,28 @@ fn load_closes_at_once_and_opens_after_it_was_low_for_a_while() {
     );
     check(21, searching(0, 0.0, Some(1_001.0)), false, "up to 1001 us");
     check(22, quiet(), false, "quiet again");
-    check(-50, quiet(), true, "0 searches");
+    let opens_at = check(-50, quiet(), false, "quiet again");
+    assert_eq!(opens_at, Some(at(-40)), "a clock that was set back");
+}
+
+#[test]
+fn what_nobody_has_seen_is_not_taken_for_quiet() {
+    let config = config();
+    let mut gate = LoadGate::default();
+    gate.look(&searching(9, 0.0, None), &config, at(0));
+    let first = gate.look(&quiet(), &config, at(1));
+    assert_eq!(first.opens_at, Some(at(11)));
+    // Who sleeps until then has seen nothing of a burst in between, and begins anew.
+    let slept = gate.look(&quiet(), &config, at(11));
+    assert!(!slept.open, "{slept:?}");
+    assert_eq!(slept.opens_at, Some(at(21)));
+    let waiting = candidate("a", Reason::Asked, 0);
+    let next = decide(&[slept], std::slice::from_ref(&waiting), at(11), at(99));
+    assert_eq!(next, Next::Wait(at(12)), "so it is looked at all the time");
+    let full = Gate::closed(GateName::Rate, "full", at(60));
+    let closed = Gate::closed(GateName::Load, "load", at(21));
+    let next = decide(&[full, closed], &[waiting], at(11), at(99));
+    assert_eq!(next, Next::Wait(at(12)), "whatever else it waits for");
 }
 
 #[test]

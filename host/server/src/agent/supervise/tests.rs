@@ -18,10 +18,11 @@ async fn a_half_that_panics_begins_anew_and_is_counted() {
     let app = app.expect("opened");
     let (runs, again) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
     let told = Arc::clone(&again);
-    keep_running(&app, "testing", move |_| {
+    keep_running(&app, "testing", move |app| {
         let (run, told) = (runs.fetch_add(1, Ordering::SeqCst), Arc::clone(&told));
         async move {
             assert!(run > 0, "it panics once, on purpose");
+            app.tasks.start("test", "x", |_| async { Ok(().into()) });
             told.notify_one();
             std::future::pending().await
         }
@@ -37,6 +38,7 @@ async fn a_half_that_panics_begins_anew_and_is_counted() {
         restarted.is_some_and(|event| event.detail.contains("testing")),
         "{told:?}"
     );
+    assert_eq!(app.tasks.list()[0].by, "agent");
     app.tasks.stop().await;
     assert_eq!(
         app.agent.follow_events(u64::MAX - 1, 10).await,

@@ -12,6 +12,7 @@ use crate::{
         CliError, Output,
         ingest::report,
         output::{cell, counted},
+        task::awaited,
     },
     client::Client,
     config::Environment,
@@ -120,10 +121,7 @@ pub(super) async fn run(
     };
     let body = arguments.body(environment)?;
     let task: TaskView = client.post(path, &body).await?;
-    let bar = output.bar();
-    let ended = client.wait(&task, |view| bar.follow(view)).await;
-    bar.done();
-    output.result(&ended?, show);
+    output.result(&awaited(client, output, &task).await?, show);
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use boathouse_bundle::Bundled;
 use boathouse_plugins::{Compiling, Plugin, PluginHost, kind_of};
 use boathouse_types::PluginKind;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use crate::{cli::CliError, config::Config, system::this_program};
+use crate::{cli::CliError, config::Config, plugins, system::this_program};
 
 /// What every component begins with.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -57,6 +58,20 @@ impl Component {
         let settings = settings.collect();
         Ok(plugin.with_settings(settings))
     }
+}
+
+/// Why a bundled plugin declines an ordinary question under the settings that the configuration gives it; none when it
+/// answers.
+pub(in crate::cli) async fn refusal(
+    config: &Config,
+    bundled: &Bundled,
+) -> Result<Option<String>, CliError> {
+    let component = Component {
+        bytes: Bytes::from_static(bundled.bytes),
+        kind: kind(bundled.kind).map_err(CliError::Failed)?,
+    };
+    let plugin = component.load(config).await?;
+    Ok(plugins::refusal(&plugin).await)
 }
 
 /// A sandbox in this process with the limits of the configuration, those of compiling included.

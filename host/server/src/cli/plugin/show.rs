@@ -21,20 +21,63 @@ pub(crate) struct Events {
 
 pub(super) async fn list(client: &Client, output: &Output) -> Result<(), CliError> {
     let list: Value = client.get("/plugins").await?;
-    output.result(&list, |list| {
-        let columns = [
-            ("kind", "/kind"),
-            ("name", "/name"),
-            ("version", "/version"),
-            ("state", "/state"),
-            ("calls", "/stats/calls"),
-            ("failed", "/stats/failures"),
-            ("digest", "/short_digest"),
-            ("summary", "/summary"),
-        ];
-        println!("{}", table(&list["plugins"], &columns));
-    });
+    output.result(&list, all);
     Ok(())
+}
+
+fn all(list: &Value) {
+    let mut plugins = list["plugins"].clone();
+    for plugin in plugins.as_array_mut().into_iter().flatten() {
+        plugin["serves"] = places(plugin).into();
+        plugin["failed"] = failed(plugin).into();
+    }
+    let columns = [
+        ("kind", "/kind"),
+        ("name", "/name"),
+        ("version", "/version"),
+        ("state", "/state"),
+        ("serves", "/serves"),
+        ("calls", "/stats/calls"),
+        ("failed", "/failed"),
+        ("digest", "/short_digest"),
+        ("summary", "/summary"),
+    ];
+    println!("{}", table(&plugins, &columns));
+}
+
+/// Where a version serves: `host, index notes`.
+fn places(plugin: &Value) -> String {
+    let places = plugin["places"].as_array().into_iter().flatten();
+    let names = places.map(|serving| match &serving["place"] {
+        Value::Object(place) => {
+            let parts = place
+                .iter()
+                .map(|(kind, name)| format!("{kind} {}", cell(Some(name))));
+            parts.collect::<Vec<_>>().join(" ")
+        }
+        place => cell(Some(place)),
+    });
+    match names.collect::<Vec<_>>() {
+        names if names.is_empty() => "-".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// How many calls failed, for what: `3 (trap 2, timeout 1)`.
+fn failed(plugin: &Value) -> String {
+    let causes = plugin["stats"]["failures"].as_object();
+    let causes: Vec<_> = causes.into_iter().flatten().collect();
+    let sum: u64 = causes
+        .iter()
+        .filter_map(|(_, number)| number.as_u64())
+        .sum();
+    let told = causes
+        .iter()
+        .map(|(cause, number)| format!("{cause} {number}"));
+    match causes.is_empty() {
+        true => sum.to_string(),
+        false => format!("{sum} ({})", told.collect::<Vec<_>>().join(", ")),
+    }
 }
 
 pub(super) async fn events(
@@ -197,6 +240,17 @@ fn live(live: &Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_plugin_tells_where_it_serves_and_how_it_fails() {
+        let place = |place: Value| json!({"place": place, "since": "2026-01-01T00:00:00Z"});
+        let both = json!({"places": [place(json!("host")), place(json!({"index": "notes"}))],
+            "stats": {"failures": {"timeout": 1, "trap": 2}}});
+        assert_eq!(places(&both), "host, index notes");
+        assert_eq!(failed(&both), "3 (timeout 1, trap 2)");
+        let idle = json!({"places": [], "stats": {"failures": {}}});
+        assert_eq!((places(&idle).as_str(), failed(&idle).as_str()), ("-", "0"));
+    }
 
     #[test]
     fn an_event_is_one_line() {

@@ -82,6 +82,7 @@ async fn an_index_keeps_its_vectors_and_the_graphs_that_anything_names() {
         by: None,
         reason: None,
         evidence: None,
+        graph: None,
     };
     promotions.promote(wish).await.expect("promoted");
     for named in [20, 40, 50] {

@@ -140,6 +140,7 @@ impl History {
             by: None,
             reason: None,
             evidence: None,
+            graph: None,
         };
         let promotions = Promotions::new(&bucket, &meta.name, clock());
         promotions.promote(wish).await.expect("promoted");

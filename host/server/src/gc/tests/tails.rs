@@ -44,6 +44,7 @@ async fn a_new_base_makes_garbage_of_the_old_one_and_of_graphs_over_it() {
         by: None,
         reason: None,
         evidence: None,
+        graph: None,
     };
     promotions.promote(wish).await.expect("promoted");
     put_graph(bucket, &old, &config(40)).await;

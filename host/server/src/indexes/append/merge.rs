@@ -12,20 +12,23 @@ use std::sync::Arc;
 
 use boathouse_ingest::Dataset;
 use boathouse_tuning::IndexData;
-use boathouse_vector::table::{self, VectorTable};
+use boathouse_vector::table::VectorTable;
 use serde_json::Value;
 
 use super::{
     super::{
         Behind, Growth, IndexMeta, Indexes, LiveIndex,
         create::forget,
-        embed::{Embedded, Encoded, Ids, Source, embed, encode, is_text, no_text},
+        embed::{
+            Embedded, Embeddings, Encoded, Ids, Known, Source, embed, encode, forget_parts,
+            is_text, no_text,
+        },
         frozen,
         live::{Base, Serving, obtain},
         objects::fresh_path,
         tail,
     },
-    answer,
+    answer, joined,
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext, tune};
 
@@ -45,9 +48,13 @@ struct NewBase {
     skipped: u64,
     /// The tail that it contains; none for one that was made of the whole dataset.
     merged: Option<Growth>,
+    /// Where each row of the base before is in it, and none for a hidden one; empty when its rows are others.
+    kept: Vec<Option<u32>>,
     /// Its rows are others than those of before, of which documents were deleted.
     replaced: bool,
     embedder_digest: String,
+    /// How its vectors came to be; none for those that were there.
+    embeddings: Option<Embeddings>,
 }
 
 impl LiveIndex {
@@ -61,7 +68,8 @@ impl LiveIndex {
 
 /// Starts to merge the tail of an index as a task, if it is long and nobody does so already.
 pub(crate) fn when_due(app: &Arc<App>, index: &Arc<LiveIndex>) {
-    if !index.has_long_tail() {
+    // Of an index without documents no base can be made.
+    if !index.has_long_tail() || index.vectors() == 0 {
         return;
     }
     let Some(merging) = index.merging() else {
@@ -98,12 +106,12 @@ pub(super) async fn merge(
         rows: grown.rows,
         skipped: meta.skipped_rows + grown.skipped_rows,
         merged: Some(grown),
+        kept: kept_rows(index),
         replaced: false,
         embedder_digest: meta.embedder_digest.clone(),
+        embeddings: None,
     };
-    let kept = kept_rows(index);
     let next = renew(indexes, index, base, task).await?;
-    tune::follow(index, &next, &kept, &task.cancellation()).await;
     answer(&next, 0)
 }
 
@@ -129,13 +137,19 @@ pub(super) async fn rebuild(
     let merging = task.cancellation();
     let merging = merging.run_until_cancelled(index.wait_to_merge()).await;
     let _merging = merging.ok_or_else(Problem::cancelled)?;
+    // A merge that was waited for has put another one in its place.
+    let index = app.indexes.in_step(&index.meta.name).await?;
     let meta = &index.meta;
     let manifest = app.datasets.get(&meta.dataset).await?;
-    let dataset = app.datasets.open(&meta.dataset, None).await?;
+    // The version that this manifest tells of, as rows may be replaced at any moment: whether they are other rows than
+    // those of before, what their ids promise and what is embedded have to be about the same ones.
+    let newest = manifest.latest().map(|newest| newest.version);
+    let dataset = app.datasets.open(&meta.dataset, newest).await?;
     check_text(&dataset, &meta.text_column)?;
     let version = dataset.version();
     let replaced = Behind::of(&manifest, meta).is_some_and(|behind| behind.replaced);
     let source = Source {
+        index: &meta.name,
         dataset: &dataset,
         from: 0,
         text: &meta.text_column,
@@ -144,14 +158,21 @@ pub(super) async fn rebuild(
             Some(_) => Ids::of(&manifest, version.version),
             None => Ids::Numbers,
         },
+        chunk: meta.chunk,
+        known: known(app, &index).await,
     };
-    let Embedded { table, skipped, .. } = embed(app, source, task).await?;
+    let Embedded {
+        table,
+        skipped,
+        embeddings,
+        ..
+    } = embed(app, source, task).await?;
     if table.is_empty() {
         return Err(no_text(&meta.text_column, version.rows));
     }
     let table = match replaced {
         true => table,
-        false => undeleted(index, table).await?,
+        false => undeleted(&index, table).await?,
     };
     let base = NewBase {
         table,
@@ -159,10 +180,47 @@ pub(super) async fn rebuild(
         rows: version.rows,
         skipped,
         merged: None,
+        kept: Vec::new(),
         replaced,
         embedder_digest: app.embedder.model_digest().to_owned(),
+        embeddings: Some(embeddings),
     };
-    renew(&app.indexes, index, base, task).await.map(drop)
+    renew(&app.indexes, &index, base, task).await?;
+    forget_parts(app, &meta.name).await;
+    Ok(())
+}
+
+/// The vectors that an index has, hidden ones among them, for texts that have not changed; none when they are of another
+/// model. What cannot be read is embedded again, which may be what the rebuild is for.
+async fn known(app: &App, index: &LiveIndex) -> Known {
+    let none = || Known::new(app.embedder.dimension());
+    if index.meta.embedder_digest != app.embedder.model_digest() {
+        return none();
+    }
+    let mut known = none();
+    for named in index.meta.vector_objects() {
+        let vectors = match frozen::stored(index, named).await {
+            Ok(vectors) => vectors,
+            Err(problem) => {
+                unread(index, named.0, &problem);
+                continue;
+            }
+        };
+        let adding = tokio::task::spawn_blocking(move || {
+            known.add(vectors);
+            known
+        });
+        let Ok(back) = adding.await else {
+            return none();
+        };
+        known = back;
+    }
+    known
+}
+
+fn unread(index: &LiveIndex, path: &str, why: &Problem) {
+    let index = &index.meta.name;
+    tracing::warn!(%index, path, %why, "vectors of an index cannot be read; their texts are embedded again");
 }
 
 /// The rows of a table that were not deleted; all when that leaves none, as they are hidden anyway.
@@ -198,22 +256,16 @@ fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
 
 /// All rows of an index that are searched, as the embedder gave them.
 async fn searched(index: &LiveIndex) -> Result<VectorTable, Problem> {
-    let base = index.bucket().get(&index.meta.vectors_path).await?;
-    let mut parts = Vec::new();
-    for part in index.tail.parts() {
-        parts.push(index.bucket().get(&part.path).await?);
+    let mut all = VectorTable::new(index.meta.dimension);
+    for (at, named) in index.meta.vector_objects().enumerate() {
+        let (stored, tail) = (frozen::stored(index, named).await?, index.tail.clone());
+        let is_searched = move |row| match at.checked_sub(1) {
+            None => !tail.hides(row),
+            Some(part) => !tail.hides_in(part, row),
+        };
+        all = joined(all, stored, is_searched).await?;
     }
-    let tail = index.tail.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let base = table::read(base)?;
-        let mut all = VectorTable::new(base.dimension());
-        tail::append(&mut all, &base, |row| !tail.hides(row))?;
-        for (at, part) in parts.into_iter().enumerate() {
-            tail::append(&mut all, &table::read(part)?, |row| !tail.hides_in(at, row))?;
-        }
-        Ok::<_, Problem>(all)
-    });
-    read.await.map_err(|error| Problem::internal(&error))?
+    Ok(all)
 }
 
 /// Stores a new base and lets the index serve from it.
@@ -251,6 +303,7 @@ async fn take_over(
     let (count, cancel) = (frozen.vectors.len() as u64, task.cancellation());
     let data = IndexData {
         data_version,
+        rows: frozen.spans.is_some().then(|| frozen.rows.clone()),
         vectors: Arc::clone(&frozen.vectors),
         ..index.data.clone()
     };
@@ -266,12 +319,21 @@ async fn take_over(
     let turn = cancel.run_until_cancelled(index.wait_for_turn()).await;
     let _turn = turn.ok_or_else(Problem::cancelled)?;
     let serving = promoted_meanwhile(index, &data, made).await?;
+    let sets = match new.kept.is_empty() {
+        true => Vec::new(),
+        false => tune::carried(index, &data, &new.kept, &cancel).await,
+    };
+    if cancel.is_cancelled() {
+        return Err(Problem::cancelled());
+    }
     let _writing = index.writing().await;
     let next = |now: &IndexMeta| new.named(index, now, path, &data);
     let found = indexes.write(index, next).await?;
+    tune::follow(index, &sets).await;
     let base = Base {
         doc_ids: frozen.doc_ids,
         rows: frozen.rows,
+        spans: frozen.spans,
         serving: Arc::new(serving),
         data,
     };
@@ -310,7 +372,7 @@ impl NewBase {
         if now.data_version != index.meta.data_version {
             return None;
         }
-        let vectors = data.len() as u64;
+        let (vectors, documents) = (data.len() as u64, data.documents() as u64);
         Some(IndexMeta {
             dataset_version: self.dataset_version,
             embedder_digest: self.embedder_digest.clone(),
@@ -318,8 +380,10 @@ impl NewBase {
             vectors_path: path.to_owned(),
             data_version: data.data_version.clone(),
             vectors,
+            documents: data.rows.is_some().then_some(documents),
+            embeddings: self.embeddings.or(now.embeddings),
             skipped_rows: self.skipped,
-            superseded_rows: self.rows.saturating_sub(vectors + self.skipped),
+            superseded_rows: self.rows.saturating_sub(documents + self.skipped),
             grown: match &self.merged {
                 Some(merged) => behind(merged, &now.growth())?,
                 None => None,

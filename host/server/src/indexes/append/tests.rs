@@ -1,18 +1,24 @@
 //! Appends and merges that end at any operation, and what the next start makes of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use boathouse_faults::{Last, Plan};
 use boathouse_storage::Bucket;
+use boathouse_tuning::EvalSetName;
 use boathouse_types::ManualClock;
+use futures::FutureExt as _;
 use serde_json::json;
 
 use super::{
     super::testing::{
-        ROWS, TAIL, build, copy_of, faulty, hits, memory, meta, name, objects_in, opened, vectors,
+        Quiet, ROWS, TAIL, build, copy_of, faulty, hits, memory, meta, name, objects_in, opened,
+        vectors,
     },
     *,
 };
 use crate::tasks::Tasks;
 
+mod damage;
 mod model;
 
 /// Rows that an append adds.
@@ -32,6 +38,15 @@ fn added() -> Added {
         dataset_version: 3,
         rows: (first + MORE + 1).into(),
         skipped: 1,
+        emptied: BTreeSet::new(),
+    }
+}
+
+/// The same, where the row without text has the id of a document.
+fn emptying(ids: &[&str]) -> Added {
+    Added {
+        emptied: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..added()
     }
 }
 
@@ -143,6 +158,7 @@ async fn an_append_without_text_covers_its_version_and_stores_nothing() {
         dataset_version: 7,
         rows: 90,
         skipped: 26,
+        emptied: BTreeSet::new(),
     };
     let after = land(&indexes, &only(&indexes), added).await.unwrap();
     assert_eq!(
@@ -150,6 +166,131 @@ async fn an_append_without_text_covers_its_version_and_stores_nothing() {
         (7, 90)
     );
     assert_eq!(objects_in(&bucket).await.len(), before);
+}
+
+/// Documents of version 3 without some.
+fn documents_without(gone: &[&str]) -> Vec<String> {
+    let mut all = documents(ROWS + TAIL + MORE);
+    all.retain(|id| !gone.contains(&id.as_str()));
+    all
+}
+
+#[tokio::test]
+async fn a_row_without_text_takes_its_document_away_for_good() {
+    let bucket = memory("primary");
+    build(&bucket, "first").await;
+    let indexes = opened(&[&bucket]).await;
+    let version = async || {
+        let found = Found::confirm(&bucket, &name()).await.unwrap();
+        found.unwrap().version
+    };
+    let before = version().await;
+    let added = emptying(&["doc-5", "doc-61", "nobody"]);
+    let after = land(&indexes, &only(&indexes), added).await.unwrap();
+    assert_eq!(
+        version().await,
+        before + 1,
+        "rows and tombstones are one commit"
+    );
+    let expected = documents_without(&["doc-5", "doc-61"]);
+    assert_eq!(everything(&after), expected);
+    let view = after.view();
+    assert_eq!((view.vectors as usize, view.deleted), (expected.len(), 2));
+    let reopened = opened(&[&bucket]).await;
+    assert_eq!(everything(&only(&reopened)), expected, "after a start");
+    merged(reopened).await.unwrap();
+    let indexes = opened(&[&bucket]).await;
+    assert_eq!(everything(&only(&indexes)), expected, "merged");
+    assert_eq!(only(&indexes).tail.rows(), 0);
+
+    // A row with text brings it back.
+    let mut again = Added {
+        table: vectors(0..0),
+        dataset_version: 4,
+        rows: u64::from(ROWS + TAIL + MORE) + 2,
+        skipped: 0,
+        emptied: BTreeSet::new(),
+    };
+    let (vector, row) = (vectors(5..6), again.rows - 1);
+    let vector = vector.vectors().next().unwrap();
+    again.table.push("doc-5", row, vector).unwrap();
+    let back = land(&indexes, &only(&indexes), again).await.unwrap();
+    assert_eq!(everything(&back), documents_without(&["doc-61"]));
+    assert_eq!(back.view().deleted, 1);
+}
+
+#[tokio::test]
+async fn an_append_with_tombstones_is_there_whole_or_not_at_all() {
+    let origin = memory("primary");
+    build(&origin, "first").await;
+    let gone = ["doc-5", "doc-61"];
+    let (none, whole) = (documents(ROWS + TAIL), documents_without(&gone));
+    let mut at = 0;
+    loop {
+        let mut met = false;
+        for plan in plans(at) {
+            let bucket = copy_of(&origin, "primary").await;
+            let (view, store) = faulty(&bucket, Plan::Never);
+            let indexes = opened(&[&view]).await;
+            store.follow(plan);
+            let landed = land(&indexes, &only(&indexes), emptying(&gone)).await;
+            met |= store.stopped();
+            let when = format!("{plan:?}: {:?}", landed.as_ref().err());
+            let found = everything(&only(&opened(&[&bucket]).await));
+            assert!(found == whole || landed.is_err() && found == none, "{when}");
+        }
+        if !met {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 4, "{at} operations");
+}
+
+#[tokio::test]
+async fn a_deletion_while_rows_are_embedded_and_their_tombstones_are_both_kept() {
+    let bucket = memory("primary");
+    build(&bucket, "first").await;
+    let indexes = opened(&[&bucket]).await;
+    let before = only(&indexes);
+    delete::land(&indexes, &before, &["doc-1".to_owned()])
+        .await
+        .unwrap();
+    // Which knows of no deletion.
+    let after = land(&indexes, &before, emptying(&["doc-5"])).await.unwrap();
+    let expected = documents_without(&["doc-1", "doc-5"]);
+    assert_eq!(everything(&after), expected);
+    assert_eq!(everything(&only(&opened(&[&bucket]).await)), expected);
+}
+
+#[tokio::test]
+async fn a_rebuild_begins_with_what_a_merge_has_left() {
+    let host = Quiet::open().await;
+    let rows = "id,text\n1,ships in the harbour\n2,baking bread\n";
+    host.ingest("notes", "replace", rows).await;
+    let old = host.index("notes").await;
+    let app = Arc::clone(&host.app);
+    let index = delete::land(&app.indexes, &old, &["1".to_owned()])
+        .await
+        .unwrap();
+    let worker = Arc::clone(&app);
+    as_task(|task| async move { merge::merge(&worker.indexes, &index, &task).await })
+        .await
+        .unwrap();
+    assert_ne!(
+        app.indexes.get("notes").unwrap().data.data_version,
+        old.data.data_version
+    );
+    // It was asked for while the merge was under way.
+    let worker = Arc::clone(&app);
+    let rebuilt = as_task(|task| async move {
+        let rebuilt = merge::rebuild(&worker, &old, &task).await;
+        rebuilt.map(|()| Value::Null)
+    });
+    rebuilt.await.unwrap();
+    let index = app.indexes.get("notes").unwrap();
+    assert_eq!(everything(&index), ["2"]);
+    assert_eq!(index.view().deleted, 1);
 }
 
 #[tokio::test]
@@ -300,6 +441,45 @@ async fn rows_that_come_during_a_merge_stay_behind_it() {
 }
 
 #[tokio::test]
+async fn evaluation_sets_have_followed_when_the_new_base_serves() {
+    let bucket = memory("primary");
+    build(&bucket, "first").await;
+    let indexes = Arc::new(opened(&[&bucket]).await);
+    let (before, set) = (only(&indexes), EvalSetName::new("default").unwrap());
+    let queries = before
+        .tuner
+        .eval_sets()
+        .load(&set)
+        .await
+        .unwrap()
+        .identity();
+    let (worker, growing) = (Arc::clone(&indexes), Arc::clone(&before));
+    let is_over = AtomicBool::new(false);
+    let merging = async {
+        let merged = as_task(|task| async move { merge::merge(&worker, &growing, &task).await });
+        let outcome = merged.await;
+        is_over.store(true, Ordering::SeqCst);
+        outcome
+    };
+    let watching = async {
+        loop {
+            let over = is_over.load(Ordering::SeqCst);
+            let index = only(&indexes);
+            if index.data.data_version != before.data.data_version {
+                let found = index.tuner.eval_sets().load(&set).await.unwrap();
+                return (found, index);
+            }
+            assert!(!over, "there is no new base");
+            tokio::task::yield_now().await;
+        }
+    };
+    let (outcome, (found, after)) = tokio::join!(merging, watching);
+    outcome.unwrap();
+    assert_eq!(found.data_version, after.data.data_version);
+    assert_eq!(found.identity(), queries, "the queries are the same");
+}
+
+#[tokio::test]
 async fn many_appends_are_put_together() {
     let bucket = memory("primary");
     build(&bucket, "first").await;
@@ -311,6 +491,7 @@ async fn many_appends_are_put_together() {
             dataset_version: version.into(),
             rows: u64::from(row) + 1,
             skipped: 0,
+            emptied: BTreeSet::new(),
         };
         land(&indexes, &only(&indexes), added).await.unwrap();
     }
@@ -323,6 +504,24 @@ async fn many_appends_are_put_together() {
     assert_eq!(everything(&index), documents(ROWS + TAIL + 27));
     let reopened = only(&opened(&[&bucket]).await);
     assert_eq!(everything(&reopened), everything(&index));
+}
+
+#[tokio::test]
+async fn who_waits_while_an_index_gets_another_seat_gets_it_from_there() {
+    let bucket = memory("primary");
+    build(&bucket, "first").await;
+    let indexes = opened(&[&bucket]).await;
+    let (index, name) = (only(&indexes), name());
+    let writing = index.writing().await;
+    let mut waiting = std::pin::pin!(indexes.in_step(&name));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let found = Found::confirm(&bucket, &name).await.unwrap().unwrap();
+    let options = index.tuner.options().clone();
+    let next = LiveIndex::open(&found, options).await.unwrap();
+    indexes.succeed(&index, next).unwrap();
+    drop(writing);
+    let got = waiting.await.unwrap();
+    assert!(!got.shares_seat(&index) && got.shares_seat(&only(&indexes)));
 }
 
 #[tokio::test]

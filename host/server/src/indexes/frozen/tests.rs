@@ -144,6 +144,28 @@ async fn a_damaged_object_is_named_and_nothing_of_it_served() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_gone_is_named_with_its_bucket_and_the_cure() {
+    let world = World::new().await;
+    for object in world.objects("vectors").await {
+        let bytes = world.bucket.get(&object).await.unwrap();
+        world.bucket.delete(&object).await.unwrap();
+        let indexes = world.start().await;
+        let [(_, why)] = &indexes.broken()[..] else {
+            panic!("one index is broken");
+        };
+        let place = format!("object `{object}` of bucket `primary` is gone");
+        assert!(
+            why.contains(&place) && why.contains("create it again"),
+            "{why}"
+        );
+        world.bucket.put(&object, bytes).await.unwrap();
+        for file in world.files() {
+            fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn damaged_graphs_of_the_bucket_are_built_again() {
     let world = World::new().await;
     let before = hits(&*world.opened().await);

@@ -16,6 +16,7 @@ fn config(m: u32) -> IndexConfig {
 
 fn promotion(served: Served) -> Promotion {
     Promotion {
+        number: None,
         event: PromotionKind::Promote,
         served,
         replaced: None,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        Indexes, LiveIndex,
+        Indexes, LiveIndex, delete,
         standing::{Found, settle},
         testing::{
             Impression, add_trial, build, copy_of, faulty, hits, impression, memory, name,
@@ -364,6 +364,34 @@ async fn the_index_in_service_goes_along_with_its_vectors_and_its_turn() {
     assert_eq!(stored.trials.len(), 3);
     assert_eq!(indexes.in_bucket(world.to.name()), [name()]);
     assert_eq!(indexes.in_bucket(world.from.name()), []);
+}
+
+#[tokio::test]
+async fn what_another_host_deleted_before_a_move_is_hidden_after_it() {
+    for fails in [false, true] {
+        let world = World::new().await;
+        let (to, store) = faulty(&world.to, Plan::Never);
+        let indexes = opened(&[&world.from, &to]).await;
+        let before = only(&indexes);
+        let elsewhere = opened(&[&world.from]).await;
+        let gone = ["doc-7".to_owned()];
+        let deleted = delete::land(&elsewhere, &only(&elsewhere), &gone).await;
+        assert_eq!(deleted.unwrap().view().deleted, 1);
+        let course = declared(&world.from, &to).await.unwrap();
+        let home = course.travel(&CancellationToken::new(), &|_| ()).await;
+        store.follow(if fails { Plan::DOWN } else { Plan::Never });
+        let (mut after, turn) = indexes.rehome(&before, &home.unwrap()).await;
+        drop(turn);
+        store.follow(Plan::Never);
+        if fails {
+            assert_eq!(hits(&after), hits(&before), "it serves as it did");
+            after = indexes.in_step(&name()).await.unwrap();
+        }
+        assert!(hits(&before).contains(&gone[0]) && !hits(&after).contains(&gone[0]));
+        assert_eq!(after.view().deleted, 1);
+        assert_eq!(after.meta.bucket, *to.name());
+        assert!(std::ptr::eq(&*before.data.vectors, &*after.data.vectors));
+    }
 }
 
 #[tokio::test]

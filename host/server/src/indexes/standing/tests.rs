@@ -1,9 +1,12 @@
 //! Which manifest decides, and that nothing is touched that is none of the index's past.
 
 use super::{
-    super::testing::{
-        bucket_name, build, copy_of, hits, memory, meta, name, objects_in, opened, opened_alone,
-        options,
+    super::{
+        delete,
+        testing::{
+            bucket_name, build, copy_of, hits, memory, meta, name, objects_in, opened,
+            opened_alone, options, promote,
+        },
     },
     *,
 };
@@ -295,5 +298,33 @@ async fn who_finds_an_index_busy_is_told_what_may_be_going_on() {
     let index = opened(&[&primary]).await.list().remove(0);
     let _turn = index.take_turn().unwrap();
     let busy = index.take_turn().unwrap_err();
-    assert!(busy.detail.contains("tuned or moved"), "{}", busy.detail);
+    for word in ["merge or a move", "agent", "boathouse task list"] {
+        assert!(busy.detail.contains(word), "{}", busy.detail);
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_was_opened_from_older_copies_catches_up_with_its_home() {
+    let primary = memory("primary");
+    build(&primary, "first").await;
+    let indexes = opened(&[&primary]).await;
+    let before = indexes.list().remove(0);
+    let gone = "doc-7".to_owned();
+    assert!(hits(&before).contains(&gone));
+    // What the copies lacked.
+    let elsewhere = opened(&[&primary]).await;
+    let there = elsewhere.list().remove(0);
+    let deleted = delete::land(&elsewhere, &there, std::slice::from_ref(&gone)).await;
+    deleted.unwrap();
+    promote(&there.tuner, "t1").await;
+
+    indexes.open_bucket(&primary, &options()).await;
+    let after = indexes.list().remove(0);
+    assert!(!hits(&after).contains(&gone));
+    assert_eq!(after.serving().served.trial.as_deref(), Some("t1"));
+    assert!(std::ptr::eq(&*before.data.vectors, &*after.data.vectors));
+    // A moment when nothing has happened changes nothing.
+    indexes.open_bucket(&primary, &options()).await;
+    let again = indexes.list().remove(0);
+    assert!(std::sync::Arc::ptr_eq(&again, &after));
 }

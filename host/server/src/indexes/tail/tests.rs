@@ -1,7 +1,7 @@
 //! What a tail promises: the nearest rows of base and parts together, and of each id the last.
 
 use boathouse_types::{Dimension, Metric};
-use boathouse_vector::BuildOptions;
+use boathouse_vector::{BuildOptions, Span, table::Origin};
 
 use super::*;
 
@@ -151,8 +151,9 @@ async fn tombstones(deleted: &[(&str, u64)]) -> Arc<Tombstones> {
             ids: 1,
         });
     }
-    let none = Arc::default();
-    Tombstones::load(&none, &bucket, &objects).await.unwrap()
+    let (none, index) = (Arc::default(), crate::indexes::testing::name());
+    let loaded = Tombstones::load(&none, &bucket, &index, &objects).await;
+    loaded.unwrap()
 }
 
 /// A part whose rows of the dataset begin at a number.
@@ -233,4 +234,72 @@ async fn a_filter_keeps_rows_of_the_dataset_that_are_not_hidden() {
     assert_eq!(kept(&[20, 32]), [false, false, false, false, true]);
     assert_eq!(kept(&[]), [false; 5]);
     assert_eq!(kept(&[99]), [false; 5]);
+}
+
+/// Vectors of pieces: of each document so many, told by numbers from one on; documents are rows of the dataset from
+/// `first` on.
+fn pieces_from(first: u64, documents: &[(&str, usize, usize)]) -> VectorTable {
+    let mut table = VectorTable::new(Dimension::new(DIMENSION).unwrap());
+    for (row, (id, many, number)) in (first..).zip(documents) {
+        for at in 0..*many {
+            let origin = Origin {
+                doc_id: id,
+                row,
+                span: Some(Span {
+                    start: at as u32 * 40,
+                    end: at as u32 * 40 + 50,
+                }),
+                text_digest: None,
+            };
+            table.push_from(&origin, &vector(number + at)).unwrap();
+        }
+    }
+    table
+}
+
+#[tokio::test]
+async fn all_pieces_of_a_document_are_hidden_together_and_count_once() {
+    let base = pieces_from(0, &[("a", 3, 0), ("b", 1, 10), ("c", 2, 20)]);
+    let base = Frozen::of(&base, Metric::L2).unwrap();
+    let tail = |deleted: Arc<Tombstones>| {
+        let parts = [
+            pieces_from(3, &[("a", 2, 30), ("d", 2, 40)]),
+            pieces_from(5, &[("d", 3, 50), ("e", 1, 60)]),
+        ];
+        let part = |table| Arc::new(Part::new("1", Frozen::of(table, Metric::L2).unwrap()));
+        let parts = parts.iter().map(part).collect();
+        Tail::behind((&base.doc_ids, &base.rows), parts, false, &deleted)
+    };
+    let check = |tail: &Tail, hidden: [&[bool]; 3], counts: [usize; 3]| {
+        let base: Vec<bool> = (0..6).map(|row| tail.hides(row)).collect();
+        let parts = [0, 1].map(|part| (0..4).map(move |row| tail.hides_in(part, row)));
+        let [first, second] = parts.map(Iterator::collect::<Vec<bool>>);
+        assert_eq!([&base[..], &first[..], &second[..]], hidden);
+        let documents = [tail.hidden_documents(), tail.documents(), tail.deleted()];
+        assert_eq!(documents, counts);
+    };
+    let (no, yes) = (false, true);
+    let replaced = tail(tombstones(&[]).await);
+    check(
+        &replaced,
+        [&[yes, yes, yes, no, no, no], &[no, no, yes, yes], &[no; 4]],
+        [1, 3, 0],
+    );
+    // One of the base, one of a part, and one that is back with both of its pieces.
+    let deleted = tail(tombstones(&[("c", 7), ("d", 7), ("a", 3)]).await);
+    check(
+        &deleted,
+        [
+            &[yes, yes, yes, no, yes, yes],
+            &[no, no, yes, yes],
+            &[yes, yes, yes, no],
+        ],
+        [2, 2, 2],
+    );
+    let mut matching = RowMask::default();
+    for row in [1, 2, 3, 6] {
+        matching.add(row);
+    }
+    let kept = deleted.kept(&base.rows, &matching);
+    assert_eq!((kept.len(), kept.documents()), (4, 3), "b, a and e");
 }

@@ -68,17 +68,3 @@ async fn it_passes_the_conformance_suite_of_object_store() {
     integration::multipart_race_condition(store, true).await;
     integration::multipart_out_of_order(store).await;
 }
-
-#[tokio::test]
-async fn what_was_read_of_logs_is_known_to_every_view() {
-    let bucket = bucket();
-    let view = bucket.within("a").unwrap();
-    view.note_malformed("log", 2);
-    bucket.without_rescue().note_malformed("b", 1);
-    assert_eq!(
-        bucket.malformed(),
-        [("a/log".to_owned(), 2), ("b".to_owned(), 1)]
-    );
-    bucket.note_malformed("a/log", 0);
-    assert_eq!(view.malformed(), [("b".to_owned(), 1)]);
-}

@@ -214,3 +214,176 @@ async fn one_read_that_fails_leads_no_decision_astray() {
     .await;
     assert!(covered.is_err() && !told);
 }
+
+/// The object of a version of the document `m`.
+fn version(number: u64) -> String {
+    format!("m/manifest/{number:020}.json")
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_read_from_its_copy_which_goes_in_its_place() {
+    let world = World::new();
+    let document = Manifest::<u64>::new(world.bucket.clone(), "m/manifest");
+    document.commit(0, &7).await.unwrap();
+    world.level().await;
+    let sound = world.home.get(&version(1)).await.unwrap();
+    // What is decided is decided on it as well: it is what was there.
+    for reader in [document.clone(), document.without_rescue()] {
+        put(&world.home, &version(1), "{\"format").await;
+        assert_eq!(reader.load().await.unwrap().unwrap().value, 7);
+        assert_eq!(world.home.get(&version(1)).await.unwrap(), sound);
+    }
+    put(&world.home, &version(1), "{").await;
+    let alone = Manifest::<u64>::new(world.bucket.without_copies(), "m/manifest");
+    assert!(alone.load().await.is_err());
+    assert_eq!(world.home.get(&version(1)).await.unwrap(), "{");
+}
+
+#[tokio::test]
+async fn while_the_rescue_does_not_answer_nobody_goes_back_to_an_earlier_version() {
+    let world = World::new();
+    let document = Manifest::<u64>::new(world.bucket.clone(), "m/manifest");
+    document.commit(0, &7).await.unwrap();
+    document.commit(1, &8).await.unwrap();
+    world.level().await;
+    put(&world.home, &version(2), "{").await;
+    world.rescue_store.follow(Plan::DOWN);
+    let told = document.load().await.unwrap_err();
+    assert!(matches!(told, StorageError::Damaged { .. }), "{told}");
+    let told = told.to_string();
+    assert!(
+        told.contains("try again") && !told.contains("delete"),
+        "{told}"
+    );
+    let Err(StorageError::Unavailable { bucket, path, .. }) = document.newest_sound().await else {
+        panic!("it went back");
+    };
+    assert_eq!(
+        (bucket, path),
+        (name("rescue"), format!("primary/{}", version(2)))
+    );
+    // Whoever asks the bucket alone gets what it has.
+    let alone = Manifest::<u64>::new(world.bucket.without_copies(), "m/manifest");
+    assert_eq!(alone.newest_sound().await.unwrap(), (2, Some(7)));
+
+    world.rescue_store.follow(Plan::Never);
+    document.commit(2, &9).await.unwrap();
+    put(&world.home, &version(3), "{").await;
+    let told = document.load().await.unwrap_err().to_string();
+    assert!(
+        told.contains("delete it: then version 2 holds again"),
+        "{told}"
+    );
+    assert_eq!(document.newest_sound().await.unwrap(), (3, Some(8)));
+}
+
+#[tokio::test]
+async fn what_is_written_once_takes_the_place_of_no_copy_of_another_size() {
+    let world = World::with(MirrorScope::Everything);
+    let id = "0199c5a200007000800000000000abcd";
+    let paths = [
+        format!("datasets/d/data/{id}.parquet"),
+        format!("indexes/i/tombstones/{id}.json"),
+        format!("indexes/i/vectors/{id}.parquet"),
+    ];
+    for path in &paths {
+        put(&world.bucket, path, "whole").await;
+    }
+    world.level().await;
+    for path in &paths {
+        put(&world.home, path, "who").await;
+    }
+    assert_eq!(world.mirror.catch_up(world.name()).await.unwrap(), 0);
+    world.level().await;
+    // Nor at the next start, which compares as well.
+    let mirror = Mirror::new(world.rescue.clone(), clock(), MirrorScope::Everything);
+    let _bucket = mirror.over(&world.home);
+    worked(&mirror, mirror.settled()).await;
+    for path in &paths {
+        let copy = format!("primary/{path}");
+        assert_eq!(world.rescue.get(&copy).await.unwrap(), "whole", "{path}");
+        world.home.delete(path).await.unwrap();
+    }
+    restore(&world.rescue, &world.home, false).await.unwrap();
+    for path in &paths {
+        assert_eq!(world.home.get(path).await.unwrap(), "whole", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_at_home_damages_no_copy_and_a_restoration_mends_it() {
+    let world = World::new();
+    let document = Manifest::<u64>::new(world.bucket.clone(), "m/manifest");
+    document.commit(0, &7).await.unwrap();
+    world.level().await;
+    let sound = world.home.get(&version(1)).await.unwrap();
+    put(&world.bucket, &version(1), "torn").await;
+    world.level().await;
+    let copy = format!("primary/{}", version(1));
+    assert_eq!(world.rescue.get(&copy).await.unwrap(), sound);
+    let tried = restore(&world.rescue, &world.home, true).await.unwrap();
+    assert_eq!((tried.copied, tried.kept), (1, 0));
+    assert_eq!(world.home.get(&version(1)).await.unwrap(), "torn");
+    let done = restore(&world.rescue, &world.home, false).await.unwrap();
+    assert_eq!((done.copied, done.kept), (1, 0));
+    assert_eq!(world.home.get(&version(1)).await.unwrap(), sound);
+    let again = restore(&world.rescue, &world.home, false).await.unwrap();
+    assert_eq!((again.copied, again.kept), (0, 1));
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_a_log_is_read_from_its_copy_which_goes_in_its_place() {
+    let world = World::new();
+    let log = AppendLog::<u64>::new(world.bucket.clone(), "log", clock());
+    log.append(7).await.unwrap();
+    log.append(8).await.unwrap();
+    world.level().await;
+    let files = world.home.list("log").await.unwrap();
+    let newest = files.last().unwrap().path.as_str();
+    let sound = world.home.get(newest).await.unwrap();
+    for torn in [
+        "{\"format\":\"boathouse/log\",\"format_version\":1}\nx\n",
+        "{\"format\":\"boathouse/log\",\"f",
+    ] {
+        put(&world.home, newest, torn).await;
+        let contents = log.read_all().await.unwrap();
+        assert_eq!((contents.records, contents.malformed), (vec![7, 8], 0));
+        assert_eq!(world.home.get(newest).await.unwrap(), sound);
+    }
+    put(&world.home, newest, "x").await;
+    world.rescue_store.follow(Plan::DOWN);
+    let contents = log.read_all().await.unwrap();
+    assert_eq!((contents.records, contents.malformed), (vec![7], 1));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_no_better_than_a_file_of_a_log_is_asked_for_once() {
+    let world = World::new();
+    let log = AppendLog::<u64>::new(world.bucket.clone(), "log", clock());
+    log.append(7).await.unwrap();
+    log.append(8).await.unwrap();
+    world.level().await;
+    let files = world.home.list("log").await.unwrap();
+    let newest = files.last().unwrap().path.as_str();
+    let torn = "{\"format\":\"boathouse/log\",\"format_version\":1}\nx\n";
+    put(&world.home, newest, torn).await;
+    put(&world.rescue, &format!("primary/{newest}"), torn).await;
+    // How often the rescue is asked.
+    let asked = async |plan| {
+        world.rescue_store.follow(plan);
+        let contents = log.read_all().await.unwrap();
+        assert_eq!((contents.records, contents.malformed), (vec![7], 1));
+        world.rescue_store.begun()
+    };
+    assert_eq!(asked(Plan::DOWN).await, 1);
+    assert_eq!(asked(Plan::Never).await, 1, "it did not answer");
+    assert_eq!(asked(Plan::Never).await, 0, "its answer is known");
+    let another = AppendLog::<u64>::new(world.bucket.without_rescue(), "log", clock());
+    world.rescue_store.follow(Plan::Never);
+    assert_eq!(another.read_all().await.unwrap().malformed, 1);
+    assert_eq!(world.rescue_store.begun(), 0, "every reader knows it");
+    let worse = "{\"format\":\"boathouse/log\",\"format_version\":1}\nx\ny\n";
+    put(&world.home, newest, worse).await;
+    assert_eq!(asked(Plan::Never).await, 1, "the copy is better now");
+    assert_eq!(world.home.get(newest).await.unwrap(), torn);
+}

@@ -61,6 +61,34 @@ async fn a_write_that_is_cut_off_or_loses_its_answer_is_copied_if_it_happened() 
     assert_eq!(world.copies().await, ["a"]);
 }
 
+#[tokio::test]
+async fn a_damaged_file_of_a_log_takes_the_place_of_no_sounder_copy() {
+    let world = World::new();
+    let log = AppendLog::<u64>::new(world.bucket.clone(), "log", clock());
+    log.append(7).await.unwrap();
+    world.level().await;
+    let path = world.home.list("log").await.unwrap().remove(0).path;
+    let (copy, sound) = (
+        format!("primary/{path}"),
+        world.home.get(&path).await.unwrap(),
+    );
+    let changed = async |damaged: &Bucket, path: &str, bytes: Bytes| {
+        damaged.put(path, bytes).await.unwrap();
+        let differing = world.mirror.catch_up(world.name()).await.unwrap();
+        assert_eq!(differing, 1, "the sizes differ");
+        world.level().await;
+        world.rescue.get(&copy).await.unwrap()
+    };
+    let torn = sound.slice(..10);
+    for damaged in [sound.slice(..sound.len() - 2), torn.clone()] {
+        assert_eq!(changed(&world.home, &path, damaged).await, sound);
+    }
+    assert_eq!(log.read_all().await.unwrap().records, [7], "it comes back");
+    assert_eq!(world.home.get(&path).await.unwrap(), sound);
+    // A copy that was damaged itself is made anew.
+    assert_eq!(changed(&world.rescue, &copy, torn).await, sound);
+}
+
 /// A bucket with a document that names an object, and a log.
 async fn filled() -> World {
     let world = World::new();

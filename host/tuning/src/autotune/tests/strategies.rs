@@ -1,6 +1,6 @@
 //! Steps one by one: trials that end early, graphs that are cut down, rounds on samples, and what a question shows.
 
-use boathouse_types::HouseStrategy;
+use boathouse_types::{HouseStrategy, PluginRef};
 
 use super::*;
 use crate::BuildOrigin;
@@ -26,6 +26,8 @@ impl Room {
             request.scorer.as_ref(),
             &request.objective,
             &request.serving,
+            &[],
+            None,
         );
         recommended.await.unwrap()
     }
@@ -112,6 +114,66 @@ async fn a_smaller_m_is_measured_on_what_is_cut_from_a_larger_build() {
         (derived(2), &BuildOrigin::Memory)
     );
     assert_eq!(room.bucket.list("indexes").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_serves_is_measured_on_its_own_graph() {
+    let room = room(400).await;
+    let proposals = [Ok(&[32, 20, 40][..]), Ok(&[12, 20, 40])];
+    let mut request = request(Scripted::strategy(&proposals), 3).step;
+    for _ in 0..3 {
+        room.step(&request).await;
+    }
+    let cut_down = room.journal().await.pop().unwrap();
+    assert!(cut_down.derived_from.is_some());
+    // It is put in service, built for real, and nothing was measured on that graph yet.
+    request.serving = cut_down.config;
+    request.objective.recall_floor = 0.0;
+    let before = room.recommended(&request).await;
+    assert!(before.reason().contains("was not measured"), "{before:?}");
+    let Stepped::Tried { report, .. } = room.step(&request).await else {
+        panic!("the baseline was not tried")
+    };
+    assert_eq!(
+        (report.trial.config, &report.trial.derived_from),
+        (cut_down.config, &None)
+    );
+    assert_ne!(report.trial.build_id, cut_down.build_id);
+    let after = room.recommended(&request).await;
+    assert!(!after.reason().contains("was not measured"), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_renewed_evaluation_set_begins_with_a_baseline_and_is_not_mixed_with_the_old_one() {
+    let room = room(400).await;
+    let mut request = request(drawing(), 3);
+    request.step.objective.recall_floor = 0.0;
+    let first = room.run(request.clone()).await.0;
+    let data = room.evaluation.data().clone();
+    let renewed = Room {
+        evaluation: evaluated(data, 60, &room.cancel).await,
+        ..room
+    };
+    let own = Some(renewed.evaluation.evalset().to_owned());
+    assert_ne!(first.trials[0].evalset, own);
+    for (line, is_baseline) in [(3, true), (4, false)] {
+        let Stepped::Tried { report, .. } = renewed.step(&request.step).await else {
+            panic!("nothing was tried")
+        };
+        let trial = &report.trial;
+        assert_eq!(trial.config == request.step.serving, is_baseline);
+        assert_eq!(trial.evalset, own, "line {line}");
+    }
+    let replay = Replay::of(renewed.journal().await);
+    let shown = replay.question(4).unwrap().context.trials;
+    assert_eq!(shown, replay.trials()[3..4], "the new baseline alone");
+    // What was measured with the old queries only is not known any more.
+    request.step.serving = first.trials[1].config;
+    let recommended = renewed.recommended(&request.step).await;
+    assert!(
+        recommended.reason().contains("was not measured"),
+        "{recommended:?}"
+    );
 }
 
 #[tokio::test]
@@ -213,6 +275,10 @@ impl Proposer for Curious {
         self.0.lock().unwrap().push(context.clone());
         DrawingProposer.propose(context).await
     }
+
+    fn settings_digest(&self, by: &PluginRef) -> Option<String> {
+        Some(format!("settings of {}", by.name))
+    }
 }
 
 #[tokio::test]
@@ -246,9 +312,105 @@ async fn a_proposer_is_shown_what_was_measured_on_these_vectors() {
     let replay = Replay::of(journal);
     let question = replay.question(5).unwrap();
     assert!(question.same_journal);
+    let settings = format!("settings of {DRAWING}");
+    assert_eq!(
+        question.settings,
+        Some(settings),
+        "those of whoever answered"
+    );
     let (context, shown) = (question.context, &shown[1]);
     assert_eq!(
         (context.trials, context.champion, context.seed),
         (shown.trials.clone(), shown.champion, shown.seed)
     );
+}
+
+#[tokio::test]
+async fn where_the_queries_are_too_few_for_the_floor_only_what_serves_is_tried() {
+    let room = asking(300, 40).await;
+    let mut request = request(drawing(), 9).step;
+    request.objective.recall_floor = 0.999;
+    request.only_useful = true;
+    let Stepped::Tried { report, .. } = room.step(&request).await else {
+        panic!("what serves was not tried")
+    };
+    assert_eq!(report.trial.config, request.serving);
+    let Stepped::Exhausted { reason } = room.step(&request).await else {
+        panic!("a trial was run that could not meet the objective")
+    };
+    assert!(reason.contains("40 queries can show"), "{reason}");
+    let recommended = room.recommended(&request).await;
+    assert!(
+        recommended.reason().contains("40 queries can show"),
+        "{recommended:?}"
+    );
+    // A person who wants to know more is not kept from it.
+    request.only_useful = false;
+    assert!(matches!(room.step(&request).await, Stepped::Tried { .. }));
+}
+
+/// Declines every weight.
+struct Weightless;
+
+#[async_trait]
+impl Scorer for Weightless {
+    async fn evaluate(
+        &self,
+        trials: &[Trial],
+        objective: &Objective,
+    ) -> Result<Judged<Vec<Verdict>>, JudgementError> {
+        match objective.weights.first() {
+            None => LinearScorer.evaluate(trials, objective).await,
+            Some((name, _)) => Err(JudgementError {
+                plugin: plugin(LINEAR),
+                cause: JudgementCause::Declined,
+                message: format!("unknown weight `{name}`"),
+            }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_the_scorer_declines_the_objective_only_what_serves_is_tried() {
+    let room = asking(300, 100).await;
+    let mut request = request(drawing(), 9).step;
+    request.scorer = Arc::new(Weightless);
+    request.objective.weights = vec![("speed".to_owned(), 1.0)];
+    request.only_useful = true;
+    assert!(matches!(
+        room.step(&request).await,
+        Stepped::Tried { verdict: None, .. }
+    ));
+    let Stepped::Exhausted { reason } = room.step(&request).await else {
+        panic!("a trial was run that nobody could judge")
+    };
+    assert!(reason.contains("unknown weight `speed`"), "{reason}");
+    let recommended = room.recommended(&request).await;
+    assert!(
+        recommended.reason().contains("no verdict"),
+        "{recommended:?}"
+    );
+    request.objective.weights.clear();
+    assert!(matches!(room.step(&request).await, Stepped::Tried { .. }));
+}
+
+#[tokio::test]
+async fn a_run_within_bounds_recommends_what_lies_within_them() {
+    let room = asking(300, 100).await;
+    let mut first = request(Scripted::strategy(&[Ok(&[16, 80, 60])]), 2);
+    first.step.objective.recall_floor = 0.0;
+    first.step.serving.ef_search = 1;
+    let (report, _) = room.run(first.clone()).await;
+    assert_eq!(report.trials.len(), 2, "{report:?}");
+    let mut bounds = TuneBounds::default();
+    (bounds.ef_search.min, bounds.ef_search.max) = (10, 20);
+    let mut second = first;
+    second.step.strategy = Scripted::strategy(&[Ok(&[8, 20, 20])]);
+    second.step.bounds = bounds.clone();
+    second.within = Some(bounds);
+    let (report, _) = room.run(second).await;
+    // Whether it is better than what serves is a matter of times; that it is within the bounds is not.
+    if let Recommendation::Promote { trial, .. } = &report.recommendation {
+        assert_eq!(trial.config.ef_search, 20, "{report:?}");
+    }
 }

@@ -1,15 +1,12 @@
 //! An index that lives: rows are appended, documents deleted, tails merged and hosts started anew, in any order, and
 //! after each step it has to be what a plain list says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use boathouse_vector::Scratch;
 
 use super::*;
-use crate::indexes::{
-    delete,
-    tail::{RowMask, Wanted},
-};
+use crate::indexes::tail::{RowMask, Wanted};
 
 /// Steps of one life.
 const STEPS: usize = 250;
@@ -92,6 +89,13 @@ impl Life {
             latest.insert(id, self.model.rows);
             self.model.rows += 1;
         }
+        // Of the rows without text behind them some have an id.
+        let mut emptied = BTreeSet::new();
+        for _ in 0..self.below(skipped + 1) {
+            let id = format!("doc-{}", self.below(IDS));
+            latest.remove(&id);
+            emptied.insert(id);
+        }
         for (id, row) in &latest {
             let number = u16::try_from(row % 1_000).unwrap();
             let one = vectors(number..number + 1);
@@ -105,10 +109,16 @@ impl Life {
             dataset_version: self.model.version,
             rows: self.model.rows,
             skipped,
+            emptied: emptied.clone(),
         };
         land(&self.indexes, &only(&self.indexes), added)
             .await
             .unwrap();
+        for id in emptied {
+            if self.model.shown.remove(&id).is_some() {
+                self.model.deleted.insert(id);
+            }
+        }
         self.model.deleted.retain(|id| !latest.contains_key(id));
         self.model.shown.extend(latest);
     }

@@ -1,0 +1,69 @@
+//! Objects of vectors that are not those that the manifest names: nothing is made of them.
+
+use boathouse_vector::table;
+use bytes::Bytes;
+
+use super::*;
+
+/// Puts vectors that read well, and that nobody named, in the place of an object.
+async fn alter(bucket: &Bucket, path: &str) {
+    let other = table::write(&vectors(7..7 + TAIL)).unwrap();
+    bucket.put(path, Bytes::from(other)).await.unwrap();
+}
+
+#[track_caller]
+fn check_told(refused: &Problem, path: &str) {
+    assert_eq!(refused.code, "damaged_object", "{refused:?}");
+    for word in [
+        path,
+        "not those that the manifest names",
+        "put a sound copy",
+    ] {
+        assert!(refused.detail.contains(word), "{word}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_merge_of_altered_vectors_is_refused_and_changes_nothing() {
+    for object in 0..2 {
+        let bucket = memory("primary");
+        build(&bucket, "first").await;
+        let indexes = opened(&[&bucket]).await;
+        let index = only(&indexes);
+        let (path, _) = index.meta.vector_objects().nth(object).unwrap();
+        let before = named_and_stored(&bucket).await;
+        alter(&bucket, path).await;
+        check_told(&merged(indexes).await.unwrap_err(), path);
+        assert_eq!(named_and_stored(&bucket).await, before);
+        check_whole(&index, "it serves as before");
+    }
+}
+
+#[tokio::test]
+async fn altered_parts_of_a_tail_are_not_put_together() {
+    let bucket = memory("primary");
+    build(&bucket, "first").await;
+    let indexes = opened(&[&bucket]).await;
+    let mut row = ROWS + TAIL;
+    let mut next = || {
+        row += 1;
+        Added {
+            table: vectors(row - 1..row),
+            dataset_version: row.into(),
+            rows: row.into(),
+            skipped: 0,
+            emptied: BTreeSet::new(),
+        }
+    };
+    while only(&indexes).tail.parts().len() < MAX_PARTS {
+        land(&indexes, &only(&indexes), next()).await.unwrap();
+    }
+    let index = only(&indexes);
+    let path = &index.meta.segments()[1].path;
+    let before = named_and_stored(&bucket).await;
+    alter(&bucket, path).await;
+    let refused = land(&indexes, &index, next()).await.map(drop);
+    check_told(&refused.unwrap_err(), path);
+    assert_eq!(named_and_stored(&bucket).await, before);
+    assert_eq!(only(&indexes).meta, index.meta);
+}
