@@ -480,20 +480,28 @@ impl LiveIndex {
     /// # Errors
     /// When the home fails, or the graph cannot be obtained.
     pub(super) async fn follow_promotions(&self) -> Result<(), Problem> {
+        // Only a difference is worth the turn: nobody is to find the index busy because it was looked at.
+        if self.promoted_at_home().await?.is_none() {
+            return Ok(());
+        }
         let Ok(_turn) = self.take_turn() else {
             return Ok(());
         };
-        let home = self.bucket.without_rescue();
-        let home = Tuner::open(&home, &self.meta.name, self.tuner.options().clone());
-        let history = home.promotions().history().await?;
-        if let Some(newest) = history.last()
-            && newest.served != self.serving().served
-        {
+        // Whoever had the turn may have changed it since.
+        if let Some(newest) = self.promoted_at_home().await? {
             let uncancelled = CancellationToken::new();
             let serving = self.ready(newest.served.clone(), &uncancelled).await?;
-            self.serve(serving, newest);
+            self.serve(serving, &newest);
         }
         Ok(())
+    }
+
+    /// The newest promotion by the word of its home, when something else serves.
+    async fn promoted_at_home(&self) -> Result<Option<Promotion>, Problem> {
+        let home = self.bucket.without_rescue();
+        let home = Tuner::open(&home, &self.meta.name, self.tuner.options().clone());
+        let newest = home.promotions().history().await?.pop();
+        Ok(newest.filter(|newest| newest.served != self.serving().served))
     }
 
     /// Lines of its promotions that did not read when they were read last, so that an earlier configuration may serve.
