@@ -10,8 +10,12 @@
 //! follows the last whole line of the shorter argument is not read.
 //!
 //! Measured on GloVe (100,000 rows of 50 components, AVX2, one thread) as searches a second at equal answers:
-//! four rows at a time gained 12 % over one at a time, codes in place of floats another 50 to 60 %. There is
-//! no kernel for AVX-512 as no machine that has it was at hand to measure a gain on.
+//! four rows at a time gained 12 % over one at a time, codes in place of floats another 50 to 60 %. AVX-512 with
+//! VNNI compares codes in 0.87 of AVX2's time while rows are cached (64 to 768 codes a row, Zen 5) and floats of 384
+//! components in 0.90; where rows come from memory the two differ by less than the noise.
+//!
+//! Tests run each kernel that the machine has. NEON's pass under `qemu-aarch64`: `cargo test -p boathouse-vector --lib
+//! --target aarch64-unknown-linux-gnu -- kernels`, with a linker and a runner for that target.
 //!
 //! Invariants: a [`Kernel`] or a [`CodeKernel`] is only ever made of functions whose instructions this machine
 //! has. Both shapes of one kernel give the same bits. Two kernels of floats may differ in the last bits, as they

@@ -111,7 +111,7 @@ fn halves(line: &[f32; LANES]) -> (__m256, __m256) {
 /// The sum of each register's lanes.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn float_totals([a, b, c, d]: [__m256; ROWS]) -> [f32; ROWS] {
+fn float_totals([a, b, c, d]: [__m256; ROWS]) -> [f32; ROWS] {
     let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
     let totals: __m128 = _mm_add_ps(
         _mm256_castps256_ps128(pairs),
@@ -159,7 +159,7 @@ fn code_sums<const N: usize>(query: &[i8], rows: [&[u8]; N]) -> [__m256i; N] {
 /// The sum of each register's lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn code_totals([a, b, c, d]: [__m256i; ROWS]) -> [i32; ROWS] {
+fn code_totals([a, b, c, d]: [__m256i; ROWS]) -> [i32; ROWS] {
     let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     let totals: __m128i = _mm_add_epi32(
         _mm256_castsi256_si128(pairs),
