@@ -1,6 +1,8 @@
 //! A byte of a stored value that is altered in the bucket: an error that names the object, or the value as its copy
 //! has it, never another value.
 
+mod flips;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -53,6 +55,12 @@ async fn check_refused(host: &Host, path: &str) {
     assert_eq!(page["rows"][0]["text"], "a harbour", "{page}");
 }
 
+/// Whether everything in `primary` has its copy.
+fn is_copied(list: &Value) -> bool {
+    let mirror = &found(list, "primary")["mirror"];
+    mirror["objects"] == 0 && mirror["comparing"] == false
+}
+
 #[tokio::test]
 async fn an_altered_value_is_an_error_that_names_its_object() {
     let host = Host::fresh();
@@ -66,10 +74,6 @@ async fn an_altered_value_is_an_error_that_names_its_object() {
 async fn an_altered_value_is_read_from_the_copy_where_there_is_one() {
     let host = Host::configured("[storage.mirror]\nkeep = \"everything\"\n");
     ingest(&host).await;
-    let is_copied = |list: &Value| {
-        let mirror = &found(list, "primary")["mirror"];
-        mirror["objects"] == 0 && mirror["comparing"] == false
-    };
     host.until("/storage/buckets", is_copied).await;
     let path = alter(&host);
     let page = host.read("/datasets/notes/rows").await;

@@ -112,7 +112,9 @@ pub(crate) fn start(app: &Arc<App>, spec: GcSpec) -> Result<TaskView, Problem> {
             let (objects, bytes) = (report.objects, report.bytes);
             tracing::info!(objects, bytes, "garbage was collected");
             worker.gc.count(&report);
-            forget_idle_parts(&worker).await;
+            let works = Arc::clone(&worker);
+            let is_built = move |index: &str| busy(&works.tasks).indexes.contains(index);
+            forget_idle_parts(&worker, is_built).await;
         }
         serde_json::to_value(report).map_err(|error| Problem::internal(&error))
     };

@@ -129,11 +129,11 @@ impl FileCache {
         }
     }
 
-    /// Deletes the folders of indexes in which no file was written since a time.
-    pub fn retain_recent(&self, since: Timestamp) {
+    /// Deletes the folders of indexes in which no file was written since a time and whose names are not kept.
+    pub fn retain_recent(&self, since: Timestamp, keep: impl Fn(&str) -> bool) {
         for name in self.folders() {
             let folder = self.folder.join(&name);
-            if !is_recent(&folder, since) {
+            if !is_recent(&folder, since) && !keep(&name) {
                 gone(&folder, |path| fs::remove_dir_all(path));
             }
         }

@@ -220,12 +220,16 @@ fn time_exact_search(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
+    use boathouse_types::{IndexConfig, Metric};
+    use boathouse_vector::BuildOptions;
+
     use super::*;
     use crate::{
         EvalSetName, EvalSource, EvalSpec,
-        testing::{clustered, data_of},
+        testing::{clustered, data_of, in_pieces},
     };
-    use boathouse_types::Metric;
 
     async fn set_for(data: &IndexData, spec: EvalSpec) -> EvalSet {
         let name = EvalSetName::new("e").unwrap();
@@ -303,5 +307,103 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(ready.prepared()[0].wanted(ready.k()), 10);
+    }
+
+    /// 2,000 vectors, 40 of each document, with a graph over them and so many drawn queries for 5 neighbours.
+    async fn of_pieces() -> (Arc<Evaluation>, HnswGraph) {
+        let data = in_pieces(clustered(2_000), 40);
+        let source = EvalSource::Drawn { queries: 30 };
+        let spec = EvalSpec {
+            k: 5,
+            source,
+            ..EvalSpec::default()
+        };
+        let config = IndexConfig {
+            m: 8,
+            ef_construction: 40,
+            ..IndexConfig::default()
+        };
+        let options = BuildOptions::new(&config, 1);
+        let graph = HnswGraph::build(&data.vectors, &options, &|_| ControlFlow::Continue(()));
+        let set = set_for(&data, spec).await;
+        let ready = Evaluation::prepare(&data, set, &CancellationToken::new()).await;
+        (ready.unwrap(), graph.unwrap())
+    }
+
+    /// Documents of vectors, each once, in the order in which they come.
+    fn documents(data: &IndexData, found: &[Neighbor]) -> Vec<Range<u32>> {
+        let mut seen = Vec::new();
+        for one in found {
+            let document = data.document_of(one.row);
+            if !seen.contains(&document) {
+                seen.push(document);
+            }
+        }
+        seen
+    }
+
+    /// The nearest documents but the own one, as a client gets them: it asks for one more, and the search asks for twice
+    /// as many vectors, and twice as many again, until there are enough documents.
+    fn searched(
+        evaluation: &Evaluation,
+        at: usize,
+        graph: &HnswGraph,
+        ef: usize,
+    ) -> Vec<Range<u32>> {
+        let (data, query) = (evaluation.data(), &evaluation.queries[at]);
+        let (k, mut wanted) = (evaluation.k + 1, 2 * (evaluation.k + 1));
+        loop {
+            let scratch = &mut Scratch::default();
+            let found = graph.search(&data.vectors, &query.query, wanted, ef, scratch);
+            let mut found = documents(data, &found.neighbors);
+            if found.len() >= k || wanted >= data.len() {
+                found.truncate(k);
+                found.retain(|document| *document != query.own);
+                found.truncate(evaluation.k);
+                return found;
+            }
+            wanted *= 2;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trial_on_pieces_finds_the_documents_that_a_search_finds() {
+        let (evaluation, graph) = of_pieces().await;
+        // So many candidates are every vector: both are exact.
+        let every = evaluation.data().len();
+        let mut complete = 0;
+        for at in 0..evaluation.queries() {
+            let found = evaluation.ask(at, &graph, every, &mut Scratch::default());
+            assert_eq!(found.neighbors.len(), 2 * evaluation.k, "query {at}");
+            let query = &evaluation.queries[at];
+            assert_eq!(query.own.len(), 40);
+            let is_own = |found: &Neighbor| query.own.contains(&found.row);
+            assert!(!found.neighbors.iter().any(is_own), "query {at}");
+            assert!((query.recall(&found.neighbors) - 1.0).abs() < 1e-9);
+            let expected = searched(&evaluation, at, &graph, every);
+            assert_eq!(expected.len(), evaluation.k);
+            let found = documents(evaluation.data(), &found.neighbors);
+            let both = found.len().min(expected.len());
+            assert_eq!(found[..both], expected[..both], "query {at}");
+            complete += usize::from(both == evaluation.k);
+        }
+        assert!(complete > 20, "{complete} of 30 queries have all documents");
+    }
+
+    #[tokio::test]
+    async fn a_trial_on_pieces_looks_at_no_more_for_a_long_document() {
+        let (evaluation, graph) = of_pieces().await;
+        let (mut asked, mut plain) = (0, 0);
+        for at in 0..evaluation.queries() {
+            let scratch = &mut Scratch::default();
+            asked += evaluation.ask(at, &graph, 10, scratch).distances;
+            let query = &evaluation.queries[at];
+            let wanted = query.wanted(evaluation.k);
+            let vectors = &evaluation.data().vectors;
+            let found = graph.search(vectors, &query.query, wanted, 10, scratch);
+            plain += found.distances;
+        }
+        // The others would be at least the forty of the own document.
+        assert!(asked < plain, "{asked} and {plain} distances");
     }
 }

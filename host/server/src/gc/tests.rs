@@ -4,5 +4,6 @@
 mod classes;
 mod crash;
 mod history;
+mod parts;
 mod tails;
 mod world;

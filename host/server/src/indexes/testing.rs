@@ -29,7 +29,7 @@ use crate::{
     app::App,
     config::{Config, Environment},
     http,
-    tasks::TaskState,
+    tasks::{TaskState, TaskView},
 };
 
 /// Vectors of the base of the index.
@@ -264,10 +264,16 @@ pub(crate) struct Quiet {
 
 impl Quiet {
     pub(crate) async fn open() -> Self {
+        Self::configured(|_| {}).await
+    }
+
+    /// One whose configuration is changed first.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.server.data = folder.path().to_owned();
         config.vectors.threads = 1;
+        change(&mut config);
         let clock = Arc::new(ManualClock::at(1_800_000_000_000));
         let app = App::open_with(config, &Environment::default(), clock).await;
         Self {
@@ -277,27 +283,40 @@ impl Quiet {
     }
 
     /// Brings rows into a dataset.
-    pub(crate) async fn ingest(&self, dataset: &str, mode: &str, csv: &'static str) {
+    pub(crate) async fn ingest(&self, dataset: &str, mode: &str, csv: impl Into<Body>) {
         let path = format!("/ingest/file?dataset={dataset}&format=csv&mode={mode}");
-        self.done(Request::post(path), Body::from(csv)).await;
+        succeeded(&self.ended(Request::post(path), csv.into()).await);
     }
 
     /// Builds an index on the column `text` of the dataset of its name, with the ids of the column `id`.
     pub(crate) async fn index(&self, name: &str) -> Arc<LiveIndex> {
         let spec = json!({"name": name, "dataset": name, "text_column": "text", "id_column": "id"});
-        let request = Request::post("/vectors/indexes").header("content-type", "application/json");
-        self.done(request, Body::from(spec.to_string())).await;
+        succeeded(&self.built(&spec).await);
         self.app.indexes.get(name).unwrap()
     }
 
-    /// Sends a request that starts a task, which must succeed.
-    async fn done(&self, request: axum::http::request::Builder, body: Body) {
+    /// Builds an index; gives the task once it has ended.
+    pub(crate) async fn built(&self, spec: &Value) -> TaskView {
+        let request = Request::post("/vectors/indexes").header("content-type", "application/json");
+        self.ended(request, Body::from(spec.to_string())).await
+    }
+
+    /// Sends a request that starts a task; gives the task once it has ended.
+    pub(crate) async fn ended(
+        &self,
+        request: axum::http::request::Builder,
+        body: Body,
+    ) -> TaskView {
         let request = request.body(body).unwrap();
         let answer = http::router(Arc::clone(&self.app)).oneshot(request).await;
         let bytes = axum::body::to_bytes(answer.unwrap().into_body(), usize::MAX).await;
         let task: Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
         let id = task["id"].as_str().unwrap_or_else(|| panic!("{task}"));
-        let ended = self.app.tasks.wait(id).await.unwrap();
-        assert_eq!(ended.state, TaskState::Succeeded, "{ended:?}");
+        self.app.tasks.wait(id).await.unwrap()
     }
+}
+
+#[track_caller]
+pub(crate) fn succeeded(task: &TaskView) {
+    assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
 }

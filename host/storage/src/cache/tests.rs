@@ -248,13 +248,16 @@ fn folders_that_nobody_has_written_to_for_long_go() {
     let papers = cache.of_index(&IndexName::new("papers").expect("a name"));
     assert!(put(&papers, "a", b"content"));
     fs::create_dir_all(cache.folder.join("empty")).expect("makes");
-    cache.retain_recent(Timestamp::from_millis(1_000_000_000_000));
+    cache.retain_recent(Timestamp::from_millis(1_000_000_000_000), |_| false);
     assert_eq!(
         cache.folders(),
         ["papers"],
         "one without files is not recent"
     );
     // Files are as old as the system says, which is before the year 2200.
-    cache.retain_recent(Timestamp::from_millis(7_300_000_000_000));
+    let later = Timestamp::from_millis(7_300_000_000_000);
+    cache.retain_recent(later, |name| name == "papers");
+    assert_eq!(cache.folders(), ["papers"], "one that is kept stays");
+    cache.retain_recent(later, |name| name == "letters");
     assert!(cache.folders().is_empty());
 }

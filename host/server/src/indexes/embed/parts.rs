@@ -7,7 +7,7 @@
 //! of the dataset meanwhile.
 //!
 //! The files of an index go when a build of it is committed, when it is deleted, and at the start of a host and whenever
-//! garbage is collected when nobody has added to them for a week.
+//! garbage is collected when nobody has added to them for a week and nobody works on the index.
 //!
 //! Invariants: nothing here is needed; a file that cannot be read or written is logged and costs the time to embed its
 //! texts. A build without files goes on all the same.
@@ -119,10 +119,11 @@ pub(crate) async fn forget_parts(app: &App, index: &IndexName) {
     let _ = tokio::task::spawn_blocking(forgotten).await;
 }
 
-/// Deletes what was kept for builds that nobody has gone on with for a week.
-pub(crate) async fn forget_idle_parts(app: &App) {
+/// Deletes what was kept for builds that nobody has gone on with for a week. `is_built` says which indexes somebody works
+/// on at the moment of asking: what these have stays, as a build may find all that it needs in old files and add none.
+pub(crate) async fn forget_idle_parts(app: &App, is_built: impl Fn(&str) -> bool + Send + 'static) {
     let (files, since) = (app.embedding.clone(), idle_since(app.clock.now()));
-    let _ = tokio::task::spawn_blocking(move || files.retain_recent(since)).await;
+    let _ = tokio::task::spawn_blocking(move || files.retain_recent(since, is_built)).await;
 }
 
 fn idle_since(now: Timestamp) -> Timestamp {
@@ -133,7 +134,7 @@ fn idle_since(now: Timestamp) -> Timestamp {
 /// start, when nobody builds.
 pub(crate) fn tidy_parts(files: &FileCache, now: Timestamp) {
     files.delete_unfinished();
-    files.retain_recent(idle_since(now));
+    files.retain_recent(idle_since(now), |_| false);
 }
 
 #[cfg(test)]
