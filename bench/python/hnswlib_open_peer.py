@@ -38,4 +38,16 @@ def open_index(path, query, rows, dimension, k, ef):
     return {"seconds": seconds, "private_bytes": private, "found": found[0].tolist()}
 
 
-lines.serve(f"hnswlib {importlib.metadata.version('hnswlib')}", {"store": store, "open": open_index})
+def find(path, base, rows, dimension, every, k, ef):
+    vectors = numpy.memmap(base, dtype="<f4", mode="r", shape=(rows, dimension))
+    index = hnswlib.Index(space="cosine", dim=dimension)
+    index.load_index(path, max_elements=rows)
+    index.set_ef(ef)
+    asked = numpy.arange(0, rows, every)
+    answers, _ = index.knn_query(vectors[asked], k=k, num_threads=1)
+    found = int((answers == asked.astype(answers.dtype)[:, None]).any(axis=1).sum())
+    return {"asked": len(asked), "found": found}
+
+
+operations = {"store": store, "open": open_index, "find": find}
+lines.serve(f"hnswlib {importlib.metadata.version('hnswlib')}", operations)

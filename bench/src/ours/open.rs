@@ -48,6 +48,16 @@ pub(crate) enum Ask {
         k: usize,
         ef: usize,
     },
+    /// Open it and search for every so many-th vector of the file that it was made of. Answered by [`Found`].
+    Find {
+        path: PathBuf,
+        base: PathBuf,
+        rows: usize,
+        dimension: u32,
+        every: usize,
+        k: usize,
+        ef: usize,
+    },
 }
 
 /// A stored index.
@@ -66,6 +76,15 @@ pub(crate) struct Opened {
     pub(crate) private_bytes: u64,
     /// Rows that were found.
     pub(crate) found: Vec<u64>,
+}
+
+/// Rows that were searched for by their own vectors.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    /// How many were asked for.
+    pub(crate) asked: usize,
+    /// How many were in their own answers.
+    pub(crate) found: usize,
 }
 
 pub(super) fn serve() -> Result<()> {
@@ -103,15 +122,31 @@ pub(super) fn serve() -> Result<()> {
                 File::open(query)?.read_exact(&mut first)?;
                 let (words, _) = first.as_chunks();
                 let query: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-                let of = Provenance {
-                    data_version: VERSION,
-                    dimension: Dimension::new(dimension)?,
-                    metric: Metric::Cosine,
-                    rows: rows as u64,
-                };
+                let of = provenance(dimension, rows)?;
                 serde_json::to_value(open(&path, &of, &query, (k, ef))?)?
             }
+            Ask::Find {
+                path,
+                base,
+                rows,
+                dimension,
+                every,
+                k,
+                ef,
+            } => {
+                let index = opened(&path, &provenance(dimension, rows)?)?;
+                serde_json::to_value(find(&index, &base, every, (k, ef))?)?
+            }
         })
+    })
+}
+
+fn provenance(dimension: u32, rows: usize) -> Result<Provenance<'static>> {
+    Ok(Provenance {
+        data_version: VERSION,
+        dimension: Dimension::new(dimension)?,
+        metric: Metric::Cosine,
+        rows: rows as u64,
     })
 }
 
@@ -139,6 +174,37 @@ fn store(table: &VectorTable, options: &BuildOptions, path: &Path) -> Result<Sto
     })
 }
 
+/// An index as a host opens it.
+fn opened(path: &Path, of: &Provenance<'_>) -> Result<(Frozen, HnswGraph)> {
+    let files = FileCache::new(path.to_owned());
+    let frozen = files.get(ROWS, |bytes| Frozen::read(bytes, of));
+    let frozen = frozen.context("no stored vectors")?;
+    let graph = files.get(GRAPH, |bytes| HnswGraph::read(&bytes));
+    Ok((frozen, graph.context("no stored graph")?))
+}
+
+fn find(
+    (frozen, graph): &(Frozen, HnswGraph),
+    base: &Path,
+    every: usize,
+    (k, ef): (usize, usize),
+) -> Result<Found> {
+    let mut scratch = Scratch::default();
+    let (mut row, mut asked, mut found) = (0, 0, 0);
+    data::for_each_vector(base, frozen.vectors.dimension().get(), |vector| {
+        if row % every == 0 {
+            let query = frozen.vectors.prepare_query(vector)?;
+            let answer = graph.search(&frozen.vectors, &query, k, ef, &mut scratch);
+            let mut rows = answer.neighbors.iter().map(|one| one.row as usize);
+            asked += 1;
+            found += usize::from(rows.any(|one| one == row));
+        }
+        row += 1;
+        Ok(())
+    })?;
+    Ok(Found { asked, found })
+}
+
 fn open(
     path: &Path,
     of: &Provenance<'_>,
@@ -146,11 +212,7 @@ fn open(
     (k, ef): (usize, usize),
 ) -> Result<Opened> {
     let start = Instant::now();
-    let files = FileCache::new(path.to_owned());
-    let frozen = files.get(ROWS, |bytes| Frozen::read(bytes, of));
-    let frozen = frozen.context("no stored vectors")?;
-    let graph = files.get(GRAPH, |bytes| HnswGraph::read(&bytes));
-    let graph = graph.context("no stored graph")?;
+    let (frozen, graph) = opened(path, of)?;
     let query = frozen.vectors.prepare_query(query)?;
     let found = graph.search(&frozen.vectors, &query, k, ef, &mut Scratch::default());
     let found = found

@@ -2,7 +2,8 @@
 //!
 //! Source: Y. Malkov and D. Yashunin, "Efficient and robust approximate nearest neighbor search using
 //! Hierarchical Navigable Small World graphs", 2016. [`builder`] makes the links, [`repair`] proves that every row can be found, [`layers`] is the flat form that is
-//! searched by [`traverse`] and stored by [`bytes`].
+//! searched by [`traverse`] and stored by [`bytes`]. Where clusters lie far apart, which [`strays`] finds out, rows that
+//! [`guides`] chooses lead builds and searches into the right one.
 //!
 //! Invariants of a built graph: on the ground layer every row can be reached from every other, so a
 //! search that may visit everything finds everything; no row has more than `2 m` links there and `m`
@@ -14,10 +15,14 @@ mod builder;
 mod bytes;
 mod derive;
 mod diversify;
+mod guides;
 mod layers;
 mod repair;
+mod strays;
 mod traverse;
 
+#[cfg(test)]
+mod apart;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -112,6 +117,9 @@ impl HnswGraph {
     /// `progress` is told the number of rows linked so far, every few hundred rows, and may stop the
     /// build; so it may while the graph is audited and repaired, when it is told that all rows are linked.
     ///
+    /// When the audit finds that searches end in the wrong cluster, guides are chosen and all rows are linked a second
+    /// time, led by them; `progress` is told so from the beginning. [`Builder::Reference`] cannot be led.
+    ///
     /// # Errors
     /// When an option is out of its bounds, `progress` broke, or threads could not be started.
     pub fn build(
@@ -125,8 +133,21 @@ impl HnswGraph {
             .thread_name(|index| format!("hnsw-build-{index}"))
             .build()?;
         set.encode();
-        let mut layers = builder::build(set, options, &threads, progress)?;
-        let audit = repair::audit_and_repair(&mut layers, set, options, progress)?;
+        let linked = |guides: &[u32]| -> Result<(Layers, Audit), VectorError> {
+            let mut layers = builder::build(set, options, guides, &threads, progress)?;
+            let audit = repair::audit_and_repair(&mut layers, set, options, progress)?;
+            Ok((layers, audit))
+        };
+        let (mut layers, mut audit) = linked(&[])?;
+        if options.builder == Builder::Batched
+            && strays::are_many(&layers, set, &audit, options.seed)
+        {
+            let guides = guides::choose(set, options.seed, progress)?;
+            if !guides.is_empty() {
+                drop(layers);
+                (layers, audit) = linked(&guides)?;
+            }
+        }
         Ok(Self {
             dimension: set.dimension().get(),
             metric: set.metric(),
@@ -244,6 +265,13 @@ impl HnswGraph {
         self.seed
     }
 
+    /// Rows that every search looks at before it begins, which lead it to the right cluster where clusters lie far
+    /// apart; 0 in an ordinary set.
+    #[must_use]
+    pub fn guides(&self) -> usize {
+        self.layers.guides.len()
+    }
+
     /// What the audit of the build found and repaired.
     #[must_use]
     pub fn audit(&self) -> &Audit {
@@ -264,9 +292,10 @@ impl HnswGraph {
     }
 
     /// Distances that a walk with `ef` candidates computes, roughly: each of the `ef` rows that it
-    /// passes shows about `m` that were not seen before.
+    /// passes shows about `m` that were not seen before, and all guides come first.
     fn walk_cost(&self, ef: usize) -> usize {
         ef.saturating_mul(self.m as usize)
+            .saturating_add(self.guides())
     }
 }
 

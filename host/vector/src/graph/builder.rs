@@ -25,15 +25,17 @@ pub enum Builder {
     Reference,
 }
 
-/// Links all rows of the set.
+/// Links all rows of the set, led by guides where there are some. The reference builder cannot be led and must be
+/// given none.
 pub(super) fn build(
     set: &VectorSet,
     options: &BuildOptions,
+    guides: &[u32],
     threads: &ThreadPool,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Layers, VectorError> {
     match options.builder {
-        Builder::Batched => batched::build(set, options, threads, progress),
+        Builder::Batched => batched::build(set, options, guides, threads, progress),
         Builder::Reference => {
             let mut layers = reference::build(set, options, threads, progress)?;
             threads.install(|| diversify(&mut layers, set));

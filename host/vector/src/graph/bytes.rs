@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field (little-endian)
 //!      0     8  magic "BOATHNSW"
-//!      8     4  format version, 2
+//!      8     4  format version: 3 with guides, 2 without
 //!     12     4  dimension
 //!     16     4  metric: 0 cosine, 1 squared Euclidean, 2 inner product
 //!     20     4  m
@@ -14,12 +14,17 @@
 //!     48     8  upper neighbour rows u, the sum of the levels
 //!     56    20  audit: unreachable, dead ends, links added, links dropped, sampled (u32 each)
 //!     76     8  audit: self-recall (f64)
-//!     84    44  zeros
+//!     84     4  guides g, at most 1,024; 0 in version 2
+//!     88    40  zeros
 //!    128   8mn  ground links (u32)
 //!      .   4mu  upper links (u32)
 //!      .     n  level of each row, then zeros up to a multiple of 4
+//!      .    4g  guides, ascending rows (u32)
 //!      .     4  CRC-32 of everything before
 //! ```
+//! A graph without guides is written as version 2, which earlier programs read; one with guides is not what they would
+//! take it for.
+//!
 //! The ground links begin on a cache line, so that bytes which do so, such as those of a mapped file, are
 //! searched where they lie. Version 1 had the levels at 84, padded, then the links; it is read and not written.
 //!
@@ -32,13 +37,15 @@ use boathouse_types::{Dimension, Metric};
 use bytes::Bytes;
 
 use super::{
-    Audit, BuildOptions, Builder, HnswGraph,
+    Audit, BuildOptions, Builder, HnswGraph, guides,
     layers::{Layers, MAX_LEVEL, NONE},
 };
 use crate::{aligned::Aligned, error::VectorError, frozen, held::Held, set::MAX_ROWS};
 
 const MAGIC: &[u8; 8] = b"BOATHNSW";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The version of a graph without guides.
+const UNGUIDED: u32 = 2;
 /// Bytes of the fields.
 const FIELDS: usize = 84;
 /// Bytes before the ground links.
@@ -50,7 +57,7 @@ impl HnswGraph {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let layers = &self.layers;
-        let words = layers.ground.len() + layers.upper.len();
+        let words = layers.ground.len() + layers.upper.len() + layers.guides.len();
         let mut out = Vec::with_capacity(HEADER + layers.len() + 4 * words + 2 * CHECKSUM);
         self.write_header(&mut out);
         out.resize(HEADER, 0);
@@ -59,6 +66,9 @@ impl HnswGraph {
         }
         out.extend_from_slice(&layers.levels);
         out.resize(out.len().next_multiple_of(4), 0);
+        for guide in &layers.guides {
+            out.extend_from_slice(&guide.to_le_bytes());
+        }
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out
     }
@@ -67,8 +77,12 @@ impl HnswGraph {
         let upper_rows = (self.layers.upper.len() / self.m as usize) as u64;
         let audit = &self.audit;
         out.extend_from_slice(MAGIC);
+        let version = match self.layers.guides.is_empty() {
+            true => UNGUIDED,
+            false => VERSION,
+        };
         let before = [
-            VERSION,
+            version,
             self.dimension as u32,
             frozen::metric_code(self.metric),
             self.m,
@@ -88,6 +102,7 @@ impl HnswGraph {
         }
         out.extend(after.iter().flat_map(|word| word.to_le_bytes()));
         out.extend_from_slice(&audit.self_recall.to_le_bytes());
+        out.extend_from_slice(&(self.layers.guides.len() as u32).to_le_bytes());
     }
 
     /// Reads a stored graph from bytes that the caller keeps: everything is copied.
@@ -120,7 +135,11 @@ impl HnswGraph {
         let ground = Aligned::numbers(&bytes, start, count).ok_or_else(cut)?;
         let (start, count) = links(&places.upper);
         let upper = Held::numbers(&bytes, start, count).ok_or_else(cut)?;
-        let layers = Layers::of_held(header.m as usize, header.entry, levels, ground, upper);
+        let (start, count) = links(&places.guides);
+        let guides = Held::<[u32]>::numbers(&bytes, start, count).ok_or_else(cut)?;
+        check_guides(&guides, header.rows)?;
+        let layers = Layers::of_held(header.m as usize, header.entry, levels, ground, upper)
+            .guided(guides.to_vec());
         check_layers(&layers)?;
         Ok(Self {
             dimension: header.dimension.get(),
@@ -191,13 +210,6 @@ impl Header {
             builder: Builder::default(),
         };
         options.check().map_err(|error| broken(error.to_string()))?;
-        let places = Places::of(version, m, rows, upper_rows);
-        let places = places.filter(|places| places.end + CHECKSUM == length);
-        let places = places.ok_or_else(|| {
-            broken(format!(
-                "it has {length} bytes, which is not the length that its header announces"
-            ))
-        })?;
         let mut word = || fields.word().ok_or_else(cut);
         let audit = Audit {
             unreachable: word()?,
@@ -207,6 +219,17 @@ impl Header {
             sampled: word()?,
             self_recall: fields.take::<8>().map(f64::from_le_bytes).ok_or_else(cut)?,
         };
+        let guides = match version {
+            VERSION => guide_count(fields.word().ok_or_else(cut)?)?,
+            _ => 0,
+        };
+        let places = Places::of(version, m, (rows, upper_rows), guides);
+        let places = places.filter(|places| places.end.checked_add(CHECKSUM) == Some(length));
+        let places = places.ok_or_else(|| {
+            broken(format!(
+                "it has {length} bytes, which is not the length that its header announces"
+            ))
+        })?;
         let header = Self {
             dimension,
             metric,
@@ -227,13 +250,14 @@ struct Places {
     levels: usize,
     ground: Range<usize>,
     upper: Range<usize>,
+    guides: Range<usize>,
     /// The checksum.
     end: usize,
 }
 
 impl Places {
     /// Of a graph with so many rows; none when there are more than a set, or the memory, can hold.
-    fn of(version: u32, m: u32, rows: u64, upper_rows: u64) -> Option<Self> {
+    fn of(version: u32, m: u32, (rows, upper_rows): (u64, u64), guides: usize) -> Option<Self> {
         if rows > u64::from(MAX_ROWS) || upper_rows > u64::from(u32::MAX) {
             return None;
         }
@@ -250,21 +274,35 @@ impl Places {
         };
         let ground = start..start.checked_add(ground)?;
         let upper = ground.end..ground.end.checked_add(upper)?;
-        Some(match version {
-            1 => Self {
-                levels: FIELDS,
-                end: upper.end,
-                ground,
-                upper,
-            },
-            _ => Self {
-                levels: upper.end,
-                end: upper.end.checked_add(padded)?,
-                ground,
-                upper,
-            },
+        let (levels, before_guides) = match version {
+            1 => (FIELDS, upper.end),
+            _ => (upper.end, upper.end.checked_add(padded)?),
+        };
+        let end = guides.checked_mul(4)?.checked_add(before_guides)?;
+        Some(Self {
+            levels,
+            ground,
+            upper,
+            guides: before_guides..end,
+            end,
         })
     }
+}
+
+/// A number of guides that a graph which has some can have.
+fn guide_count(count: u32) -> Result<usize, VectorError> {
+    let within = usize::try_from(count)
+        .ok()
+        .filter(|count| (1..=guides::MOST).contains(count));
+    within.ok_or_else(|| broken(format!("it has {count} guides")))
+}
+
+fn check_guides(guides: &[u32], rows: usize) -> Result<(), VectorError> {
+    let ascending = guides.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ascending || guides.last().is_some_and(|&last| last as usize >= rows) {
+        return Err(broken("its guides are not rows in ascending order"));
+    }
+    Ok(())
 }
 
 fn check_levels(levels: &[u8], upper_rows: usize) -> Result<(), VectorError> {

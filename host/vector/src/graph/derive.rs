@@ -8,6 +8,7 @@
 //! Measured on GloVe (25,000 rows of 50 components, cosine, `ef_construction` 80, `ef` 20 to 320), from `m` 32 to 16
 //! and 8 and from 16 to 12 and 8: recall@10 is 0.000 to 0.020 above that of a build, distances a query are 3 to 6 %
 //! above, in less than a tenth of its time. On clustered mixtures recall is within 0.012, distances within 13 %.
+//! Guides stay those of the large graph.
 //!
 //! It is no substitute for a build. Levels stay those of the large graph, so its upper layers are thinner than
 //! those of a real one, and candidates beyond the large graph's lists are not looked for. Trials may measure it,
@@ -62,7 +63,8 @@ impl HnswGraph {
             .num_threads(threads.max(1))
             .thread_name(|index| format!("hnsw-derive-{index}"))
             .build()?;
-        let mut layers = Layers::unlinked(m as usize, self.layers.levels.to_vec());
+        let mut layers = Layers::unlinked(m as usize, self.layers.levels.to_vec())
+            .guided(self.layers.guides.clone());
         let rows = self.layers.rows();
         for start in (0..rows).step_by(BATCH as usize) {
             let end = start.saturating_add(BATCH).min(rows);

@@ -11,6 +11,8 @@
 //! Invariants: a link on layer l leads to a row whose level is at least l; the entry is a row of the
 //! highest level; without rows the entry is [`NONE`].
 //!
+//! Guides (`guides.rs`) are rows in ascending order that every search looks at before it begins; mostly there are none.
+//!
 //! Links and levels may lie in a mapped file; whoever changes some gets a copy of the kind that he changes.
 
 use crate::{aligned::Aligned, held::Held};
@@ -30,6 +32,8 @@ pub(super) struct Layers {
     pub(super) ground: Aligned<u32>,
     pub(super) upper: Held<[u32]>,
     upper_starts: Vec<u32>,
+    /// Ascending; empty unless clusters lie far apart.
+    pub(super) guides: Vec<u32>,
 }
 
 impl Layers {
@@ -79,7 +83,13 @@ impl Layers {
             ground,
             upper,
             upper_starts,
+            guides: Vec::new(),
         }
+    }
+
+    /// The same with guides, which must be rows in ascending order.
+    pub(super) fn guided(self, guides: Vec<u32>) -> Self {
+        Self { guides, ..self }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -138,7 +148,7 @@ impl Layers {
 
     pub(super) fn memory_bytes(&self) -> usize {
         self.ground.memory_bytes()
-            + (self.upper.len() + self.upper_starts.len()) * size_of::<u32>()
+            + (self.upper.len() + self.upper_starts.len() + self.guides.len()) * size_of::<u32>()
             + self.levels.len()
     }
 

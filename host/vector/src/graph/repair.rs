@@ -214,12 +214,14 @@ impl Repair<'_> {
     /// Rows near a row, nearest first, among those that can be reached; not the row itself.
     fn near(&mut self, row: u32) -> Vec<u32> {
         let query = self.set.padded(row);
-        let entry = self.layers.entry;
+        let reached = |&guide: &u32| self.parents[guide as usize] != NONE;
+        let guides = self.layers.guides.iter().copied().filter(reached);
+        let guides: Vec<u32> = guides.collect();
         nearest_from(
             &*self.layers,
             self.set,
             query,
-            entry,
+            (self.layers.entry, &guides),
             self.ef,
             &mut self.scratch,
         );

@@ -502,8 +502,8 @@ mod stored {
         let (.., bytes) = sample();
         assert!(reason(b"PAR1 and then some").contains("does not begin like a graph"));
         let mut newer = bytes.clone();
-        newer[8] = 3;
-        assert!(reason(&newer).contains("format version 3 and this program reads up to version 2"));
+        newer[8] = 4;
+        assert!(reason(&newer).contains("format version 4 and this program reads up to version 3"));
         assert!(reason(&bytes[..40]).contains("cut short"));
         assert!(reason(&bytes[..bytes.len() - 1]).contains("not the length"));
         let mut flipped = bytes.clone();
@@ -545,7 +545,7 @@ mod stored {
             prop_assert!(HnswGraph::from_bytes(&bytes).is_err());
             if bytes.len() >= 12 {
                 bytes[..8].copy_from_slice(b"BOATHNSW");
-                for version in [1_u32, 2] {
+                for version in [1_u32, 2, 3] {
                     bytes[8..12].copy_from_slice(&version.to_le_bytes());
                     reseal(&mut bytes);
                     prop_assert!(HnswGraph::from_bytes(&bytes).is_err());

@@ -9,6 +9,10 @@
 //! searches. Unseen neighbours of a row are gathered and prefetched first, then compared all at once
 //! ([`Gauge`]). While they are compared, the links of the row that is likely to be next are on their way.
 //!
+//! Where a graph has guides ([`super::guides`]) all of them are compared with the query first, and the search on the
+//! ground layer begins from the nearest few as well as from where the walk down ended. Under a predicate it begins
+//! from all of them: the nearest may lead to rows of which none is accepted, and then the next ones are wanted.
+//!
 //! Where the set has codes, walks go by them, and [`settle`] looks at the exact distances of those rows that may
 //! belong to the answer: what is nearer than the `k`-th by codes, and what is farther by no more than rounding can
 //! explain. Each comparison counts as a distance, by codes or exact.
@@ -28,6 +32,13 @@ use crate::{
     set::VectorSet,
 };
 
+/// Guides that a search begins from. The nearest is mostly the right one; a query between clusters needs some. Those
+/// that are not needed cost nothing more: they are pushed out of the pool before they are expanded.
+const STARTS: usize = 8;
+
+/// Guides that are fetched and compared at once.
+const GUIDES_AT_ONCE: usize = 32;
+
 /// Marks a pool entry whose row was expanded. Rows have 31 bits, so the top bit of the row is free.
 const EXPANDED: u64 = 1 << 31;
 
@@ -43,6 +54,8 @@ pub(super) trait Links {
     fn on_ground(&self, row: u32) -> &[u32];
     /// Links of a row on a layer, none above its level.
     fn links(&self, row: u32, layer: u8) -> &[u32];
+    /// Rows that every search looks at before it begins; mostly none.
+    fn guides(&self) -> &[u32];
     /// Brings the ground links of a row near the processor.
     fn prefetch(&self, row: u32);
 }
@@ -65,6 +78,9 @@ impl Links for Layers {
     fn links(&self, row: u32, layer: u8) -> &[u32] {
         self.links(row, layer)
     }
+    fn guides(&self) -> &[u32] {
+        &self.guides
+    }
     #[inline]
     fn prefetch(&self, row: u32) {
         kernels::prefetch(self.ground_slots(row));
@@ -78,6 +94,8 @@ pub struct Scratch {
     seen_in: Vec<u32>,
     fresh: Vec<u32>,
     distances: Vec<f32>,
+    /// Where the search begins, of known distance.
+    starts: Vec<u64>,
     pool: Pool,
     frontier: BinaryHeap<Reverse<u64>>,
 }
@@ -98,6 +116,11 @@ impl Scratch {
     pub(super) fn keys(&self) -> Vec<u64> {
         let entries = self.pool.entries.iter();
         entries.map(|&entry| entry & !EXPANDED).collect()
+    }
+
+    /// The keys of the guides that [`nearest_guides`] found last.
+    pub(super) fn starts(&self) -> &[u64] {
+        &self.starts
     }
 
     fn begin(&mut self, rows: usize, ef: usize) {
@@ -207,28 +230,73 @@ pub(super) fn nearest(
         scratch.begin(0, ef);
         return 0;
     };
-    let walked = candidates(graph, &mut gauge, 0, &[start], ef, scratch);
+    let walked = led(graph, graph.guides(), &mut gauge, start, ef, scratch);
     distances + walked + settle(set, query, &gauge, k, scratch)
 }
 
-/// As [`nearest`] with all rows in order, starting from a given row of the ground layer: all that is found can be
-/// reached from there.
+/// As [`nearest`] with all rows in order, starting from a given row of the ground layer and from those of the given
+/// guides that are nearest: all that is found can be reached from there.
 pub(super) fn nearest_from(
     graph: &impl Links,
     set: &VectorSet,
     query: &[f32],
-    start: u32,
+    (start, guides): (u32, &[u32]),
     ef: usize,
     scratch: &mut Scratch,
 ) -> u64 {
     let mut gauge = Gauge::quick(set, query);
     let start = key(gauge.distance(start), start);
-    let walked = candidates(graph, &mut gauge, 0, &[start], ef, scratch);
+    let walked = led(graph, guides, &mut gauge, start, ef, scratch);
     1 + walked + settle(set, query, &gauge, ef, scratch)
 }
 
+/// As [`candidates`] on the ground layer from `start` and the nearest of the guides.
+fn led(
+    graph: &impl Links,
+    guides: &[u32],
+    gauge: &mut Gauge<'_>,
+    start: u64,
+    ef: usize,
+    scratch: &mut Scratch,
+) -> u64 {
+    let compared = nearest_guides(guides, gauge, scratch);
+    // Out of the scratch while that is worked with.
+    let mut starts = std::mem::take(&mut scratch.starts);
+    starts.push(start);
+    let walked = candidates(graph, gauge, 0, &starts, ef, scratch);
+    scratch.starts = starts;
+    compared + walked
+}
+
+/// Leaves the keys of the nearest few of the guides in [`Scratch::starts`], in no order, and returns the number of
+/// distances computed.
+pub(super) fn nearest_guides(guides: &[u32], gauge: &mut Gauge<'_>, scratch: &mut Scratch) -> u64 {
+    let compared = compare_guides(guides, gauge, scratch);
+    let starts = &mut scratch.starts;
+    if starts.len() > STARTS {
+        starts.select_nth_unstable(STARTS - 1);
+        starts.truncate(STARTS);
+    }
+    compared
+}
+
+/// Leaves the keys of all guides in [`Scratch::starts`] and returns how many they are.
+fn compare_guides(guides: &[u32], gauge: &mut Gauge<'_>, scratch: &mut Scratch) -> u64 {
+    scratch.starts.clear();
+    scratch.distances.clear();
+    for some in guides.chunks(GUIDES_AT_ONCE) {
+        gauge.prefetch(some);
+        gauge.distances(some, &mut scratch.distances);
+    }
+    let keys = guides.iter().zip(&scratch.distances);
+    scratch
+        .starts
+        .extend(keys.map(|(&guide, &distance)| key(distance, guide)));
+    guides.len() as u64
+}
+
 /// Leaves the `ef` rows of a layer that are nearest as far as its links lead from `starts`, whose distances are
-/// known, and returns the number of distances computed.
+/// known, and returns the number of distances computed. A row may be named twice among the starts.
 pub(super) fn candidates(
     graph: &impl Links,
     gauge: &mut Gauge<'_>,
@@ -239,8 +307,7 @@ pub(super) fn candidates(
 ) -> u64 {
     scratch.begin(graph.len(), ef);
     for &start in starts {
-        scratch.first_visit(start as u32);
-        if scratch.pool.admits(start) {
+        if scratch.first_visit(start as u32) && scratch.pool.admits(start) {
             scratch.pool.insert(start);
         }
     }
@@ -288,10 +355,16 @@ pub(super) fn nearest_kept(
     let Some((start, mut distances)) = descend(graph, &mut gauge) else {
         return 0;
     };
-    scratch.first_visit(start as u32);
-    scratch.frontier.push(Reverse(start));
-    if keep(start as u32) {
-        scratch.pool.insert(start);
+    distances += compare_guides(graph.guides(), &mut gauge, scratch);
+    scratch.starts.push(start);
+    for at in 0..scratch.starts.len() {
+        let start = scratch.starts[at];
+        if scratch.first_visit(start as u32) {
+            scratch.frontier.push(Reverse(start));
+            if keep(start as u32) && scratch.pool.admits(start) {
+                scratch.pool.insert(start);
+            }
+        }
     }
     while let Some(Reverse(next)) = scratch.frontier.pop() {
         if !scratch.pool.admits(next) && scratch.pool.entries.last() != Some(&next) {

@@ -16,6 +16,9 @@
 //!
 //! Rows are compared by their codes throughout, where the set has them.
 //!
+//! Guides, where there are some, are linked before all other rows and stand on layer 1 at least. Every row after them
+//! begins its search on layers 1 and 0 from the nearest of them too, so that it is linked in its own cluster.
+//!
 //! Measured on GloVe (25,000 rows of 50 components, `m` 16, `ef_construction` 80) as processor time of a build and
 //! recall@10 at `ef` 64: by vectors and with a choice at every link to a full row 3.6 s and 0.969; by codes 3.4 s and
 //! 0.970; with spare slots 1.9 s and 0.971, with twice as many of them the same. hnswlib took 2.5 s for 0.960.
@@ -38,7 +41,7 @@ use crate::{
         BuildOptions,
         diversify::Choice,
         layers::{Layers, MAX_LEVEL},
-        traverse::{Links, Scratch, candidates, greedy},
+        traverse::{Links, Scratch, candidates, greedy, nearest_guides},
     },
     set::VectorSet,
 };
@@ -70,15 +73,20 @@ fn own_links(layer: u8, capacity: usize) -> usize {
     }
 }
 
-/// Links all rows of the set.
+/// Links all rows of the set, led by guides where there are some, in ascending order.
 pub(in crate::graph) fn build(
     set: &VectorSet,
     options: &BuildOptions,
+    guides: &[u32],
     threads: &ThreadPool,
     progress: &dyn Fn(usize) -> ControlFlow<()>,
 ) -> Result<Layers, VectorError> {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let levels = draw_levels(&mut rng, options.m, set.len());
+    let mut levels = draw_levels(&mut rng, options.m, set.len());
+    for &guide in guides {
+        let level = &mut levels[guide as usize];
+        *level = (*level).max(1);
+    }
     let mut order: Vec<u32> = (0..set.rows()).collect();
     order.shuffle(&mut rng);
     let mut building = Building {
@@ -92,6 +100,8 @@ pub(in crate::graph) fn build(
     if let Some(at) = order.iter().position(|&row| row == building.graph.entry()) {
         order.swap(0, at);
     }
+    // The entry stays the first, and may be a guide itself.
+    let leading = guides_first(order.get_mut(1..).unwrap_or_default(), guides) + 1;
     let mut done = order.len().min(1);
     while done < order.len() {
         let size = if done < FIRST {
@@ -99,7 +109,10 @@ pub(in crate::graph) fn build(
         } else {
             (done / SHARE).clamp(1, BATCH)
         };
-        let end = order.len().min(done + size);
+        let mut end = order.len().min(done + size);
+        if done < leading {
+            end = end.min(leading);
+        }
         let mut chosen = Vec::new();
         for part in order[done..end].chunks(PART) {
             threads.install(|| building.choose_all(part, &mut chosen));
@@ -109,12 +122,25 @@ pub(in crate::graph) fn build(
         }
         threads.install(|| building.link(chosen));
         done = end;
+        if done == leading {
+            building.graph.lead_by(guides);
+        }
         if progress(done).is_break() {
             return Err(VectorError::Cancelled);
         }
     }
     threads.install(|| building.trim());
     Ok(building.graph.finish())
+}
+
+/// Brings guides to the front, all rows otherwise in the order in which they were, and says how many they are.
+fn guides_first(order: &mut [u32], guides: &[u32]) -> usize {
+    if guides.is_empty() {
+        return 0;
+    }
+    let is_none = |row: &u32| guides.binary_search(row).is_err();
+    order.sort_by_key(is_none);
+    order.partition_point(|row| !is_none(row))
 }
 
 /// A level for every row.
@@ -179,8 +205,12 @@ impl Building<'_> {
         let level = self.graph.level(row);
         let start = greedy(&self.graph, &mut gauge, level);
         let mut starts = vec![start];
+        nearest_guides(self.graph.guides(), &mut gauge, &mut work.scratch);
         let mut all = Vec::with_capacity(usize::from(level) + 1);
         for layer in (0..=level).rev() {
+            if layer <= 1 {
+                starts.extend_from_slice(work.scratch.starts());
+            }
             candidates(
                 &self.graph,
                 &mut gauge,

@@ -23,6 +23,8 @@ pub(super) struct Growing {
     ground: Vec<u32>,
     upper: Vec<u32>,
     upper_starts: Vec<u32>,
+    /// Guides that are linked already.
+    guides: Vec<u32>,
 }
 
 impl Growing {
@@ -46,7 +48,13 @@ impl Growing {
             upper: vec![NONE; upper_rows as usize * m],
             upper_starts,
             levels,
+            guides: Vec::new(),
         }
+    }
+
+    /// From now on these rows, which are linked, lead searches.
+    pub(super) fn lead_by(&mut self, guides: &[u32]) {
+        self.guides = guides.to_vec();
     }
 
     /// Links that a row has in the end at most.
@@ -81,6 +89,7 @@ impl Growing {
         self.ground.truncate(self.levels.len() * narrow);
         self.ground.shrink_to_fit();
         Layers::assemble(self.m, self.entry, self.levels, self.ground, self.upper)
+            .guided(self.guides)
     }
 
     fn ground_slots(&self, row: u32) -> &[u32] {
@@ -115,6 +124,9 @@ impl Links for Growing {
             return &[];
         }
         used(&self.upper[self.upper_offset(row, layer)..][..self.m])
+    }
+    fn guides(&self) -> &[u32] {
+        &self.guides
     }
     #[inline]
     fn prefetch(&self, row: u32) {
