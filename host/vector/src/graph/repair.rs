@@ -20,7 +20,7 @@ use super::{
     BuildOptions,
     diversify::Incoming,
     layers::{Layers, NONE},
-    traverse::{Scratch, nearest, nearest_from},
+    traverse::{Scratch, nearest_from, nearest_to_row},
 };
 use crate::{error::VectorError, set::VectorSet};
 
@@ -267,11 +267,28 @@ fn self_recall(layers: &Layers, set: &VectorSet) -> (u32, f64) {
     let mut scratch = Scratch::default();
     let (mut sampled, mut found) = (0_u32, 0_u32);
     for row in (0..layers.rows()).step_by(step) {
-        nearest(layers, set, set.padded(row), 1, SAMPLE_EF, &mut scratch);
-        let own = set.between(row, row);
-        let best = scratch.neighbors(1);
         sampled += 1;
-        found += u32::from(best.first().is_some_and(|best| best.distance <= own));
+        found += u32::from(finds_itself(layers, set, row, &mut scratch));
     }
     (sampled, f64::from(found) / f64::from(sampled.max(1)))
+}
+
+/// Whether a search for a row finds it, or one at least as near. A build over a mapped file has read the vectors by
+/// now and needs only codes: vectors are compared where codes leave it open, so that the file is not brought into
+/// memory by its audit.
+fn finds_itself(layers: &Layers, set: &VectorSet, row: u32, scratch: &mut Scratch) -> bool {
+    let (own, margin) = nearest_to_row(layers, set, row, SAMPLE_EF, scratch);
+    let found = scratch.neighbors(SAMPLE_EF);
+    if found.iter().any(|near| near.row == row) {
+        return true;
+    }
+    let Some(best) = found.first() else {
+        return false;
+    };
+    let open = (best.distance - own).abs() <= margin;
+    if open {
+        set.between(row, best.row) <= set.between(row, row)
+    } else {
+        best.distance < own
+    }
 }

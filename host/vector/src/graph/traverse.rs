@@ -234,6 +234,27 @@ pub(super) fn nearest(
     distances + walked + settle(set, query, &gauge, k, scratch)
 }
 
+/// As [`nearest`] for a row, by codes throughout where the set has them: the vectors, which may lie in a file, are not
+/// read. What is found is in the order of these distances, and the value returned is the row's own, with how far a
+/// difference to it may be off.
+pub(super) fn nearest_to_row(
+    graph: &impl Links,
+    set: &VectorSet,
+    row: u32,
+    ef: usize,
+    scratch: &mut Scratch,
+) -> (f32, f32) {
+    let mut gauge = Gauge::of_row(set, row);
+    let own = gauge.distance(row);
+    match descend(graph, &mut gauge) {
+        Some((start, _)) => {
+            led(graph, graph.guides(), &mut gauge, start, ef, scratch);
+        }
+        None => scratch.begin(0, ef),
+    }
+    (own, gauge.margin())
+}
+
 /// As [`nearest`] with all rows in order, starting from a given row of the ground layer and from those of the given
 /// guides that are nearest: all that is found can be reached from there.
 pub(super) fn nearest_from(
