@@ -11,6 +11,8 @@
 //! in reverse for rows that do not lead back to the entry, deepest of the tree first: when such a row
 //! is full of tree links, those lead to rows that were mended before it, and so does it.
 //!
+//! Rows are compared by their codes where the set has them, so that vectors in a mapped file stay there.
+//!
 //! Whoever builds may stop this too: it is asked before every row that needs a search, and every few thousand rows
 //! that need none.
 
@@ -20,9 +22,9 @@ use super::{
     BuildOptions,
     diversify::Incoming,
     layers::{Layers, NONE},
-    traverse::{Scratch, nearest_from, nearest_to_row},
+    traverse::{Scratch, nearest_to_row, nearest_to_row_from},
 };
-use crate::{error::VectorError, set::VectorSet};
+use crate::{error::VectorError, gauge::Gauge, set::VectorSet};
 
 /// What the audit of a build found.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -213,14 +215,13 @@ impl Repair<'_> {
 
     /// Rows near a row, nearest first, among those that can be reached; not the row itself.
     fn near(&mut self, row: u32) -> Vec<u32> {
-        let query = self.set.padded(row);
         let reached = |&guide: &u32| self.parents[guide as usize] != NONE;
         let guides = self.layers.guides.iter().copied().filter(reached);
         let guides: Vec<u32> = guides.collect();
-        nearest_from(
+        nearest_to_row_from(
             &*self.layers,
             self.set,
-            query,
+            row,
             (self.layers.entry, &guides),
             self.ef,
             &mut self.scratch,
@@ -241,12 +242,11 @@ impl Repair<'_> {
     fn link(&mut self, from: u32, to: u32) -> bool {
         let mut links = self.layers.on_ground(from).to_vec();
         if !self.has_free_slot(from) {
+            let mut distances = Vec::with_capacity(links.len());
+            Gauge::of_row(self.set, from).distances(&links, &mut distances);
             let spare = (0..links.len())
                 .filter(|&slot| self.parents[links[slot] as usize] != from)
-                .max_by(|&a, &b| {
-                    let distance = |slot: usize| self.set.between(from, links[slot]);
-                    distance(a).total_cmp(&distance(b))
-                });
+                .max_by(|&a, &b| distances[a].total_cmp(&distances[b]));
             let Some(spare) = spare else {
                 return false;
             };

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     layers::Layers,
     repair::Audit,
-    traverse::{Scratch, nearest},
+    traverse::{Scratch, nearest_to_row},
 };
 use crate::{gauge::Gauge, set::VectorSet};
 
@@ -67,6 +67,7 @@ pub(super) fn drawn(rng: &mut ChaCha8Rng, rows: usize, count: usize) -> Vec<u32>
     drawn
 }
 
+/// Whether a search for a row ends far from it. By codes throughout, as in the audit.
 fn is_stray(
     layers: &Layers,
     set: &VectorSet,
@@ -74,11 +75,10 @@ fn is_stray(
     landmarks: &[u32],
     (scratch, distances): &mut (Scratch, Vec<f32>),
 ) -> bool {
-    nearest(layers, set, set.padded(row), 1, EF, scratch);
-    let own = set.between(row, row);
+    let (own, margin) = nearest_to_row(layers, set, row, EF, scratch);
     let found = scratch.neighbors(1);
     let found = found.first().map_or(f32::INFINITY, |best| best.distance);
-    if found <= own {
+    if found <= own + margin {
         return false;
     }
     distances.clear();

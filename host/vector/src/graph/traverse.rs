@@ -255,20 +255,19 @@ pub(super) fn nearest_to_row(
     (own, gauge.margin())
 }
 
-/// As [`nearest`] with all rows in order, starting from a given row of the ground layer and from those of the given
-/// guides that are nearest: all that is found can be reached from there.
-pub(super) fn nearest_from(
+/// As [`nearest_to_row`], starting from a given row of the ground layer and from those of the given guides that are
+/// nearest: all that is found can be reached from there.
+pub(super) fn nearest_to_row_from(
     graph: &impl Links,
     set: &VectorSet,
-    query: &[f32],
+    row: u32,
     (start, guides): (u32, &[u32]),
     ef: usize,
     scratch: &mut Scratch,
-) -> u64 {
-    let mut gauge = Gauge::quick(set, query);
+) {
+    let mut gauge = Gauge::of_row(set, row);
     let start = key(gauge.distance(start), start);
-    let walked = led(graph, guides, &mut gauge, start, ef, scratch);
-    1 + walked + settle(set, query, &gauge, ef, scratch)
+    led(graph, guides, &mut gauge, start, ef, scratch);
 }
 
 /// As [`candidates`] on the ground layer from `start` and the nearest of the guides.
