@@ -138,7 +138,10 @@ async fn a_proposer_that_traps_costs_nothing_but_its_proposals() {
     assert!(["promoted", "kept"].contains(&outcome), "{look}");
     // What serves, and what the bundled proposer asks for once the other one is suspended.
     assert!(look["trials"].as_u64() >= Some(2), "{look}");
-    assert_eq!(agent["trials"]["refused"], 2, "{agent}");
+    assert_eq!(agent["trials"]["refused"], 3, "{agent}");
+    let detail = look["detail"].as_str().expect("words");
+    let said = detail.contains("evil/proposer@1.0.0 was suspended");
+    assert!(said, "{look}");
     assert_eq!(agent["breaks"]["count"], 0, "{agent}");
     let events = text_of(&["agent", "events", "--url", &host.url]);
     assert!(events.contains("wasm trap"), "{events}");

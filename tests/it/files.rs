@@ -219,3 +219,22 @@ async fn the_command_line_says_all_of_it() {
     ingest(&[&there]);
     assert_eq!(rows(&host, "t").await, json!([{"a": 1}]));
 }
+
+#[tokio::test]
+async fn a_form_holds_one_file_and_none_is_lost_in_silence() {
+    let (host, _folder) = host();
+    let (one, other) = (("a.csv", "id\n1\n"), ("b.csv", "id\n2\n"));
+    let (status, task) = host.post_form("/ingest/file?dataset=one", &[one]).await;
+    assert_eq!(status, 202, "{task}");
+    let ended = host.ended(&task).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(rows(&host, "one").await, json!([{"id": 1}]));
+    let answer = host
+        .post_form("/ingest/file?dataset=two", &[one, other])
+        .await;
+    check_problem(answer, 422, "two_files", &["each"]);
+    let answer = host.post_form("/ingest/file?dataset=none", &[]).await;
+    check_problem(answer, 422, "no_file", &["file name"]);
+    let (status, _) = host.get("/datasets/two").await;
+    assert_eq!(status, 404);
+}

@@ -66,6 +66,10 @@ async fn every_proposal_comes_out_again_after_a_restart_too() {
     assert_eq!(status, 200);
     let grown = host.read(REPLAY).await;
     assert_eq!(counts(&grown), [6, 0, 0], "{grown}");
+    for limit in [0, 1_001] {
+        let refused = host.get(&format!("{REPLAY}?limit={limit}")).await;
+        check_problem(refused, 422, "bad_query", &["limit", "1 to 1,000"]);
+    }
     let short = host.read(&format!("{REPLAY}?limit=2")).await;
     assert_eq!(
         (counts(&short), &short["left_out"]),

@@ -196,6 +196,20 @@ impl Host {
             .await
     }
 
+    /// Sends files, by name and text, as a form.
+    pub(crate) async fn post_form(&self, path: &str, files: &[(&str, &str)]) -> (u16, Value) {
+        let part = |(name, text): &(&str, &str)| {
+            format!(
+                "--part\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n{text}\r\n"
+            )
+        };
+        let body = files.iter().map(part).collect::<String>() + "--part--\r\n";
+        let request = self.http.post(format!("{}{path}", self.url));
+        let kind = "multipart/form-data; boundary=part";
+        self.send(request.header("content-type", kind).body(body))
+            .await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         self.send(self.http.delete(format!("{}{path}", self.url)))
             .await

@@ -185,7 +185,7 @@ impl Index {
         match stepped.await? {
             Stepped::Tried { report, .. } => Ok(Found::Tried(Figures::of(&report.trial))),
             Stepped::Exhausted { reason } => Ok(Found::Exhausted { reason }),
-            Stepped::Refused { message } => bail!("a proposal was refused: {message}"),
+            Stepped::Refused { message, .. } => bail!("a proposal was refused: {message}"),
         }
     }
 }

@@ -19,6 +19,15 @@ use parquet::{
 const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_ROWS: usize = 8_192;
 
+/// Most rows of a batch of a scan.
+const SCAN_ROWS: usize = 1_024;
+
+/// A column of so many bytes in a group may not fit one batch: offsets have 31 bits.
+const LONG_COLUMN: u64 = 1 << 31;
+
+/// So many of the largest values that are taken in, 64 MiB, fit.
+const LONG_ROWS: usize = 31;
+
 /// Of a row of which nothing is known: sixteen make a batch.
 const UNKNOWN_BYTES: u64 = BATCH_BYTES / 16;
 
@@ -34,6 +43,37 @@ pub(crate) fn batch_rows(file: &File, group: &RowGroupMetaData) -> usize {
     usize::try_from(fit)
         .unwrap_or(BATCH_ROWS)
         .clamp(1, BATCH_ROWS)
+}
+
+/// Rows of some groups that are read at once where the file is not at hand: of those columns that `is_read` is true for,
+/// by what their writer says. Rows of one column whose decoded bytes do not fit a batch's 31-bit offsets are so few at once
+/// that the largest values fit.
+pub(crate) fn stated_rows<'a>(
+    groups: impl Iterator<Item = &'a RowGroupMetaData>,
+    is_read: impl Fn(usize) -> bool,
+) -> usize {
+    let fit = groups.map(|group| {
+        let rows = count(group.num_rows()).max(1);
+        let columns = group.columns().iter().enumerate();
+        let stated: Vec<u64> = columns
+            .filter(|(at, _)| is_read(*at))
+            .map(|(_, column)| stated_bytes(column))
+            .collect();
+        let all = stated.iter().copied().fold(0, u64::saturating_add);
+        let most = match stated.iter().any(|bytes| *bytes >= LONG_COLUMN) {
+            true => LONG_ROWS,
+            false => SCAN_ROWS,
+        };
+        let fit = BATCH_BYTES / (all / rows).max(1);
+        usize::try_from(fit).unwrap_or(most).clamp(1, most)
+    });
+    fit.min().unwrap_or(SCAN_ROWS)
+}
+
+/// Bytes of a column, decoded, as far as its writer says.
+fn stated_bytes(column: &ColumnChunkMetaData) -> u64 {
+    let stated = column.unencoded_byte_array_data_bytes().map_or(0, count);
+    count(column.uncompressed_size()).max(stated)
 }
 
 fn count(stated: i64) -> u64 {
@@ -145,6 +185,21 @@ pub(crate) mod tests {
         let file = file.try_clone().unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         reader.metadata().row_group(0).clone()
+    }
+
+    #[test]
+    fn a_scan_reads_few_long_rows_at_once() {
+        let rows_of = |text: &str, rows, is_read: fn(usize) -> bool| {
+            let group = group(&repeated(text, rows, plain()));
+            stated_rows([&group].into_iter(), is_read)
+        };
+        assert_eq!(rows_of("short", 2_000, |_| true), SCAN_ROWS);
+        let long = "x".repeat(1 << 20);
+        assert_eq!(rows_of(&long, 20, |_| true), 7);
+        assert_eq!(rows_of(&long, 20, |at| at == 1), SCAN_ROWS, "not read");
+        // More than fits a batch, in rows that are short on average.
+        assert_eq!(rows_of(&"x".repeat(100_000), 22_000, |_| true), LONG_ROWS);
+        assert_eq!(stated_rows([].into_iter(), |_| true), SCAN_ROWS);
     }
 
     /// As a writer leaves it that does not say how many bytes the texts have.

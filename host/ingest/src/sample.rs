@@ -5,7 +5,10 @@
 //! sparse column is sampled as well as a full one. Only chosen values are turned into text. The draw is
 //! seeded, so the same table gives the same sample.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+};
 
 use arrow::{
     array::{Array, ArrayRef, RecordBatch},
@@ -283,11 +286,27 @@ fn certain(weights: &[f64], most: usize) -> (Vec<bool>, f64) {
     }
 }
 
-/// A value as text, cut at a character.
+/// A value as text, cut at a character. What is cut off is never in memory as text: values may be long, and many.
 fn shown(formatter: &ArrayFormatter<'_>, position: usize) -> String {
-    let mut text = formatter.value(position).to_string();
-    text.truncate(text.floor_char_boundary(VALUE_BYTES));
-    text
+    let mut start = Start(String::new());
+    // It ends early by an error.
+    let _ = write!(start, "{}", formatter.value(position));
+    start.0.shrink_to_fit();
+    start.0
+}
+
+/// The first bytes of what is written, which ends with an error when there are more.
+struct Start(String);
+
+impl fmt::Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.floor_char_boundary(VALUE_BYTES - self.0.len());
+        self.0.push_str(&text[..end]);
+        match end == text.len() {
+            true => Ok(()),
+            false => Err(fmt::Error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! there. So a swap in the middle of a run takes effect at the next question, and every answer names the
 //! version that gave it. Where that version is suspended, the plugin of the house answers; a detector has
 //! no stand-in of another name, because a finding that is missing must not look like one that was sought:
-//! it fails, and the dataset says so.
+//! it fails, and the dataset says so. The failure that suspends a proposer is told to whoever asked, who counts
+//! it and asks again; a scorer's is not, because a trial that was run is judged once.
 
 use std::{
     sync::Arc,
@@ -16,7 +17,7 @@ use boathouse_ingest::PiiDetector;
 use boathouse_plugins::{Cause, Observer, Plugin, PluginError};
 use boathouse_tuning::{Proposer, Scorer};
 use boathouse_types::{
-    Finding, Judged, JudgementCause, JudgementError, Objective, PluginRef, Proposal,
+    Finding, Judged, JudgementCause, JudgementError, Objective, PluginKind, PluginRef, Proposal,
     ProposalContext, TableSample, Trial, Verdict,
 };
 use futures::{FutureExt as _, future::BoxFuture};
@@ -53,9 +54,13 @@ impl Judge {
         let by = turn.lease.identity().clone();
         match outcome {
             Ok(answer) => Ok((Judged { by, answer }, took)),
-            Err(error) if turn.health.is_suspended() => {
-                self.house(ask, || failed(&by, &error)).await
-            }
+            Err(error) if turn.health.is_suspended() => match self.spot.kind() {
+                PluginKind::Proposer => Err(JudgementError {
+                    cause: JudgementCause::Suspended,
+                    ..failed(&by, &error)
+                }),
+                _ => self.house(ask, || failed(&by, &error)).await,
+            },
             Err(error) => Err(failed(&by, &error)),
         }
     }

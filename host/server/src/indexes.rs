@@ -53,7 +53,7 @@ pub use delete::{DeleteDocuments, DeletedDocuments};
 pub use embed::Embeddings;
 pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
-pub use live::{LiveIndex, Serving, Turn};
+pub use live::{LiveIndex, Serving, Sole, Turn};
 pub use meta::{
     AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
     ServingView,
@@ -259,7 +259,7 @@ impl Indexes {
         let Some(index) = self.current(&name) else {
             return self.delete_broken(&name).await;
         };
-        let _turn = index.take_turn()?;
+        let _alone = index.take_alone()?;
         let _writing = index.writing().await;
         let manifest = Found::confirm(index.bucket(), &name).await?;
         if let Some(manifest) = manifest.filter(|found| found.meta.is_same_index(&index.meta)) {
@@ -329,16 +329,16 @@ impl Indexes {
     }
 
     /// Puts an index in service at another place, as its manifest there has it. Its turn is the caller's.
-    async fn rehome(&self, index: &LiveIndex, home: &Found) -> (Arc<LiveIndex>, Turn) {
+    async fn rehome(&self, index: &LiveIndex, home: &Found) -> (Arc<LiveIndex>, Sole) {
         // Its tail may have grown since the caller looked.
         let newest = self.current(&home.meta.name);
         let newest = newest.filter(|newest| newest.shares_seat(index));
         let moved = newest.as_deref().unwrap_or(index).moved(home).await;
         let moved = Arc::new(moved);
-        let turn = moved.wait_for_turn().await;
+        let alone = moved.wait_alone().await;
         index.retire();
         locked(&self.live).insert(home.meta.name.clone(), Arc::clone(&moved));
-        (moved, turn)
+        (moved, alone)
     }
 
     /// Takes an index out of service.

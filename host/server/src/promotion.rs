@@ -128,15 +128,19 @@ impl Challenge {
 ///
 /// # Errors
 /// 404 for an unknown trial; 409 when it serves already (`already_serves`), is refused (`not_better`, with the
-/// evidence), is forced and surely or perhaps far below the floor (`below_floor`), when the index is busy, or the
-/// work was cancelled; a bucket's or the scoring plugin's failure. What serves is then as it was.
+/// evidence), is forced and surely or perhaps far below the floor (`below_floor`), when the index is busy (if it is
+/// forced: moved, or what serves is being changed), or the work was cancelled; a bucket's or the scoring plugin's failure. What serves is then as it was.
 pub(crate) async fn challenge(
     app: &App,
     index: &LiveIndex,
     wish: Challenge,
     cancel: &CancellationToken,
 ) -> Result<Promoted, Problem> {
-    let _turn = index.take_turn()?;
+    // Who is not to be measured does not wait for what is.
+    let _turn = match wish.force {
+        Force::No => Some(index.take_turn()?),
+        Force::Yes | Force::BelowFloor => None,
+    };
     let trial = index.tuner.journal().find(&wish.trial).await?;
     let champion = index.serving();
     if champion.served.trial.as_ref() == Some(&trial.id) {
@@ -153,6 +157,11 @@ pub(crate) async fn challenge(
         }
         Force::Yes | Force::BelowFloor => (None, None),
     };
+    let _switch = match wish.force {
+        Force::No => index.wait_for_switch().await,
+        Force::Yes | Force::BelowFloor => index.take_switch()?,
+    };
+    check_unchanged(index, &champion)?;
     let promotion = Promote {
         trial: trial.id,
         serving: champion.served.config,
@@ -173,6 +182,18 @@ pub(crate) async fn challenge(
         promotion,
         index: index.view(),
     })
+}
+
+/// That what was won against serves still: somebody may have gone back meanwhile.
+pub(crate) fn check_unchanged(index: &LiveIndex, champion: &Serving) -> Result<(), Problem> {
+    if index.serving().served == champion.served {
+        return Ok(());
+    }
+    let name = &index.meta.name;
+    Err(Problem::conflict(
+        "index_busy",
+        format!("what serves of index `{name}` changed meanwhile; look at it and try again"),
+    ))
 }
 
 /// Refuses what would be forced although its own measurement says that it is below the floor, or does not say what it
@@ -266,17 +287,18 @@ fn refused(trial: &str, reasons: &[String], evidence: Option<&Evidence>) -> Prob
     }
 }
 
-/// Serves what served before. Once the registry has it, nothing stops it any more.
+/// Serves what served before, whatever is being measured on the index. Once the registry has it, nothing stops it any
+/// more.
 ///
 /// # Errors
-/// 409 when there is nothing to go back to, when the index is busy, or when the work was cancelled. What serves is then
-/// as it was.
+/// 409 when there is nothing to go back to, when the index is moved or what serves is being changed, or when the work was
+/// cancelled. What serves is then as it was.
 pub(crate) async fn rollback(
     index: &LiveIndex,
     by: String,
     cancel: &CancellationToken,
 ) -> Result<Promoted, Problem> {
-    let _turn = index.take_turn()?;
+    let _switch = index.take_switch()?;
     let promotions = index.tuner.promotions();
     let previous = promotions.previous().await?;
     let serving = index.ready(previous.clone(), cancel).await?;

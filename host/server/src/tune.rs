@@ -84,19 +84,28 @@ pub(crate) async fn evaluation(
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Arc<Evaluation>, Problem> {
-    if index.vectors() == 0 {
-        let name = &index.meta.name;
-        return Err(Problem::conflict(
-            "no_documents",
-            format!(
-                "all documents of index `{name}` were deleted, so there is nothing to measure; append rows, or delete the index"
-            ),
-        ));
-    }
+    has_documents(index)?;
     let cancel = task.cancellation();
     let telling = || task.progress("finding exact neighbours", 0, None, "queries");
     let set = default_set(app, index, &cancel, telling).await?;
     Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
+}
+
+/// Refuses an index that nothing can be found in.
+///
+/// # Errors
+/// 409 `no_documents`.
+fn has_documents(index: &LiveIndex) -> Result<(), Problem> {
+    if index.vectors() > 0 {
+        return Ok(());
+    }
+    let name = &index.meta.name;
+    Err(Problem::conflict(
+        "no_documents",
+        format!(
+            "all documents of index `{name}` were deleted, so there is nothing to measure; append rows, or delete the index"
+        ),
+    ))
 }
 
 /// The configuration that a trial is about.

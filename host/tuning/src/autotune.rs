@@ -1,8 +1,9 @@
 //! A run of trials: step after step until a budget ends or nothing is left; then recommend.
 //!
 //! What one step is, is told by [`step`]; which strategies there are, by [`Strategy`]. A proposal outside the
-//! bounds is refused, counted and never run; three failures in a row end the run. A scorer that fails costs the
-//! verdict, not the trial. Nothing is promoted here.
+//! bounds is refused, counted and never run; three failures in a row end the run, but for those of a proposer that is
+//! suspended for them: another one answers from then on. A scorer that fails costs the verdict, not the trial. Nothing
+//! is promoted here.
 
 mod recommend;
 mod report;
@@ -10,7 +11,7 @@ mod step;
 
 use std::sync::Arc;
 
-use boathouse_types::{Timestamp, Trial};
+use boathouse_types::{PluginRef, Timestamp, Trial};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -48,7 +49,7 @@ pub fn proposal_seed(journal_length: usize) -> u64 {
 }
 
 impl Tuner {
-    /// Runs trials until a budget ends, nothing is left to try, the proposer fails three times in a row,
+    /// Runs trials until a budget ends, nothing is left to try, a proposer that stays fails three times in a row,
     /// or somebody cancels; `on_event` hears of every step. A cancelled run still reports what it did.
     ///
     /// # Errors
@@ -69,6 +70,8 @@ impl Tuner {
             on_event,
             trials: Vec::new(),
             refused: 0,
+            last_refusal: None,
+            suspended: None,
         };
         let ended = match run.explore().await {
             Ok(ended) => ended,
@@ -92,6 +95,8 @@ struct Run<'a> {
     on_event: &'a (dyn Fn(AutotuneEvent) + Send + Sync),
     trials: Vec<Trial>,
     refused: u32,
+    last_refusal: Option<String>,
+    suspended: Option<PluginRef>,
 }
 
 impl Run<'_> {
@@ -113,9 +118,12 @@ impl Run<'_> {
                     self.trials.push(report.trial);
                 }
                 Stepped::Exhausted { reason } => return Ok(Ended::Exhausted { reason }),
-                Stepped::Refused { message } => {
+                Stepped::Refused { message, suspended } => {
                     self.refused += 1;
-                    failures += 1;
+                    self.last_refusal = Some(message.clone());
+                    // Whoever proposes next has not failed yet.
+                    failures = if suspended.is_some() { 0 } else { failures + 1 };
+                    self.suspended = suspended.or(self.suspended.take());
                     if failures == MAX_FAILURES {
                         return Ok(Ended::ProposerFailed { message });
                     }
@@ -160,6 +168,8 @@ impl Run<'_> {
         Ok(AutotuneReport {
             trials: self.trials,
             refused: self.refused,
+            last_refusal: self.last_refusal,
+            suspended: self.suspended,
             ended,
             recommendation,
         })

@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Ticks over which a share is told: a tick is mostly ten milliseconds of one core.
+const FEWEST_TICKS: u64 = 50;
+
 /// The counters at the beginning of a measurement, which begins and ends on one thread.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -49,11 +52,17 @@ impl Watch {
         let ticking = ticks().zip(self.ticks);
         Disturbance {
             waited: waiting.map(|(now, then)| share(now.saturating_sub(then).as_secs_f64(), wall)),
-            stolen: ticking.map(|(now, then)| {
-                let stolen = now.stolen.saturating_sub(then.stolen) as f64;
-                share(stolen, now.all.saturating_sub(then.all) as f64)
-            }),
+            stolen: ticking.and_then(|(now, then)| now.stolen_since(then)),
         }
+    }
+}
+
+impl Ticks {
+    /// The share that was stolen; none over so few ticks that a single one would be a great share of them.
+    fn stolen_since(self, then: Self) -> Option<f64> {
+        let all = self.all.saturating_sub(then.all);
+        let stolen = self.stolen.saturating_sub(then.stolen) as f64;
+        (all >= FEWEST_TICKS).then(|| share(stolen, all as f64))
     }
 }
 
@@ -137,6 +146,16 @@ mod tests {
             Some(Duration::from_nanos(140_969))
         );
         assert_eq!(parse_waited(""), None);
+    }
+
+    #[test]
+    fn a_tick_of_a_short_measurement_is_no_theft() {
+        let at = |all, stolen| Ticks { all, stolen };
+        let began = at(1_000, 10);
+        assert_eq!(at(1_000, 10).stolen_since(began), None);
+        assert_eq!(at(1_001, 11).stolen_since(began), None, "one tick of one");
+        assert_eq!(at(1_049, 30).stolen_since(began), None);
+        assert_eq!(at(1_050, 20).stolen_since(began), Some(0.2));
     }
 
     #[test]

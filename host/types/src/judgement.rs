@@ -100,6 +100,8 @@ pub enum JudgementCause {
     Declined,
     /// Have the plugin mended, or another one serve: it did not answer as its contract demands.
     Failed,
+    /// Ask again: the plugin failed and was suspended for it, so that the one of the house answers from now on.
+    Suspended,
 }
 
 /// What a good configuration is for the owner of an index.

@@ -13,9 +13,10 @@ const MAX_LEN: usize = 63;
 /// A text that is not a name; says what the grammar wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{shown}` is not a {what} name: use 1 to 63 lower-case letters, digits and hyphens{also}, starting with a letter or digit"
+    "`{shown}` is not {what} name: use 1 to 63 lower-case letters, digits and hyphens{also}, starting with a letter or digit"
 )]
 pub struct NameError {
+    /// With its article.
     what: &'static str,
     also: &'static str,
     shown: String,
@@ -101,19 +102,19 @@ macro_rules! name {
 
 name!(
     /// Name of a bucket.
-    BucketName, "bucket", underscore: false
+    BucketName, "a bucket", underscore: false
 );
 name!(
     /// Name of a dataset.
-    DatasetName, "dataset", underscore: true
+    DatasetName, "a dataset", underscore: true
 );
 name!(
     /// Name of a vector index.
-    IndexName, "index", underscore: true
+    IndexName, "an index", underscore: true
 );
 name!(
     /// Name of a job that brings the rows of a source again and again.
-    JobName, "job", underscore: true
+    JobName, "a job", underscore: true
 );
 
 impl BucketName {
@@ -161,6 +162,14 @@ mod tests {
     fn errors_show_a_bounded_escaped_text() {
         let shown = DatasetName::new("x\n".repeat(1_000_000)).map_err(|e| e.to_string());
         assert!(shown.is_err_and(|text| text.len() < 400 && !text.contains('\n')));
+    }
+
+    #[test]
+    fn errors_say_what_is_no_name_of_what() {
+        let index = IndexName::new("E5").map_err(|error| error.to_string());
+        assert!(index.is_err_and(|text| text.starts_with("`E5` is not an index name: ")));
+        let job = JobName::new("E5").map_err(|error| error.to_string());
+        assert!(job.is_err_and(|text| text.starts_with("`E5` is not a job name: ")));
     }
 
     #[test]

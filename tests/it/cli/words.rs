@@ -65,6 +65,10 @@ async fn conditions_and_ids_may_begin_with_a_hyphen() {
     told(&host, &["index", "delete-docs", "notes", "9"]);
     let shown = told(&host, &["search", "notes", "bread"]);
     assert!(shown.contains("nothing was found"), "{shown}");
+    for tune in [["tune", "evalset", "notes"], ["tune", "run", "notes"]] {
+        let refused = run(&[&["--url", &host.url][..], &tune].concat());
+        check_refused(&refused, 1, &["all documents", "were deleted"]);
+    }
 }
 
 #[tokio::test]
@@ -114,6 +118,20 @@ async fn a_journal_shows_its_newest_trials() {
     let journal: serde_json::Value = serde_json::from_str(&shown).expect("json");
     assert_eq!(journal["trials"].as_array().map(Vec::len), Some(1));
     assert_eq!(journal["trials"][0]["config"]["ef_search"], 30, "{journal}");
+    told(&host, &["tune", "trial", "notes", "--seed", "7"]);
+    let grid = ["tune", "run", "notes", "--max-trials", "1", "--strategy"];
+    told(&host, &[&grid[..], &["grid", "--note", "by hand"]].concat());
+    let newest = &["--json", "tune", "journal", "notes", "--limit", "2"];
+    let shown = told(&host, newest);
+    let journal: serde_json::Value = serde_json::from_str(&shown).expect("json");
+    assert_eq!(journal["trials"][0]["config"]["seed"], 7, "{journal}");
+    assert_eq!(journal["trials"][1]["note"], "by hand", "{journal}");
+    let id = journal["trials"][0]["id"].as_str().expect("an id");
+    let promote = ["tune", "promote", "notes", id, "--force"];
+    let shown = told(&host, &[&promote[..], &["--reason", "to see"]].concat());
+    assert!(shown.contains("to see"), "{shown}");
+    let shown = told(&host, &["tune", "journal", "notes", "--limit", "1"]);
+    assert!(shown.contains("host/grid"), "{shown}");
     let shown = told(&host, &["gc", "--dry-run"]);
     assert!(
         !shown.contains("merged") || shown.contains("would be merged"),

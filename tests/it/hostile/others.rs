@@ -166,6 +166,10 @@ async fn check_proposer(word: &str, failures: Value) {
     assert_eq!(trials.len(), 2, "{report}");
     let proposer = &trials[1]["proposed_by"]["name"];
     assert_eq!(proposer, "boathouse/epsilon-greedy", "{report}");
+    assert_eq!(report["refused"], 3, "{report}");
+    assert_eq!(report["suspended"]["name"], "evil/proposer", "{report}");
+    let why = report["last_refusal"].as_str().expect("words");
+    assert!(why.starts_with("evil/proposer@1.0.0: "), "{report}");
     let suspended = |plugin: &Value| plugin["versions"][0]["suspended"].is_object();
     let plugin = host.until("/plugins/proposer/evil/proposer", suspended);
     let stats = plugin.await["versions"][0]["stats"].clone();

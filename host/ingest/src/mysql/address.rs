@@ -139,6 +139,13 @@ fn split(text: &str) -> Result<(String, Vec<PathBuf>), IngestError> {
             )
         })?;
     let (address, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    // Read on, a part of the password would be taken for the host, and named in errors.
+    if address.matches('@').count() > 1 || parameters.contains('@') || rest.contains('#') {
+        return Err(bad(
+            "it holds more than one `@`, or a `#`",
+            "percent-encode user and password: `@` is %40, `#` is %23, `?` is %3F, `/` is %2F",
+        ));
+    }
     let (roots, others): (Vec<&str>, Vec<&str>) = parameters
         .split('&')
         .filter(|parameter| !parameter.is_empty())
@@ -187,6 +194,16 @@ mod tests {
     fn both_schemes_name_a_server_and_wrong_texts_say_the_cure_but_not_the_secret() {
         check("mysql://me:hunter2@db:3307/shop", "db:3307");
         check("mariadb://me:hunter%402@db/shop", "db:3306");
+        for password in [
+            "hunter@2/x",
+            "hunter@2",
+            "hunter2#x",
+            "x@hunter/p:w",
+            "x#hunter/p",
+            "x?@hunter",
+        ] {
+            check(&format!("mysql://me:{password}@db/shop"), "percent-encode");
+        }
         check("mysql://me@db/shop?socket=%2Frun%2Fmy.sock", "/run/my.sock");
         check("mysql://me@db/shop?ssl-ca=/etc/ca.pem", "db:3306");
         check("me:hunter2@db/shop", "begins neither");

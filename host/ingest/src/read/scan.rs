@@ -11,7 +11,7 @@ use parquet::arrow::{
 };
 
 use super::{Dataset, data::DataFile};
-use crate::{DatasetFile, IngestError, dataset::with_columns};
+use crate::{DatasetFile, IngestError, dataset::with_columns, decoded};
 
 /// What to read of one file.
 pub(super) struct FileRead {
@@ -112,10 +112,13 @@ impl Scan {
         let footer = inner.footers.load(&inner.bucket, &read.file).await?;
         let metadata = footer.metadata;
         let mask = self.mask(&metadata);
+        let groups = metadata.metadata().row_groups().iter();
+        let rows_at_once = decoded::stated_rows(groups, |leaf| mask.leaf_included(leaf));
         let selection = read.rows.as_ref().map(|rows| select(&metadata, rows));
         let data = DataFile::new(&inner.bucket, &read.file, footer.sums);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(data, metadata)
-            .with_projection(mask);
+            .with_projection(mask)
+            .with_batch_size(rows_at_once);
         if let Some((groups, rows)) = selection {
             builder = builder.with_row_groups(groups).with_row_selection(rows);
         }

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use boathouse_tuning::{Evaluation, Stepped};
-use boathouse_types::{IndexName, Timestamp, Verdict};
+use boathouse_types::{IndexName, PluginRef, Timestamp, Verdict};
 use serde_json::json;
 
 use super::{
@@ -236,9 +236,12 @@ impl Course {
                     json!({"trial": report.trial, "verdict": verdict, "is_better": is_better});
                 agent.events.tell(Happened::Trial, Some(name), detail, data);
             }
-            Stepped::Refused { message } => {
+            Stepped::Refused { message, suspended } => {
                 agent.tuning.counts.refused.one_more();
-                self.refused(message);
+                match suspended {
+                    Some(plugin) => self.suspended(&plugin, &message),
+                    None => self.refused(message),
+                }
                 agent.memory.not_begun(begun).await?;
             }
             Stepped::Exhausted { reason } => {
@@ -277,6 +280,12 @@ impl Course {
             self.ended = Some(why.clone());
             self.trouble = Some(why);
         }
+    }
+
+    /// A proposal failed, and its proposer was suspended for that. Whoever proposes next has not failed yet.
+    fn suspended(&mut self, plugin: &PluginRef, message: &str) {
+        self.failures = 0;
+        self.trouble = Some(format!("{plugin} was suspended: {message}"));
     }
 
     /// A person cancelled a task of the course, and does not want it again at once.

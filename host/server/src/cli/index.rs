@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{
         CliError, Output,
-        objective::{FirstConfig, Objective},
+        objective::{Change, FirstConfig, Objective},
         output::{cell, counted, table},
         recall,
         task::awaited,
@@ -80,7 +80,7 @@ pub(crate) enum Command {
         /// Name of the index.
         name: String,
         #[command(flatten)]
-        wanted: Box<Objective>,
+        wanted: Box<Change>,
     },
     /// Show the recall that searches really got.
     Recall {

@@ -21,6 +21,14 @@ pub(crate) struct Objective {
     /// A weight for the scoring plugin, as `latency=0.1`; may be given again. They replace those that there are.
     #[arg(long = "weight", value_name = "NAME=NUMBER", value_parser = weight)]
     weights: Vec<(String, f64)>,
+}
+
+/// What is to be another than it is.
+#[derive(Debug, Default, Args)]
+#[group(skip)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    wanted: Objective,
     /// Bounds and weights to take away: `p95-budget`, `memory-cap` or `weights`; may be given again.
     #[arg(long = "without", value_name = "WHAT", value_parser = ["p95-budget", "memory-cap", "weights"])]
     without: Vec<String>,
@@ -29,13 +37,13 @@ pub(crate) struct Objective {
 /// The configuration that an index begins with; that of the host when left out.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FirstConfig {
-    /// Neighbours kept per node and layer, 16 when left out.
+    /// Neighbours kept per node and layer, 16 when left out. Takes --ef-construction and --ef-search too.
     #[arg(long, requires = "ef_construction")]
     m: Option<u32>,
-    /// Candidates looked at while building.
+    /// Candidates looked at while building. Takes --ef-search too.
     #[arg(long, requires = "ef_search")]
     ef_construction: Option<u32>,
-    /// Candidates kept while searching.
+    /// Candidates kept while searching. Takes --ef-construction too.
     #[arg(long, requires = "ef_construction")]
     ef_search: Option<u32>,
 }
@@ -58,12 +66,6 @@ impl Objective {
             true => before.clone(),
             false => json!({}),
         };
-        for what in &self.without {
-            after[bound(what)] = match what.as_str() {
-                "weights" => json!([]),
-                _ => Value::Null,
-            };
-        }
         if let Some(floor) = self.recall_floor {
             after["recall_floor"] = floor.into();
         }
@@ -85,7 +87,28 @@ impl Objective {
             && self.p95_budget_us.is_none()
             && self.memory_cap_bytes.is_none()
             && self.weights.is_empty()
-            && self.without.is_empty()
+    }
+}
+
+impl Change {
+    /// An objective without what is taken away, and with what is said here in place of what it has.
+    pub(crate) fn over(&self, before: &Value) -> Value {
+        let mut left = match before.is_object() {
+            true => before.clone(),
+            false => json!({}),
+        };
+        for what in &self.without {
+            left[bound(what)] = match what.as_str() {
+                "weights" => json!([]),
+                _ => Value::Null,
+            };
+        }
+        self.wanted.over(&left)
+    }
+
+    /// Whether nothing is said.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.without.is_empty()
     }
 }
 
@@ -118,9 +141,16 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
-        objective: Objective,
+        change: Change,
         #[command(flatten)]
         config: FirstConfig,
+    }
+
+    /// What `index create` takes.
+    #[derive(Debug, Parser)]
+    struct First {
+        #[command(flatten)]
+        objective: Objective,
     }
 
     fn line(options: &[&str]) -> Result<Line, clap::Error> {
@@ -131,7 +161,7 @@ mod tests {
     fn what_is_left_out_stays_and_what_is_taken_away_goes() {
         let before =
             json!({"recall_floor": 0.9, "p95_budget_us": 500.0, "weights": [["latency", 0.2]]});
-        let said = line(&["--recall-floor", "0.97"]).unwrap().objective;
+        let said = line(&["--recall-floor", "0.97"]).unwrap().change;
         assert!(!said.is_empty());
         let after =
             json!({"recall_floor": 0.97, "p95_budget_us": 500.0, "weights": [["latency", 0.2]]});
@@ -144,12 +174,25 @@ mod tests {
             "--weight",
             "latency=0.5",
         ];
-        let said = line(&options).unwrap().objective;
+        let said = line(&options).unwrap().change;
         let after = json!({"recall_floor": 0.9, "p95_budget_us": null, "weights": [["recall", 1.0], ["latency", 0.5]]});
         assert_eq!(said.over(&before), after);
         let nothing = line(&[]).unwrap();
-        assert!(nothing.objective.is_empty() && nothing.config.body().is_none());
-        assert_eq!(nothing.objective.over(&Value::Null), json!({}));
+        assert!(nothing.change.is_empty() && nothing.config.body().is_none());
+        assert_eq!(nothing.change.over(&Value::Null), json!({}));
+    }
+
+    #[test]
+    fn where_there_is_nothing_yet_nothing_can_be_taken_away() {
+        let first = |options: &[&str]| {
+            First::try_parse_from(std::iter::once("boathouse").chain(options.iter().copied()))
+        };
+        let said = first(&["--weight", "latency=0.1"]).unwrap().objective;
+        assert_eq!(
+            said.over(&Value::Null),
+            json!({"weights": [["latency", 0.1]]})
+        );
+        assert!(first(&["--without", "weights"]).is_err());
     }
 
     #[test]

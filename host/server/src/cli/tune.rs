@@ -2,10 +2,12 @@
 
 mod bound;
 mod outcome;
+mod trials;
 
 use bound::{Bound, bound};
 use clap::Subcommand;
 use serde_json::{Value, json};
+use trials::trials;
 
 use crate::{
     cli::{
@@ -64,6 +66,9 @@ pub(crate) enum Command {
         /// Candidates kept while searching.
         #[arg(long)]
         ef_search: Option<u32>,
+        /// Seed of the build; that of what serves when left out.
+        #[arg(long)]
+        seed: Option<u64>,
         /// A note for the journal.
         #[arg(long)]
         note: Option<String>,
@@ -85,6 +90,9 @@ pub(crate) enum Command {
         /// recommended lies within these.
         #[arg(long = "bound", value_name = "KNOB=MIN..MAX:STEP", value_parser = bound)]
         bounds: Vec<Bound>,
+        /// A note for the journal, on every trial of the run.
+        #[arg(long)]
+        note: Option<String>,
     },
     /// Show the journal.
     Journal {
@@ -108,6 +116,9 @@ pub(crate) enum Command {
         index: String,
         /// Id of the trial.
         trial: String,
+        /// Why, for the history; the host's own words when left out.
+        #[arg(long)]
+        reason: Option<String>,
         /// Promote it without a comparison.
         #[arg(long)]
         force: bool,
@@ -126,21 +137,6 @@ pub(crate) enum Command {
         index: String,
     },
 }
-
-/// Columns of a table of trials.
-const TRIAL: [(&str, &str); 11] = [
-    ("trial", "/id"),
-    ("sample", "/sample"),
-    ("m", "/config/m"),
-    ("ef_construction", "/config/ef_construction"),
-    ("ef_search", "/config/ef_search"),
-    ("recall", "/metrics/recall_at_k"),
-    ("p50 µs", "/metrics/search_latency_p50_us"),
-    ("p95 µs", "/metrics/search_latency_p95_us"),
-    ("distances", "/metrics/distances_per_query"),
-    ("build s", "/metrics/build_time_secs"),
-    ("note", "/note"),
-];
 
 pub(crate) async fn run(
     client: &Client,
@@ -174,9 +170,11 @@ pub(crate) async fn run(
             m,
             ef_construction,
             ef_search,
+            seed,
             note,
         } => {
-            let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "note": note});
+            let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "seed": seed,
+                "note": note});
             trial(client, output, &index, &body).await
         }
         Command::Run {
@@ -185,26 +183,28 @@ pub(crate) async fn run(
             max_trials,
             max_seconds,
             bounds,
+            note,
         } => {
             // Empty bounds are bounds too.
             let bounds = (!bounds.is_empty()).then_some(bounds);
             let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds,
-                "bounds": bounds});
+                "bounds": bounds, "note": note});
             autotune(client, output, &index, &body).await
         }
         Command::Journal { index, limit } => {
             let journal = journal(client, &index, limit).await?;
-            output.result(&journal, trials);
+            output.result(&journal, all_trials);
             Ok(())
         }
         Command::Best { index, metric } => best(client, output, &index, &metric).await,
         Command::Promote {
             index,
             trial,
+            reason,
             force,
             below_floor,
         } => {
-            let body = json!({"trial": trial, "force": force, "below_floor": below_floor});
+            let body = json!({"trial": trial, "reason": reason, "force": force, "below_floor": below_floor});
             promote(client, output, &index, &body).await
         }
         Command::Rollback { index } => rollback(client, output, &index).await,
@@ -271,7 +271,7 @@ async fn best(client: &Client, output: &Output, index: &str, metric: &str) -> Re
     let path = format!("/vectors/trials/{index}/best?metric={metric}");
     let best: Value = client.get(&path).await?;
     output.result(&best, |best| {
-        println!("{}", table(&json!([best["trial"]]), &TRIAL));
+        println!("{}", trials(&json!([best["trial"]])));
         println!("{}", cell(best.pointer("/reason")));
     });
     Ok(())
@@ -287,7 +287,7 @@ async fn trial(
         .post(&format!("/vectors/trials/{index}"), body)
         .await?;
     output.result(&awaited(client, output, &task).await?, |report| {
-        println!("{}", table(&json!([report["trial"]]), &TRIAL));
+        println!("{}", trials(&json!([report["trial"]])));
     });
     Ok(())
 }
@@ -303,9 +303,12 @@ async fn autotune(
     let report = awaited(client, output, &task).await?;
     output.result(&report, |report| {
         if !outcome::is_without_trials(report) {
-            println!("{}", table(&report["trials"], &TRIAL));
+            println!("{}", trials(&report["trials"]));
         }
         println!("{}", outcome::how_it_ended(report));
+        for line in outcome::refusals(report) {
+            println!("{line}");
+        }
         println!("{}", outcome::recommended(report));
     });
     match report.pointer("/ended/why").and_then(Value::as_str) {
@@ -388,8 +391,8 @@ async fn history(client: &Client, output: &Output, index: &str) -> Result<(), Cl
 }
 
 /// Prints the trials of a journal.
-fn trials(journal: &Value) {
-    println!("{}", table(&journal["trials"], &TRIAL));
+fn all_trials(journal: &Value) {
+    println!("{}", trials(&journal["trials"]));
     if journal["malformed"].as_u64() > Some(0) {
         let lines = counted(journal.get("malformed"), "line");
         println!("{lines} of the journal could not be read and are left out");

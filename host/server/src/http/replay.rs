@@ -29,7 +29,7 @@ fn hundred() -> usize {
 /// Ask proposers again what they were asked, and compare with the journal.
 #[utoipa::path(
     get, path = "/vectors/agent/replay/{idx}", params(("idx" = String, Path), ReplayQuery),
-    responses((status = 200, body = ReplayReport), (status = 404, body = Problem))
+    responses((status = 200, body = ReplayReport), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn show(
     State(app): AppState,
@@ -37,6 +37,10 @@ pub(crate) async fn show(
     Query(query): Query<ReplayQuery>,
 ) -> Result<Json<ReplayReport>, Problem> {
     let index = app.indexes.get(&name)?;
-    let limit = query.limit.clamp(1, MAX_TRIALS);
+    let limit = query.limit;
+    if !(1..=MAX_TRIALS).contains(&limit) {
+        let must = format!("is {limit} and must be 1 to 1,000");
+        return Err(Problem::field("limit", "bad_query", must));
+    }
     replay::replay(&app, &index, limit).await.map(Json)
 }

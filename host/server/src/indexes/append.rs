@@ -431,7 +431,7 @@ impl Indexes {
             return self.succeed(index, next);
         }
         // Another host has made a new base.
-        let _turn = index.take_turn()?;
+        let _alone = index.take_alone()?;
         let options = index.tuner.options().clone();
         let next = LiveIndex::open(found, options).await?;
         self.succeed(index, next)

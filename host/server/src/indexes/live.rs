@@ -6,8 +6,10 @@
 //!
 //! When rows are appended, another one with a longer tail takes its place too, in the same [`Seat`]: what serves
 //! and who may change it are shared, so trials and promotions notice nothing. The rights on an index, in the
-//! order in which they are taken: `growing` (bring rows in), `merging` (make a new base), the turn, `writing`
-//! (commit the manifest).
+//! order in which they are taken: `growing` (bring rows in), `merging` (make a new base), the turn and the switch
+//! ([`turns`]), `writing` (commit the manifest).
+
+mod turns;
 
 use std::sync::{
     Arc,
@@ -22,6 +24,8 @@ use boathouse_types::{BucketName, Trial};
 use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph, Spans};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
+
+pub use turns::{Sole, Turn};
 
 use super::{
     Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder, frozen,
@@ -80,6 +84,7 @@ pub struct LiveIndex {
 /// What an index has as long as it serves one base from one bucket, however its tail grows.
 struct Seat {
     turn: Arc<Mutex<()>>,
+    switch: Arc<Mutex<()>>,
     writing: Arc<Mutex<()>>,
     /// Another one took its place, or it was deleted.
     retired: AtomicBool,
@@ -99,9 +104,6 @@ struct Upkeep {
     traffic: Traffic,
 }
 
-/// The right to run trials on an index, to change what serves, to move or to delete it: one at a time.
-pub type Turn = OwnedMutexGuard<()>;
-
 /// The right to do one more thing to an index that only one may do at a time.
 pub(crate) type Hold = OwnedMutexGuard<()>;
 
@@ -118,6 +120,7 @@ impl Seat {
     fn new(serving: Arc<Serving>, upkeep: Arc<Upkeep>) -> Arc<Self> {
         Arc::new(Self {
             turn: Arc::default(),
+            switch: Arc::default(),
             writing: Arc::default(),
             retired: AtomicBool::new(false),
             moving_to: ArcSwapOption::empty(),
@@ -337,33 +340,6 @@ impl LiveIndex {
         }
     }
 
-    /// Takes the turn.
-    ///
-    /// # Errors
-    /// 409 when somebody else has it, or when this is not the index any more.
-    pub fn take_turn(&self) -> Result<Turn, Problem> {
-        let name = &self.meta.name;
-        let turn = Arc::clone(&self.seat.turn).try_lock_owned();
-        let why = match (turn, self.moving_to()) {
-            (Ok(turn), _) if !self.is_retired() => return Ok(turn),
-            (Ok(_), _) => {
-                format!("index `{name}` was moved, merged or deleted just now; try again")
-            }
-            (Err(_), Some(to)) => format!(
-                "index `{name}` is being moved to bucket `{to}`; wait for that task or cancel it (`GET /tasks`, `boathouse task list`)"
-            ),
-            (Err(_), None) => format!(
-                "somebody is at index `{name}`: a trial, an evaluation set, a merge or a move of a person or of the agent; wait for that task or cancel it (`GET /tasks`, `boathouse task list`)"
-            ),
-        };
-        Err(Problem::conflict("index_busy", why))
-    }
-
-    /// Waits for the turn.
-    pub(super) async fn wait_for_turn(&self) -> Turn {
-        Arc::clone(&self.seat.turn).lock_owned().await
-    }
-
     /// Waits for the right to commit its manifest. Whoever wants the turn too takes that first.
     pub(super) async fn writing(&self) -> Hold {
         Arc::clone(&self.seat.writing).lock_owned().await
@@ -475,19 +451,19 @@ impl LiveIndex {
     }
 
     /// Serves what was promoted last by the word of its home: it may have been opened from copies that were older.
-    /// Whoever has the turn changes what serves himself.
+    /// Whoever has the switch changes what serves himself.
     ///
     /// # Errors
     /// When the home fails, or the graph cannot be obtained.
     pub(super) async fn follow_promotions(&self) -> Result<(), Problem> {
-        // Only a difference is worth the turn: nobody is to find the index busy because it was looked at.
+        // Only a difference is worth the switch: nobody is to find it taken because somebody looked.
         if self.promoted_at_home().await?.is_none() {
             return Ok(());
         }
-        let Ok(_turn) = self.take_turn() else {
+        let Ok(_switch) = self.take_switch() else {
             return Ok(());
         };
-        // Whoever had the turn may have changed it since.
+        // Whoever had the switch may have changed it since.
         if let Some(newest) = self.promoted_at_home().await? {
             let uncancelled = CancellationToken::new();
             let serving = self.ready(newest.served.clone(), &uncancelled).await?;

@@ -16,7 +16,7 @@ use boathouse_types::BucketName;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{LiveIndex, Turn, standing, standing::Found};
+use super::{LiveIndex, Sole, standing, standing::Found};
 use crate::{
     app::App,
     problem::Problem,
@@ -39,7 +39,7 @@ const READERS: Duration = Duration::from_secs(5);
 /// An index on its way.
 pub(crate) struct Journey {
     index: Arc<LiveIndex>,
-    _turn: Turn,
+    _alone: Sole,
     to: BucketName,
 }
 
@@ -57,8 +57,8 @@ impl Drop for Journey {
 pub(crate) async fn start(app: &Arc<App>, name: &str, to: BucketName) -> Result<TaskView, Problem> {
     let index = app.indexes.get(name)?;
     check_target(app, &index, &to)?;
-    let turn = index.take_turn()?;
-    let journey = Journey::new(index, turn, to);
+    let alone = index.take_alone()?;
+    let journey = Journey::new(index, alone, to);
     // After the journey is known: nobody unregisters a bucket that an index moves to.
     let target = app.buckets.get(&journey.to)?;
     answers(&target).await.map_err(|error| {
@@ -120,12 +120,12 @@ async fn answers(bucket: &Bucket) -> Result<(), StorageError> {
 }
 
 impl Journey {
-    /// A journey of an index whose turn was taken.
-    pub(super) fn new(index: Arc<LiveIndex>, turn: Turn, to: BucketName) -> Self {
+    /// A journey of an index that nobody else is at.
+    pub(super) fn new(index: Arc<LiveIndex>, alone: Sole, to: BucketName) -> Self {
         index.set_moving_to(Some(&to));
         Self {
             index,
-            _turn: turn,
+            _alone: alone,
             to,
         }
     }
@@ -215,7 +215,7 @@ impl Journey {
         copied: Copied,
         task: &TaskContext,
     ) -> Result<Value, Problem> {
-        let (index, _turn) = app.indexes.rehome(&self.index, home).await;
+        let (index, _alone) = app.indexes.rehome(&self.index, home).await;
         task.progress("tidying up", copied.bytes, Some(copied.bytes), "bytes");
         self.readers_gone().await;
         let tidy = tidy(app, course).await;

@@ -136,8 +136,8 @@ impl Indexes {
             }
         };
         if let Some(to) = &found.meta.moving_to {
-            let turn = index.wait_for_turn().await;
-            let journey = Journey::new(Arc::clone(&index), turn, to.clone());
+            let alone = index.wait_alone().await;
+            let journey = Journey::new(Arc::clone(&index), alone, to.clone());
             self.chores.add(Chore::Resume(journey));
         }
         locked(&self.broken).remove(name);
@@ -154,9 +154,9 @@ impl Indexes {
         if theirs.bucket == ours.bucket && !theirs.deleted {
             return self.level(index, theirs).await;
         }
-        // Whoever has the turn is moving it and finds out by itself.
+        // Whoever is alone with it is moving it and finds out by itself.
         if theirs.home_generation > ours.home_generation
-            && let Ok(_turn) = index.take_turn()
+            && let Ok(_alone) = index.take_alone()
         {
             if theirs.deleted {
                 self.retire(index);

@@ -204,7 +204,7 @@ impl From<JudgementError> for Problem {
     fn from(error: JudgementError) -> Self {
         let (status, code) = match error.cause {
             JudgementCause::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-            JudgementCause::Declined | JudgementCause::Failed => {
+            JudgementCause::Declined | JudgementCause::Failed | JudgementCause::Suspended => {
                 (StatusCode::BAD_GATEWAY, "plugin_failed")
             }
         };

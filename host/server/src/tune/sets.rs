@@ -20,6 +20,7 @@ use crate::{
     live,
     problem::Problem,
     tasks::TaskContext,
+    tune::has_documents,
 };
 
 /// Name of the evaluation set that trials use.
@@ -122,13 +123,15 @@ pub(crate) struct EvalSetPlan {
 /// Checks a wish for an evaluation set before any work is done for it.
 ///
 /// # Errors
-/// 422 for what cannot be made; 409 when there are no recent searches, or the host has another model than the index.
+/// 422 for what cannot be made; 409 `no_documents`, when there are no recent searches, or the host has another model than
+/// the index.
 pub(crate) async fn plan_evalset(
     app: &App,
     index: &LiveIndex,
     wish: EvalSetSpec,
 ) -> Result<EvalSetPlan, Problem> {
     let name = EvalSetName::new(wish.name.as_deref().unwrap_or(DEFAULT_SET))?;
+    has_documents(index)?;
     let (k, seed) = (wish.k, wish.seed);
     let source = source(app, index, wish).await?;
     let (spec, data) = (EvalSpec { k, seed, source }, index.data.clone());

@@ -46,6 +46,9 @@ pub enum AutotuneEvent {
     Refused {
         /// What was wrong, with the proposer named.
         message: String,
+        /// The proposer, when it was suspended for this failure: the bundled one goes on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        suspended: Option<PluginRef>,
     },
     /// Nothing is left that would be worth a trial.
     Exhausted {
@@ -72,7 +75,7 @@ pub enum Ended {
         /// Why, in the proposer's words.
         reason: String,
     },
-    /// Three proposals in a row failed.
+    /// Three proposals in a row failed, and their proposer was not suspended for it.
     ProposerFailed {
         /// What was wrong with the last one.
         message: String,
@@ -124,6 +127,12 @@ pub struct AutotuneReport {
     pub trials: Vec<Trial>,
     /// Proposals that failed or were refused.
     pub refused: u32,
+    /// Why the last one of these was, with the proposer named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<String>,
+    /// The proposer that was suspended during the run, for three failures in a row; the bundled one went on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<PluginRef>,
     /// Why it ended.
     pub ended: Ended,
     /// What to do, judged over all trials of the journal on the present vectors; within the bounds, where the run was

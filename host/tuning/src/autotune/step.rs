@@ -77,6 +77,8 @@ pub enum Stepped {
     Refused {
         /// What was wrong, with the proposer named.
         message: String,
+        /// The proposer, when it was suspended for this failure: the next step asks another one.
+        suspended: Option<PluginRef>,
     },
     /// Nothing is left that would be worth a trial.
     Exhausted {
@@ -109,11 +111,12 @@ impl Tuner {
         };
         match step.next().await? {
             Next::Try(candidate) => step.attempt(*candidate).await,
-            Next::Refused(message) => {
+            Next::Refused { message, suspended } => {
                 on_event(AutotuneEvent::Refused {
                     message: message.clone(),
+                    suspended: suspended.clone(),
                 });
-                Ok(Stepped::Refused { message })
+                Ok(Stepped::Refused { message, suspended })
             }
             Next::Exhausted(reason) => {
                 on_event(AutotuneEvent::Exhausted {
@@ -138,7 +141,10 @@ struct Step<'a> {
 /// What to do.
 enum Next {
     Try(Box<Candidate>),
-    Refused(String),
+    Refused {
+        message: String,
+        suspended: Option<PluginRef>,
+    },
     Exhausted(String),
 }
 
@@ -186,7 +192,11 @@ impl Step<'_> {
                         let settings = proposer.settings_digest(&judged.by);
                         Ok(self.check(judged, Asked { settings, ..asked }))
                     }
-                    Err(error) => Ok(Next::Refused(error.to_string())),
+                    Err(error) => Ok(Next::Refused {
+                        message: error.to_string(),
+                        suspended: (error.cause == JudgementCause::Suspended)
+                            .then_some(error.plugin),
+                    }),
                 }
             }
         }
@@ -258,7 +268,10 @@ impl Step<'_> {
                 proposed_by: Some(judged.by),
                 asked: Some(asked),
             })),
-            Err(error) => Next::Refused(format!("{}: {error}", judged.by)),
+            Err(error) => Next::Refused {
+                message: format!("{}: {error}", judged.by),
+                suspended: None,
+            },
         }
     }
 

@@ -118,6 +118,9 @@ impl Room {
     }
 }
 
+/// A failure for which the proposer is suspended.
+const SUSPENDING: &str = "once too often";
+
 /// Answers from a list, over and over, and counts how often it was asked.
 struct Scripted {
     answers: Vec<Result<Vec<u32>, String>>,
@@ -151,7 +154,10 @@ impl Proposer for Scripted {
             }),
             Err(message) => Err(JudgementError {
                 plugin: plugin("tests/scripted"),
-                cause: JudgementCause::Failed,
+                cause: match message.as_str() {
+                    SUSPENDING => JudgementCause::Suspended,
+                    _ => JudgementCause::Failed,
+                },
                 message,
             }),
         }
@@ -322,6 +328,33 @@ async fn three_bad_proposals_end_the_run_and_none_is_run() {
         let refused = |event: &&AutotuneEvent| matches!(event, AutotuneEvent::Refused { .. });
         assert_eq!(events.iter().filter(refused).count(), 3);
     }
+}
+
+#[tokio::test]
+async fn a_proposer_that_is_suspended_does_not_end_the_run() {
+    let answers = [
+        Err("a"),
+        Err("b"),
+        Err(SUSPENDING),
+        Err("c"),
+        Ok(&[8, 20, 40][..]),
+    ];
+    let room = room(60).await;
+    let (report, events) = room.run(request(Scripted::strategy(&answers), 2)).await;
+    assert_eq!(
+        (&report.ended, report.refused, report.trials.len()),
+        (&Ended::Trials, 4, 2)
+    );
+    assert_eq!(
+        report.last_refusal.as_deref(),
+        Some("tests/scripted@1.0.0: c")
+    );
+    assert_eq!(report.suspended, Some(plugin("tests/scripted")));
+    let told = events.iter().filter_map(|event| match event {
+        AutotuneEvent::Refused { suspended, .. } => Some(suspended.is_some()),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [false, false, true, false]);
 }
 
 #[tokio::test]

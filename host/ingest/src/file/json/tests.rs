@@ -92,6 +92,7 @@ fn types_widen_without_loss() {
 #[test]
 fn bad_lines_are_named() {
     refused(b"", Layout::Lines, "the file has no rows");
+    refused(b"{}\n{}\n", Layout::Lines, "its rows have no columns; give");
     refused(
         b"{\"a\":1}\n{\"a\":}\n",
         Layout::Lines,

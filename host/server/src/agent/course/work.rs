@@ -54,7 +54,7 @@ impl Step {
         task.progress("done", 1, Some(1), "trials");
         let shown = match &stepped {
             Stepped::Tried { report, verdict } => json!({"tried": report, "verdict": verdict}),
-            Stepped::Refused { message } => json!({"refused": message}),
+            Stepped::Refused { message, .. } => json!({"refused": message}),
             Stepped::Exhausted { reason } => json!({"exhausted": reason}),
         };
         Ok(((evaluation, stepped), shown))
@@ -174,7 +174,13 @@ fn tell(app: &App, name: &IndexName, event: &AutotuneEvent) {
             (Happened::Proposed, detail)
         }
         AutotuneEvent::Building { config, .. } => (Happened::Building, config_in_words(config)),
-        AutotuneEvent::Refused { message } => (Happened::Refused, message.clone()),
+        AutotuneEvent::Refused { message, suspended } => {
+            let detail = match suspended {
+                Some(_) => format!("{message}; it is suspended, and the bundled proposer goes on"),
+                None => message.clone(),
+            };
+            (Happened::Refused, detail)
+        }
         _ => return,
     };
     let data = serde_json::to_value(event).unwrap_or_default();

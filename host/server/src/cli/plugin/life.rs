@@ -109,11 +109,10 @@ pub(super) async fn activate(
     let answer = client.exchange(Method::POST, &path, &headers, body).await?;
     output.result(&answer, |answer| {
         println!(
-            "{} {} serves; it replaced {}, which drained in {} ms; etag {}",
+            "{} {} serves; it replaced {}; etag {}",
             arguments.name,
             arguments.version,
             replaced(answer),
-            cell(answer.get("drained_ms")),
             cell(answer.get("etag"))
         );
     });
@@ -196,26 +195,23 @@ fn quoted(etag: String) -> String {
     }
 }
 
-/// What an activation took the place of.
+/// What an activation took the place of, and how long its last calls took.
 fn replaced(answer: &Value) -> String {
-    match &answer["replaced"] {
-        Value::Object(plugin) => format!(
-            "{} {}",
-            cell(plugin.get("name")),
-            cell(plugin.get("version"))
-        ),
-        Value::Array(all) if !all.is_empty() => {
-            let all = all.iter().map(|plugin| {
-                format!(
-                    "{} {}",
-                    cell(plugin.get("name")),
-                    cell(plugin.get("version"))
-                )
-            });
-            all.collect::<Vec<_>>().join(", ")
-        }
-        _ => "nothing".to_owned(),
+    let replaced = match &answer["replaced"] {
+        Value::Array(all) => all.as_slice(),
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    };
+    if replaced.is_empty() {
+        return "nothing".to_owned();
     }
+    let named = replaced.iter().map(|plugin| {
+        let (name, version) = (plugin.get("name"), plugin.get("version"));
+        format!("{} {}", cell(name), cell(version))
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let took = cell(answer.get("drained_ms"));
+    format!("{named}, which drained in {took} ms")
 }
 
 #[cfg(test)]
@@ -231,11 +227,14 @@ mod tests {
     #[test]
     fn what_was_replaced_is_named() {
         let one = json!({"name": "a/b", "version": "1.0.0"});
-        assert_eq!(replaced(&json!({"replaced": one})), "a/b 1.0.0");
-        assert_eq!(replaced(&json!({"replaced": [one]})), "a/b 1.0.0");
+        let said = "a/b 1.0.0, which drained in 7 ms";
+        for named in [one.clone(), json!([one])] {
+            let answer = json!({"replaced": named, "drained_ms": 7});
+            assert_eq!(replaced(&answer), said);
+        }
         for none in [
-            json!({}),
-            json!({"replaced": null}),
+            json!({"drained_ms": 0}),
+            json!({"replaced": null, "drained_ms": 0}),
             json!({"replaced": []}),
         ] {
             assert_eq!(replaced(&none), "nothing");

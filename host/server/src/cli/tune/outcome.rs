@@ -1,4 +1,4 @@
-//! What a run of trials came to, in words: why it ended, and what it recommends.
+//! What a run of trials came to, in words: why it ended, what became of refused proposals, and what it recommends.
 
 use serde_json::Value;
 
@@ -27,6 +27,36 @@ pub(super) fn how_it_ended(report: &Value) -> String {
             format!("{trials}, {why}; {refused} refused")
         }
     }
+}
+
+/// Why proposals were refused, and who went on where a proposer was suspended for that.
+pub(super) fn refusals(report: &Value) -> Vec<String> {
+    let last = report.get("last_refusal");
+    // The failure that ends a run is told as that.
+    let last = last.filter(|_| report["ended"]["why"] != "proposer_failed");
+    let last = last.map(|why| format!("refused last: {}", cell(Some(why))));
+    let suspended = report.get("suspended").filter(|plugin| plugin.is_object());
+    let suspended = suspended.map(|plugin| {
+        let (plugin, next) = (named(plugin), went_on(report, plugin));
+        format!("{plugin} was suspended after three failures in a row; {next} went on")
+    });
+    last.into_iter().chain(suspended).collect()
+}
+
+/// Who proposed the last trial of a run after another proposer was suspended.
+fn went_on(report: &Value, suspended: &Value) -> String {
+    let trials = report["trials"].as_array();
+    let mut proposers = trials.into_iter().flatten().rev();
+    let next = proposers.find_map(|trial| trial.get("proposed_by").filter(|by| by.is_object()));
+    match next.filter(|next| *next != suspended) {
+        Some(next) => named(next),
+        None => "the bundled proposer".to_owned(),
+    }
+}
+
+fn named(plugin: &Value) -> String {
+    let (name, version) = (plugin.get("name"), plugin.get("version"));
+    format!("{} {}", cell(name), cell(version))
 }
 
 /// What a run recommends, with the trial named. A run without a trial speaks of earlier ones.
@@ -72,6 +102,26 @@ mod tests {
             ended(0, failed, 3),
             "0 trials, then three proposals in a row failed; 3 proposals refused"
         );
+    }
+
+    #[test]
+    fn a_run_says_why_proposals_were_refused_and_who_went_on() {
+        let plugin = |name: &str| json!({"name": name, "version": "1.0.0"});
+        let by = |name: &str| json!({"id": "t", "proposed_by": plugin(name)});
+        let mut report = json!({"trials": [{"id": "t"}, by("a/evil"), by("a/good")], "refused": 3,
+            "ended": {"why": "trials"}, "last_refusal": "a/evil@1.0.0: it trapped", "suspended": plugin("a/evil")});
+        let last = "refused last: a/evil@1.0.0: it trapped";
+        let suspended = "a/evil 1.0.0 was suspended after three failures in a row; ";
+        assert_eq!(
+            refusals(&report),
+            [last.to_owned(), format!("{suspended}a/good 1.0.0 went on")]
+        );
+        report["trials"] = json!([{"id": "t"}, by("a/evil")]);
+        let bundled = format!("{suspended}the bundled proposer went on");
+        assert_eq!(refusals(&report)[1], bundled);
+        report["ended"] = json!({"why": "proposer_failed", "message": "a/good@1.0.0: no"});
+        assert_eq!(refusals(&report), [bundled]);
+        assert!(refusals(&json!({"trials": [], "refused": 0})).is_empty());
     }
 
     #[test]

@@ -153,22 +153,30 @@ async fn spool(app: &App, request: Request) -> Result<(File, Option<String>), Pr
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad_form", error.body_text()))?;
+    let mut found = None;
     while let Some(field) = form
         .next_field()
         .await
         .map_err(|error| broken_off(&error))?
     {
-        if let Some(name) = field.file_name().map(str::to_owned) {
-            return Ok((
-                write(app, field.map_err(|error| broken_off(&error))).await?,
-                Some(name),
+        let Some(name) = field.file_name().map(str::to_owned) else {
+            continue;
+        };
+        if found.is_some() {
+            return Err(Problem::unprocessable(
+                "two_files",
+                "the form holds more than one file; send each in a request of its own",
             ));
         }
+        let file = write(app, field.map_err(|error| broken_off(&error))).await?;
+        found = Some((file, Some(name)));
     }
-    Err(Problem::unprocessable(
-        "no_file",
-        "the form holds no file; add one field with a file name",
-    ))
+    found.ok_or_else(|| {
+        Problem::unprocessable(
+            "no_file",
+            "the form holds no file; add one field with a file name",
+        )
+    })
 }
 
 async fn write(

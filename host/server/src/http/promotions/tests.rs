@@ -7,6 +7,7 @@ use axum::{
 use boathouse_types::ManualClock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -114,4 +115,45 @@ async fn a_rollback_answers_when_it_is_done_or_with_its_task() {
         .expect("a task");
     let refused = task.error.expect("nothing is left to take back");
     assert_eq!(refused.code, "nothing_to_roll_back");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_trial_to_go_back_or_to_force() {
+    let folder = tempfile::tempdir().expect("folder");
+    let app = open(&folder).await;
+    let trial = promoted(&app).await;
+    let index = app.indexes.get("notes").expect("it serves");
+    let measuring = index.take_turn().expect("the turn");
+
+    let (state, path) = (State(Arc::clone(&app)), Path("notes".to_owned()));
+    let answer = rollback(state, path, HeaderMap::new()).await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+    assert_eq!(index.serving().served.trial, None);
+    let wish = json!({"trial": trial, "force": true}).to_string();
+    done(&app, "/vectors/promote/notes", "application/json", wish).await;
+    assert_eq!(index.serving().served.trial, Some(trial.clone()));
+
+    // Who moves, merges or deletes it is alone with it.
+    drop(measuring);
+    let alone = index.take_alone().expect("nobody is there");
+    let (state, path) = (State(Arc::clone(&app)), Path("notes".to_owned()));
+    let refused = rollback(state, path, HeaderMap::new()).await;
+    assert_eq!(refused.expect_err("it is away").code, "index_busy");
+    assert_eq!(index.serving().served.trial, Some(trial));
+    drop(alone);
+}
+
+#[tokio::test]
+async fn what_was_won_against_what_serves_no_more_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let app = open(&folder).await;
+    promoted(&app).await;
+    let index = app.indexes.get("notes").expect("it serves");
+    let champion = index.serving();
+    let uncancelled = CancellationToken::new();
+    let back = promotion::rollback(&index, "test".to_owned(), &uncancelled).await;
+    back.expect("it went back");
+    let refused = promotion::check_unchanged(&index, &champion).expect_err("it changed");
+    assert_eq!(refused.code, "index_busy");
+    promotion::check_unchanged(&index, &index.serving()).expect("it did not");
 }

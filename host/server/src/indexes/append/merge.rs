@@ -316,8 +316,8 @@ async fn take_over(
         Some(count),
         "vectors",
     );
-    let turn = cancel.run_until_cancelled(index.wait_for_turn()).await;
-    let _turn = turn.ok_or_else(Problem::cancelled)?;
+    let alone = cancel.run_until_cancelled(index.wait_alone()).await;
+    let _alone = alone.ok_or_else(Problem::cancelled)?;
     let serving = promoted_meanwhile(index, &data, made).await?;
     let sets = match new.kept.is_empty() {
         true => Vec::new(),
