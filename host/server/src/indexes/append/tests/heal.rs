@@ -188,6 +188,46 @@ async fn a_refresh_that_fails_leaves_it_broken_and_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn one_that_ends_at_any_operation_leaves_it_broken_or_whole() {
+    let world = World::new().await;
+    let expected = world.seen().await;
+    let notes = IndexName::new("notes").unwrap();
+    let mut at = 0;
+    loop {
+        let mut met = false;
+        for plan in plans(at) {
+            for path in world.objects("vectors").await {
+                world.bucket.delete(&path).await.unwrap();
+            }
+            world.restart().await.expect("it is refused");
+            let app = Arc::clone(&world.host.app);
+            let (held, found) = app.indexes.reserve_broken(&notes).await.unwrap();
+            let (bucket, store) = faulty(&world.bucket, plan);
+            let found = Found::new(&bucket, found.version, found.meta);
+            let ended = as_task(|task| async move {
+                let healed = merge::heal(&app, (held, found), &task).await;
+                healed.map(|()| Value::Null)
+            });
+            let ended = ended.await;
+            met |= store.stopped();
+            store.follow(Plan::Never);
+            // The host goes on, or another one starts.
+            let is_broken = world.restart().await.is_some();
+            assert!(!is_broken || ended.is_err(), "{plan:?}");
+            if is_broken {
+                succeeded(&world.refresh().await);
+            }
+            assert_eq!(world.seen().await, expected, "{plan:?}: {ended:?}");
+        }
+        if !met {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 5, "{at} operations");
+}
+
+#[tokio::test]
 async fn while_it_is_made_anew_it_is_neither_deleted_nor_made_twice() {
     let world = World::new().await;
     world
