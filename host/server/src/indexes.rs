@@ -46,7 +46,7 @@ use chores::Chores;
 use desks::Desks;
 use filter::Filters;
 use objects::{erase, sweep};
-use standing::{Found, give_up};
+use standing::{Found, decides, give_up, look};
 
 pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
@@ -75,7 +75,7 @@ pub struct Indexes {
     broken: Mutex<BTreeMap<IndexName, Broken>>,
     /// Indexes that have the name of another one and are not served, with the reason.
     strangers: Mutex<BTreeMap<(IndexName, BucketName), String>>,
-    /// Indexes that are being built.
+    /// Indexes that are being built, or made anew though they are among the broken ones.
     reserved: Mutex<BTreeMap<IndexName, Building>>,
     filters: Filters,
     desks: Desks,
@@ -234,13 +234,40 @@ impl Indexes {
                 format!("there is an index `{name}` already; delete it or choose another name"),
             ));
         }
+        self.set_aside(&mut reserved, name, (dataset, bucket))
+    }
+
+    /// Sets an index aside that cannot be opened, to be made anew; gives the manifest that decides as well.
+    ///
+    /// # Errors
+    /// 404 when no index of that name is known to be stored and out of service, or its manifest does not read; 409
+    /// while it is moved or made anew.
+    pub(crate) async fn reserve_broken(
+        self: &Arc<Self>,
+        name: &IndexName,
+    ) -> Result<(Reservation, Found), Problem> {
+        let _door = self.door.lock().await;
+        let is_broken = locked(&self.broken).contains_key(name);
+        let (all, _) = look(&self.buckets.list(), name).await;
+        let winner = decides(&all).filter(|one| is_broken && one.is_alive(&all));
+        let Some(found) = winner else {
+            let unknown = self.get(name.as_str()).err();
+            return Err(unknown.unwrap_or_else(|| shown_again(name)));
+        };
+        check_at_rest(found)?;
+        let place = (&found.meta.dataset, found.bucket.name());
+        let reservation = self.set_aside(&mut locked(&self.reserved), name, place)?;
+        Ok((reservation, found.clone()))
+    }
+
+    fn set_aside(
+        self: &Arc<Self>,
+        reserved: &mut BTreeMap<IndexName, Building>,
+        name: &IndexName,
+        (dataset, bucket): (&DatasetName, &BucketName),
+    ) -> Result<Reservation, Problem> {
         if reserved.contains_key(name) {
-            return Err(Problem::conflict(
-                "index_building",
-                format!(
-                    "index `{name}` is being built; `GET /tasks` and `boathouse task list` show how far it is"
-                ),
-            ));
+            return Err(building(name));
         }
         let (dataset, bucket) = (dataset.clone(), bucket.clone());
         reserved.insert(name.clone(), Building { dataset, bucket });
@@ -283,6 +310,9 @@ impl Indexes {
             let unknown = self.get(name.as_str()).err();
             return Err(unknown.unwrap_or_else(|| shown_again(name)));
         };
+        if locked(&self.reserved).contains_key(name) {
+            return Err(building(name));
+        }
         match &broken.bucket {
             Some(bucket) => match Found::confirm(bucket, name).await {
                 Ok(Some(found)) => {
@@ -359,6 +389,15 @@ fn shown_again(name: &IndexName) -> Problem {
     )
 }
 
+fn building(name: &IndexName) -> Problem {
+    Problem::conflict(
+        "index_building",
+        format!(
+            "index `{name}` is being built; `GET /tasks` and `boathouse task list` show how far it is"
+        ),
+    )
+}
+
 /// That nobody moves an index at this moment, another host for example.
 fn check_at_rest(found: &Found) -> Result<(), Problem> {
     match &found.meta.moving_to {
@@ -383,6 +422,7 @@ impl Reservation {
     /// Puts the finished index in service.
     pub fn fulfil(self, index: LiveIndex) {
         self.indexes.insert(index);
+        locked(&self.indexes.broken).remove(&self.name);
     }
 }
 

@@ -63,7 +63,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "BUCKET")]
         to: String,
     },
-    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild.
+    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild, and so do vectors that are damaged
+    /// or gone, for which the index is not served.
     Refresh {
         /// Name of the index.
         name: String,

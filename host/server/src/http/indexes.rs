@@ -138,23 +138,31 @@ pub(crate) async fn change(
 }
 
 /// Bring an index up to date with its dataset: what was appended becomes part of it, and it is rebuilt when rows
-/// were replaced or the embedder has changed.
+/// were replaced or the embedder has changed. One that is not served, as its vectors are damaged or gone, gets new ones.
 #[utoipa::path(
     post, path = "/vectors/indexes/{idx}/refresh", params(("idx" = String, Path)),
-    responses((status = 202, body = TaskView), (status = 404, body = Problem))
+    responses((status = 202, body = TaskView), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
 pub(crate) async fn refresh(
     State(app): AppState,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let index = app.indexes.get(&name)?;
-    let worker = Arc::clone(&app);
-    let task = app.tasks.start(append::KIND, &name, |task| async move {
-        let name = &index.meta.name;
-        let refreshed = append::refresh(&worker, name, &task).await?;
-        append::merge::when_due(&worker, &worker.indexes.get(name.as_str())?);
-        Ok(refreshed)
-    });
+    let name = IndexName::new(name)?;
+    let broken = match app.indexes.get(name.as_str()) {
+        Ok(_) => None,
+        Err(_) => Some(app.indexes.reserve_broken(&name).await?),
+    };
+    let (worker, subject) = (Arc::clone(&app), name.clone());
+    let task = app
+        .tasks
+        .start(append::KIND, subject.as_str(), |task| async move {
+            if let Some(broken) = broken {
+                append::merge::heal(&worker, broken, &task).await?;
+            }
+            let refreshed = append::refresh(&worker, &name, &task).await?;
+            append::merge::when_due(&worker, &worker.indexes.get(name.as_str())?);
+            Ok(refreshed)
+        });
     Ok(accepted(task))
 }
 

@@ -334,7 +334,8 @@ async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem
 async fn put_together(index: &LiveIndex, added: VectorTable) -> Result<VectorTable, Problem> {
     let mut all = VectorTable::new(added.dimension());
     for (part, segment) in index.meta.segments().iter().enumerate() {
-        let stored = frozen::stored(index, (&segment.path, &segment.digest)).await?;
+        let named = (segment.path.as_str(), segment.digest.as_str());
+        let stored = frozen::stored((index.bucket(), &index.meta.name), named).await?;
         let tail = index.tail.clone();
         all = joined(all, stored, move |row| !tail.hides_in(part, row)).await?;
     }

@@ -70,10 +70,10 @@ pub(super) async fn segment(
 /// # Errors
 /// When they cannot be read from the bucket, or are damaged there.
 pub(super) async fn stored(
-    index: &LiveIndex,
+    (bucket, name): (&Bucket, &IndexName),
     (path, digest): (&str, &str),
 ) -> Result<VectorTable, Problem> {
-    let (place, name) = ((index.bucket(), path), &index.meta.name);
+    let place = (bucket, path);
     let (bytes, digest) = (fetched(place, name).await?, digest.to_owned());
     let read = tokio::task::spawn_blocking(move || sound(bytes, &digest)).await;
     let read = read.map_err(|error| Problem::internal(&error))?;

@@ -37,7 +37,7 @@ pub(super) struct Vital {
 /// Objects of vectors.
 pub(super) const VECTORS: Vital = Vital {
     what: "vectors",
-    cure: "put a sound copy in its place, which `rescue` has where it mirrors everything, or delete the index and create it again from its dataset",
+    cure: "put a sound copy in its place, which `rescue` has where it mirrors everything; of an index that is not served for this, `refresh` (`POST /vectors/indexes/{idx}/refresh`, `boathouse index refresh`) makes the vectors anew from its dataset and keeps its journal, promotions, evaluation sets and deletions",
 };
 
 /// Objects of tombstones.

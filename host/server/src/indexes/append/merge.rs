@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use boathouse_ingest::Dataset;
+use boathouse_storage::Bucket;
 use boathouse_tuning::IndexData;
+use boathouse_types::IndexName;
 use boathouse_vector::table::VectorTable;
 use serde_json::Value;
 
@@ -27,10 +29,14 @@ use super::{
         live::{Base, Serving, obtain},
         objects::fresh_path,
         tail,
+        tombstones::Tombstones,
     },
     answer, joined,
 };
 use crate::{app::App, problem::Problem, tasks::TaskContext, tune};
+
+mod heal;
+pub(crate) use heal::heal;
 
 /// Kind of the task of a merge.
 const KIND: &str = "merge";
@@ -139,7 +145,19 @@ pub(super) async fn rebuild(
     let _merging = merging.ok_or_else(Problem::cancelled)?;
     // A merge that was waited for has put another one in its place.
     let index = app.indexes.in_step(&index.meta.name).await?;
-    let meta = &index.meta;
+    let base = anew(app, (index.bucket(), &index.meta), task).await?;
+    let base = base.without(&index.tombstones).await?;
+    renew(&app.indexes, &index, base, task).await?;
+    forget_parts(app, &index.meta.name).await;
+    Ok(())
+}
+
+/// The base that the whole dataset of an index makes, deleted documents among them.
+async fn anew(
+    app: &App,
+    (bucket, meta): (&Bucket, &IndexMeta),
+    task: &TaskContext,
+) -> Result<NewBase, Problem> {
     let manifest = app.datasets.get(&meta.dataset).await?;
     // The version that this manifest tells of, as rows may be replaced at any moment: whether they are other rows than
     // those of before, what their ids promise and what is embedded have to be about the same ones.
@@ -159,7 +177,7 @@ pub(super) async fn rebuild(
             None => Ids::Numbers,
         },
         chunk: meta.chunk,
-        known: known(app, &index).await,
+        known: known(app, bucket, meta).await,
     };
     let Embedded {
         table,
@@ -170,11 +188,7 @@ pub(super) async fn rebuild(
     if table.is_empty() {
         return Err(no_text(&meta.text_column, version.rows));
     }
-    let table = match replaced {
-        true => table,
-        false => undeleted(&index, table).await?,
-    };
-    let base = NewBase {
+    Ok(NewBase {
         table,
         dataset_version: version.version,
         rows: version.rows,
@@ -184,25 +198,22 @@ pub(super) async fn rebuild(
         replaced,
         embedder_digest: app.embedder.model_digest().to_owned(),
         embeddings: Some(embeddings),
-    };
-    renew(&app.indexes, &index, base, task).await?;
-    forget_parts(app, &meta.name).await;
-    Ok(())
+    })
 }
 
 /// The vectors that an index has, hidden ones among them, for texts that have not changed; none when they are of another
 /// model. What cannot be read is embedded again, which may be what the rebuild is for.
-async fn known(app: &App, index: &LiveIndex) -> Known {
+async fn known(app: &App, bucket: &Bucket, meta: &IndexMeta) -> Known {
     let none = || Known::new(app.embedder.dimension());
-    if index.meta.embedder_digest != app.embedder.model_digest() {
+    if meta.embedder_digest != app.embedder.model_digest() {
         return none();
     }
     let mut known = none();
-    for named in index.meta.vector_objects() {
-        let vectors = match frozen::stored(index, named).await {
+    for named in meta.vector_objects() {
+        let vectors = match frozen::stored((bucket, &meta.name), named).await {
             Ok(vectors) => vectors,
             Err(problem) => {
-                unread(index, named.0, &problem);
+                unread(&meta.name, named.0, &problem);
                 continue;
             }
         };
@@ -218,14 +229,15 @@ async fn known(app: &App, index: &LiveIndex) -> Known {
     known
 }
 
-fn unread(index: &LiveIndex, path: &str, why: &Problem) {
-    let index = &index.meta.name;
+fn unread(index: &IndexName, path: &str, why: &Problem) {
     tracing::warn!(%index, path, %why, "vectors of an index cannot be read; their texts are embedded again");
 }
 
 /// The rows of a table that were not deleted; all when that leaves none, as they are hidden anyway.
-async fn undeleted(index: &LiveIndex, table: VectorTable) -> Result<VectorTable, Problem> {
-    let tombstones = Arc::clone(&index.tombstones);
+async fn undeleted(
+    tombstones: Arc<Tombstones>,
+    table: VectorTable,
+) -> Result<VectorTable, Problem> {
     let left = tokio::task::spawn_blocking(move || {
         let mut gone = tail::RowMask::default();
         for (at, (id, row)) in table.doc_ids().iter().zip(table.rows()).enumerate() {
@@ -258,7 +270,8 @@ fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
 async fn searched(index: &LiveIndex) -> Result<VectorTable, Problem> {
     let mut all = VectorTable::new(index.meta.dimension);
     for (at, named) in index.meta.vector_objects().enumerate() {
-        let (stored, tail) = (frozen::stored(index, named).await?, index.tail.clone());
+        let place = (index.bucket(), &index.meta.name);
+        let (stored, tail) = (frozen::stored(place, named).await?, index.tail.clone());
         let is_searched = move |row| match at.checked_sub(1) {
             None => !tail.hides(row),
             Some(part) => !tail.hides_in(part, row),
@@ -277,9 +290,7 @@ async fn renew(
 ) -> Result<Arc<LiveIndex>, Problem> {
     let count = new.table.len() as u64;
     task.progress("storing vectors", 0, Some(count), "vectors");
-    let empty = VectorTable::new(new.table.dimension());
-    let table = std::mem::replace(&mut new.table, empty);
-    let mut encoded = encode(table, index.meta.metric).await?;
+    let mut encoded = encode(new.take_table(), index.meta.metric).await?;
     let path = fresh_path(&index.meta.name);
     let bytes = std::mem::take(&mut encoded.bytes);
     index.bucket().put(&path, bytes).await?;
@@ -327,7 +338,10 @@ async fn take_over(
         return Err(Problem::cancelled());
     }
     let _writing = index.writing().await;
-    let next = |now: &IndexMeta| new.named(index, now, path, &data);
+    let next = |now: &IndexMeta| {
+        let same = now.data_version == index.meta.data_version;
+        same.then(|| new.named(now, path, &data)).flatten()
+    };
     let found = indexes.write(index, next).await?;
     tune::follow(index, &sets).await;
     let base = Base {
@@ -360,18 +374,23 @@ async fn promoted_meanwhile(
 }
 
 impl NewBase {
-    /// The manifest that names this base instead of the old one; none when it does not follow from what the index
-    /// is now.
-    fn named(
-        &self,
-        index: &LiveIndex,
-        now: &IndexMeta,
-        path: &str,
-        data: &IndexData,
-    ) -> Option<IndexMeta> {
-        if now.data_version != index.meta.data_version {
-            return None;
+    /// Without the documents that were deleted, unless its rows are others.
+    async fn without(mut self, tombstones: &Arc<Tombstones>) -> Result<Self, Problem> {
+        if !self.replaced {
+            self.table = undeleted(Arc::clone(tombstones), self.table).await?;
         }
+        Ok(self)
+    }
+
+    /// Its vectors, which it does not hold any more then.
+    fn take_table(&mut self) -> VectorTable {
+        let empty = VectorTable::new(self.table.dimension());
+        std::mem::replace(&mut self.table, empty)
+    }
+
+    /// The manifest that names this base instead of the old one; none when the tail that it contains is not how the
+    /// one of the index begins now.
+    fn named(&self, now: &IndexMeta, path: &str, data: &IndexData) -> Option<IndexMeta> {
         let (vectors, documents) = (data.len() as u64, data.documents() as u64);
         Some(IndexMeta {
             dataset_version: self.dataset_version,

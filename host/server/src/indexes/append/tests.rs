@@ -19,6 +19,7 @@ use super::{
 use crate::tasks::Tasks;
 
 mod damage;
+mod heal;
 mod model;
 
 /// Rows that an append adds.

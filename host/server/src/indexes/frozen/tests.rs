@@ -155,7 +155,7 @@ async fn an_object_that_is_gone_is_named_with_its_bucket_and_the_cure() {
         };
         let place = format!("object `{object}` of bucket `primary` is gone");
         assert!(
-            why.contains(&place) && why.contains("create it again"),
+            why.contains(&place) && why.contains("`boathouse index refresh`"),
             "{why}"
         );
         world.bucket.put(&object, bytes).await.unwrap();
