@@ -19,7 +19,7 @@ use super::{
     profile::{DECIMAL_DIGITS, Profile, Shape, classify},
     said::{self, SaidColumn},
 };
-use crate::{IngestError, error::Place};
+use crate::IngestError;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
@@ -52,13 +52,6 @@ enum Builder {
 impl Columns {
     /// Empty columns of the schema's types, for the columns of a text as they are known.
     pub(super) fn new(schema: &SchemaRef, looks: &[Look]) -> Result<Self, IngestError> {
-        if schema.fields().is_empty() {
-            return Err(IngestError::bad(
-                Place::default(),
-                "its rows have no columns",
-                "give at least one of them a value with a name",
-            ));
-        }
         let builder = |field: &arrow::datatypes::FieldRef| {
             let data_type = field.data_type();
             match looks.iter().find(|look| look.name == *field.name()) {

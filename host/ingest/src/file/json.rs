@@ -250,6 +250,8 @@ impl Source for JsonFile {
             self.looks = self.looks.iter().map(Look::anew).collect();
         }
         let records = Records::new(self.text.open()?, self.layout);
+        // A batch has at least one column.
+        let schema = schema.filter(|schema| !schema.fields().is_empty());
         let read = self.walk(records, u64::MAX, schema, sink)?;
         self.is_known = true;
         if self.rows == 0 {

@@ -209,11 +209,8 @@ mod tests {
         check("me:hunter2@db/shop", "begins neither");
         check("postgres://me:hunter2@db/shop", "begins neither");
         check("mysql://me:hunter2", "not an address");
-        check("mysql://me:hunter#2@db/shop", "not an address");
-        check(
-            "mysql://me:1?hunter2@db/shop",
-            "parameter that is not known",
-        );
+        check("mysql://me:hunter2@[db/shop", "not an address");
+        check("mysql://me:1?hunter2@db/shop", "percent-encode");
         check(
             "mysql://db/shop?compression=hunter2",
             "value that cannot be",

@@ -90,9 +90,17 @@ fn types_widen_without_loss() {
 }
 
 #[test]
+fn empty_objects_are_refused_by_whoever_reads_them_with_the_columns_of_the_start() {
+    let mut json = started(b"{}\n{}\n", Layout::Lines).unwrap();
+    let start = json.schema();
+    let read = json.read(Some(&start), &mut |_| Ok(()));
+    let refused = read.unwrap_err().to_string();
+    assert!(refused.starts_with("every object"), "{refused}");
+}
+
+#[test]
 fn bad_lines_are_named() {
     refused(b"", Layout::Lines, "the file has no rows");
-    refused(b"{}\n{}\n", Layout::Lines, "its rows have no columns; give");
     refused(
         b"{\"a\":1}\n{\"a\":}\n",
         Layout::Lines,
