@@ -151,6 +151,9 @@ impl Recipe {
     }
 }
 
+/// Characters that stand for a masked truth value, whichever it is.
+const TRUTH_LENGTH: usize = 5;
+
 impl Step {
     fn of(action: Action, key: Option<&Arc<HashKey>>) -> Result<Self, IngestError> {
         Ok(match action {
@@ -170,6 +173,10 @@ impl Step {
         let change: &dyn Fn(&str) -> String = match self {
             Self::Keep => return Ok(Some(Arc::clone(column))),
             Self::Drop => return Ok(None),
+            // Of a truth value the length tells all.
+            Self::Mask { .. } if *field.data_type() == DataType::Boolean => {
+                &|_| "*".repeat(TRUTH_LENGTH)
+            }
             Self::Mask { keep_last } => &|text| masked(text, *keep_last),
             Self::Hash(key) => &|text| key.hash(text),
         };

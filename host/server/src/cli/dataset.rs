@@ -7,7 +7,7 @@ use crate::{
     cli::{
         CliError, Output,
         output::{cell, table},
-        pii::show_treatments,
+        pii::{show_failures, show_treatments},
     },
     client::Client,
 };
@@ -123,6 +123,7 @@ fn show(dataset: &Value) {
         ("scope", "/scope"),
     ];
     println!("\n{}", table(&dataset["findings"], &columns));
+    show_failures(dataset);
     show_treatments(&dataset["treatments"]);
     let columns = [
         ("readable version", "/version"),

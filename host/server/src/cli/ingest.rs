@@ -10,7 +10,7 @@ use crate::{
     cli::{
         CliError, Output,
         output::{cell, counted},
-        pii::{show_treatments, show_unmet},
+        pii::{show_failures, show_treatments, show_unmet},
         task::awaited,
     },
     client::Client,
@@ -185,6 +185,7 @@ pub(crate) fn report(value: &Value) {
             cell(finding.pointer("/evidence/tested")),
         );
     }
+    show_failures(value);
     show_treatments(&value["treatments"]);
     show_unmet(value);
 }

@@ -192,6 +192,14 @@ pub(crate) fn show_unmet(value: &Value) {
     }
 }
 
+/// Prints why findings are not complete: none found is not none there.
+pub(crate) fn show_failures(value: &Value) {
+    let failures = value["detector_failures"].as_array();
+    for failure in failures.into_iter().flatten() {
+        println!("incomplete: {}", cell(Some(failure)));
+    }
+}
+
 fn show_scan(scan: &Value) {
     let columns = [
         ("personal data", "/column"),
@@ -201,9 +209,7 @@ fn show_scan(scan: &Value) {
     ];
     println!("version {}", cell(scan.pointer("/version")));
     println!("{}", table(&scan["findings"], &columns));
-    for failure in scan["detector_failures"].as_array().into_iter().flatten() {
-        println!("incomplete: {}", cell(Some(failure)));
-    }
+    show_failures(scan);
     for column in scan["would_treat"].as_array().into_iter().flatten() {
         println!(
             "an ingest would {} column {}: ingest again with mode replace",

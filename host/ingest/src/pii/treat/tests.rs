@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::{
-    array::{Array as _, AsArray as _, Int64Array, ListArray, StringArray},
+    array::{Array as _, AsArray as _, BooleanArray, Int64Array, ListArray, StringArray},
     datatypes::Int64Type,
 };
 use parquet::file::{reader::FileReader as _, serialized_reader::SerializedFileReader};
@@ -82,6 +82,16 @@ fn a_mask_shows_the_end_of_long_values_only() {
     check("", 4, "");
     check("secret", 0, "******");
     check("äöüß€", 2, "***ß€");
+}
+
+#[test]
+fn a_masked_truth_value_is_either() {
+    let flags = BooleanArray::from(vec![Some(true), Some(false), None]);
+    let before = table(&[("flag", Arc::new(flags))]);
+    let treatments = [treatment("flag", Action::Mask { keep_last: 4 })];
+    let batch = rows(&apply(&before, &treatments).unwrap());
+    let masked: Vec<_> = batch.column(0).as_string::<i32>().iter().collect();
+    assert_eq!(masked, [Some("*****"), Some("*****"), None]);
 }
 
 #[test]
