@@ -1,8 +1,8 @@
 //! The inner loops of the room: inner product and squared Euclidean distance of `f32` vectors, and the inner
 //! product of 8-bit codes.
 //!
-//! Each exists for AVX-512, for AVX2, for NEON and in portable Rust, and in two shapes: of two vectors, and of one query with
-//! many rows of a table. The second takes rows four at a time, so that a part of the query is loaded once for
+//! Each exists for AVX-512, for AVX2, for NEON and in portable Rust, and in two shapes: of two vectors, and of one
+//! query with many rows of a table. The second takes rows four at a time, so that a part of the query is loaded once for
 //! four rows and their sums are folded together. The machine is asked once, when a set of vectors or
 //! its codes are created; from then on a list of rows is one call through a function pointer.
 //!

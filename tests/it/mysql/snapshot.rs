@@ -72,50 +72,52 @@ async fn rows_of_one_generation(host: &Host) -> u64 {
     generation
 }
 
+/// Columns of a key, their values, and how many connections read such a table.
+const KEYS: [(&str, &str, u64); 10] = [
+    ("id INT PRIMARY KEY", "seq", 4),
+    (
+        "id BIGINT UNSIGNED PRIMARY KEY",
+        "18446744073709551615 - seq * 1000",
+        4,
+    ),
+    (
+        "id INT PRIMARY KEY",
+        "CAST(seq * 48271 MOD 2000003 AS SIGNED) - 1000000",
+        4,
+    ),
+    (
+        "id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY",
+        "MD5(seq)",
+        4,
+    ),
+    (
+        "id VARCHAR(40) PRIMARY KEY",
+        "CONCAT(SUBSTR(MD5(seq), 1, 3), 'ÄöZ', seq)",
+        4,
+    ),
+    ("id BINARY(16) PRIMARY KEY", "UNHEX(MD5(seq))", 4),
+    (
+        "id UUID PRIMARY KEY",
+        "CONCAT(LPAD(HEX(seq * 85899), 8, '0'), '-0000-4000-8000-', LPAD(HEX(seq * 85899), 8, '0'), 'abcd')",
+        4,
+    ),
+    (
+        "id INT, part INT, PRIMARY KEY (part, id)",
+        "seq, seq MOD 977",
+        4,
+    ),
+    (
+        "id DATETIME PRIMARY KEY",
+        "'2000-01-01' + INTERVAL seq MINUTE",
+        1,
+    ),
+    ("id INT", "seq", 1),
+];
+
 #[tokio::test]
 async fn every_row_is_read_once_whatever_the_key() {
     let n = 50_000;
-    let keys = [
-        ("id INT PRIMARY KEY", "seq", 4),
-        (
-            "id BIGINT UNSIGNED PRIMARY KEY",
-            "18446744073709551615 - seq * 1000",
-            4,
-        ),
-        (
-            "id INT PRIMARY KEY",
-            "CAST(seq * 48271 MOD 2000003 AS SIGNED) - 1000000",
-            4,
-        ),
-        (
-            "id CHAR(32) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY",
-            "MD5(seq)",
-            4,
-        ),
-        (
-            "id VARCHAR(40) PRIMARY KEY",
-            "CONCAT(SUBSTR(MD5(seq), 1, 3), 'ÄöZ', seq)",
-            4,
-        ),
-        ("id BINARY(16) PRIMARY KEY", "UNHEX(MD5(seq))", 4),
-        (
-            "id UUID PRIMARY KEY",
-            "CONCAT(LPAD(HEX(seq * 85899), 8, '0'), '-0000-4000-8000-', LPAD(HEX(seq * 85899), 8, '0'), 'abcd')",
-            4,
-        ),
-        (
-            "id INT, part INT, PRIMARY KEY (part, id)",
-            "seq, seq MOD 977",
-            4,
-        ),
-        (
-            "id DATETIME PRIMARY KEY",
-            "'2000-01-01' + INTERVAL seq MINUTE",
-            1,
-        ),
-        ("id INT", "seq", 1),
-    ];
-    let tables = keys.iter().enumerate().map(|(at, (key, value, _))| {
+    let tables = KEYS.iter().enumerate().map(|(at, (key, value, _))| {
         format!(
             "CREATE TABLE t{at} ({key}); INSERT INTO t{at} SELECT {value} FROM seq_1_to_{n}; ANALYZE TABLE t{at};"
         )
@@ -124,7 +126,7 @@ async fn every_row_is_read_once_whatever_the_key() {
         return;
     };
     let host = Host::fresh();
-    for (at, (key, _, connections)) in keys.iter().enumerate() {
+    for (at, (key, _, connections)) in KEYS.iter().enumerate() {
         let what = json!({"table": format!("t{at}"), "parallel": 4});
         let result = ingested(&host, &database.dsn(), &what).await;
         assert_eq!(result["rows"], n, "{key}");

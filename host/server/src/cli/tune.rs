@@ -152,14 +152,8 @@ pub(crate) async fn run(
             name,
             k,
         } => {
-            let mut body = json!({"index": index, "name": name, "k": k, "live": live});
-            if let Some(queries) = queries {
-                body["queries"] = queries.into();
-            }
-            if !texts.is_empty() {
-                body["texts"] = texts.into();
-            }
-            evalset(client, output, &body).await
+            let set = json!({"index": index, "name": name, "k": k, "live": live});
+            evalset(client, output, set, queries.map(Value::from), texts).await
         }
         Command::Evalsets { index } => evalsets(client, output, &index).await,
         Command::DeleteEvalset { index, name } => {
@@ -212,8 +206,20 @@ pub(crate) async fn run(
     }
 }
 
-async fn evalset(client: &Client, output: &Output, body: &Value) -> Result<(), CliError> {
-    let task = client.post("/vectors/evalsets", body).await?;
+async fn evalset(
+    client: &Client,
+    output: &Output,
+    mut set: Value,
+    queries: Option<Value>,
+    texts: Vec<String>,
+) -> Result<(), CliError> {
+    if let Some(queries) = queries {
+        set["queries"] = queries;
+    }
+    if !texts.is_empty() {
+        set["texts"] = texts.into();
+    }
+    let task = client.post("/vectors/evalsets", &set).await?;
     output.result(&awaited(client, output, &task).await?, |set| {
         println!(
             "evaluation set {}: {} queries, k = {}",

@@ -1,5 +1,47 @@
 //! Kernels for x86-64: which of them this machine can run, and what they share.
 
+/// Defines both shapes of a kernel with the `float_sums` and `float_totals` of where it stands; `$step` adds the terms
+/// of two registers to a sum.
+macro_rules! float_kernel {
+    ($features:literal, $pair:ident, $many:ident, $step:expr) => {
+        #[target_feature(enable = $features)]
+        fn $pair(a: &[f32], b: &[f32]) -> f32 {
+            let [sums] = float_sums(a, [b], $step);
+            float_totals([sums; ROWS])[0]
+        }
+
+        #[target_feature(enable = $features)]
+        fn $many(query: &[f32], rows: Rows<'_, f32>, list: &[u32], out: &mut Vec<f32>) {
+            let (fours, rest) = list.as_chunks::<ROWS>();
+            for four in fours {
+                let sums = float_sums(query, four_of(rows, four), $step);
+                out.extend_from_slice(&float_totals(sums));
+            }
+            for &row in rest {
+                out.push($pair(query, rows.get(row)));
+            }
+        }
+    };
+}
+
+/// Defines a kernel of codes with the `code_sums` and `code_totals` of where it stands.
+macro_rules! code_kernel {
+    ($features:literal, $many:ident) => {
+        #[target_feature(enable = $features)]
+        fn $many(query: &[i8], rows: Rows<'_, u8>, list: &[u32], out: &mut Vec<i32>) {
+            let (fours, rest) = list.as_chunks::<ROWS>();
+            for four in fours {
+                let sums = code_sums(query, four_of(rows, four));
+                out.extend_from_slice(&code_totals(sums));
+            }
+            for &row in rest {
+                let [sums] = code_sums(query, [rows.get(row)]);
+                out.push(code_totals([sums; ROWS])[0]);
+            }
+        }
+    };
+}
+
 mod avx2;
 mod avx512;
 

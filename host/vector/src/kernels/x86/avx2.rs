@@ -42,31 +42,10 @@ pub(super) fn code_kernel() -> Option<CodeKernel> {
     is_x86_feature_detected!("avx2").then(|| CodeKernel::new(codes_many, "avx2"))
 }
 
-/// Defines both shapes of a kernel; `$step` adds the terms of two registers to a sum.
-macro_rules! float_kernel {
-    ($pair:ident, $many:ident, $step:expr) => {
-        #[target_feature(enable = "avx2,fma")]
-        fn $pair(a: &[f32], b: &[f32]) -> f32 {
-            let [sums] = float_sums(a, [b], $step);
-            float_totals([sums; ROWS])[0]
-        }
-
-        #[target_feature(enable = "avx2,fma")]
-        fn $many(query: &[f32], rows: Rows<'_, f32>, list: &[u32], out: &mut Vec<f32>) {
-            let (fours, rest) = list.as_chunks::<ROWS>();
-            for four in fours {
-                let sums = float_sums(query, four_of(rows, four), $step);
-                out.extend_from_slice(&float_totals(sums));
-            }
-            for &row in rest {
-                out.push($pair(query, rows.get(row)));
-            }
-        }
-    };
-}
-
-float_kernel!(dot_pair, dot_many, |x, y, sum| _mm256_fmadd_ps(x, y, sum));
-float_kernel!(squared_l2_pair, squared_l2_many, |x, y, sum| {
+float_kernel!("avx2,fma", dot_pair, dot_many, |x, y, sum| _mm256_fmadd_ps(
+    x, y, sum
+));
+float_kernel!("avx2,fma", squared_l2_pair, squared_l2_many, |x, y, sum| {
     let difference = _mm256_sub_ps(x, y);
     _mm256_fmadd_ps(difference, difference, sum)
 });
@@ -123,18 +102,7 @@ fn float_totals([a, b, c, d]: [__m256; ROWS]) -> [f32; ROWS] {
     out
 }
 
-#[target_feature(enable = "avx2")]
-fn codes_many(query: &[i8], rows: Rows<'_, u8>, list: &[u32], out: &mut Vec<i32>) {
-    let (fours, rest) = list.as_chunks::<ROWS>();
-    for four in fours {
-        let sums = code_sums(query, four_of(rows, four));
-        out.extend_from_slice(&code_totals(sums));
-    }
-    for &row in rest {
-        let [sums] = code_sums(query, [rows.get(row)]);
-        out.push(code_totals([sums; ROWS])[0]);
-    }
-}
+code_kernel!("avx2", codes_many);
 
 /// Eight partial sums of the query and each of `N` rows.
 #[inline]
