@@ -30,6 +30,7 @@ mod dataset;
 mod gc;
 mod index;
 mod ingest;
+mod job;
 mod key;
 mod lineage;
 mod objective;
@@ -42,6 +43,7 @@ mod search;
 pub(crate) mod serve;
 mod task;
 mod tune;
+mod watch;
 
 pub(crate) use connection::Connection;
 pub(crate) use output::{Output, cell};
@@ -81,6 +83,12 @@ enum Command {
     Demo(crate::demo::Arguments),
     /// Take a file, or a table of a database, in as a dataset.
     Ingest(Box<ingest::Source>),
+    /// Jobs: what they bring from databases, and when they did last.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Watched folders: how each is, and what became of its files.
+    #[command(subcommand)]
+    Watch(watch::Command),
     /// Datasets.
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -246,6 +254,8 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     let client = connection.client();
     let outcome = match cli.command {
         Command::Ingest(source) => ingest::from(client, &output, environment, *source).await,
+        Command::Job(command) => job::run(client, &output, command).await,
+        Command::Watch(command) => watch::run(client, &output, command).await,
         Command::Dataset(command) => dataset::run(client, &output, command).await,
         Command::Pii(command) => pii::run(client, &output, command).await,
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,

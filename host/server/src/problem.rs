@@ -11,7 +11,7 @@ use axum::{
 };
 use boathouse_ingest::redact_dsn;
 use boathouse_tuning::Evidence;
-use boathouse_types::NameError;
+use boathouse_types::{BucketName, NameError};
 use serde::{Deserialize, Serialize};
 
 use crate::{buckets::Holds, request_id};
@@ -164,13 +164,25 @@ impl Problem {
         problem
     }
 
-    /// 503: the store behind the host does not answer as it should.
+    /// 503: a store behind the host does not answer as it should.
     #[must_use]
     pub fn storage(cause: &dyn std::error::Error) -> Self {
+        Self::unavailable("a bucket", cause)
+    }
+
+    /// 503: the store of this bucket does not answer as it should.
+    #[must_use]
+    pub fn bucket(name: &BucketName, cause: &dyn std::error::Error) -> Self {
+        Self::unavailable(&format!("bucket `{name}`"), cause)
+    }
+
+    fn unavailable(what: &str, cause: &dyn std::error::Error) -> Self {
         let problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "storage_unavailable",
-            "the bucket could not be read or written; see the log and `GET /readyz`, then try again",
+            format!(
+                "{what} could not be read or written; see the log and `GET /readyz`, then try again"
+            ),
         );
         tracing::error!(request_id = %problem.request_id, cause = %chain(cause), "storage error");
         problem

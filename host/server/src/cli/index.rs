@@ -63,8 +63,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "BUCKET")]
         to: String,
     },
-    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild, and so do vectors that are damaged
-    /// or gone, for which the index is not served.
+    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild. Objects of it that are damaged or
+    /// gone from its bucket are made good, also when it is not served for that.
     Refresh {
         /// Name of the index.
         name: String,
@@ -147,7 +147,13 @@ pub(crate) async fn run(
         Command::Refresh { name } => {
             let path = format!("/vectors/indexes/{name}/refresh");
             let task = client.post(&path, &json!({})).await?;
-            output.result(&awaited(client, output, &task).await?, summary);
+            output.result(&awaited(client, output, &task).await?, |index| {
+                summary(index);
+                if index["mended_objects"].as_u64() > Some(0) {
+                    let objects = counted(index.get("mended_objects"), "object");
+                    println!("{objects} in its bucket, gone or damaged before, made good");
+                }
+            });
         }
         Command::Appends { name, policy } => {
             let path = format!("/vectors/indexes/{name}");

@@ -97,7 +97,8 @@ pub(crate) async fn carry(
     catch_up(app, name, task).await
 }
 
-/// Brings an index up to date with its dataset, by a rebuild where that is needed.
+/// Brings an index up to date with its dataset, by a rebuild where that is needed, and makes good what of its objects
+/// is gone or damaged.
 ///
 /// # Errors
 /// As [`carry`], and as for a new index.
@@ -117,8 +118,12 @@ pub(crate) async fn refresh(
     if replaced || check_embedder(&app.embedder, &index.meta).is_err() {
         merge::rebuild(app, &index, task).await?;
     }
+    // Also of what a rebuild has left as it is: deletions.
+    let mended = merge::mend(app, name, task).await?;
     // Also after a rebuild: rows may have come meanwhile.
-    catch_up(app, name, task).await
+    let mut refreshed = catch_up(app, name, task).await?;
+    refreshed["mended_objects"] = json!(mended);
+    Ok(refreshed)
 }
 
 /// Changes what happens to rows that are appended to the dataset of an index.
@@ -318,7 +323,7 @@ async fn bury_emptied(
 /// Stores vectors that no manifest names yet.
 async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem> {
     let encoded = encode(table, index.meta.metric).await?;
-    let path = fresh_path(&index.meta.name);
+    let (path, bytes) = (fresh_path(&index.meta.name), encoded.bytes.len() as u64);
     index.bucket().put(&path, encoded.bytes).await?;
     let digest: String = encoded.digest.chars().take(16).collect();
     let files = index.tuner.options().files.as_ref();
@@ -327,6 +332,7 @@ async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem
         path,
         digest,
         vectors: frozen.vectors.len() as u64,
+        bytes: Some(bytes),
     })
 }
 
@@ -335,7 +341,7 @@ async fn put_together(index: &LiveIndex, added: VectorTable) -> Result<VectorTab
     let mut all = VectorTable::new(added.dimension());
     for (part, segment) in index.meta.segments().iter().enumerate() {
         let named = (segment.path.as_str(), segment.digest.as_str());
-        let stored = frozen::stored((index.bucket(), &index.meta.name), named).await?;
+        let stored = index.stored(named).await?;
         let tail = index.tail.clone();
         all = joined(all, stored, move |row| !tail.hides_in(part, row)).await?;
     }

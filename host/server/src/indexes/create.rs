@@ -158,9 +158,11 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         forget_copies(&app.bucket_table.rescue(), &plan.bucket, name).await;
     }
     let home_generation = next_generation(&app.buckets.list(), name).await;
+    let length = bytes.len() as u64;
     plan.bucket.put(&path, bytes).await?;
     let made = Made {
         path: &path,
+        bytes: length,
         digest: &digest,
         frozen: &frozen,
         skipped,
@@ -182,6 +184,8 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
 /// The vectors of a new index.
 struct Made<'a> {
     path: &'a str,
+    /// Bytes of the object at that path.
+    bytes: u64,
     /// SHA-256 of the object at that path, in hex.
     digest: &'a str,
     frozen: &'a Frozen,
@@ -214,6 +218,7 @@ impl Plan {
             objective: spec.objective.clone(),
             vectors_path: made.path.to_owned(),
             data_version: made.digest.chars().take(16).collect(),
+            vectors_bytes: Some(made.bytes),
             vectors: vectors.len() as u64,
             documents: documents(made.frozen),
             chunk: spec.chunk,

@@ -28,7 +28,11 @@ use tokio_util::sync::CancellationToken;
 pub use turns::{Sole, Turn};
 
 use super::{
-    Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder, frozen,
+    Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder,
+    damage::Faults,
+    frozen,
+    ledger::{self, Lost},
+    locked,
     meta::Counts,
     standing::Found,
     tail::{Part, Tail},
@@ -101,6 +105,10 @@ struct Upkeep {
     growing: Arc<Mutex<()>>,
     merging: Arc<Mutex<()>>,
     behind: ArcSwapOption<Behind>,
+    /// What is wrong with its objects, as far as somebody has found out.
+    faults: std::sync::Mutex<Faults>,
+    /// What is not known of its promotions.
+    lost: std::sync::Mutex<Lost>,
     traffic: Traffic,
 }
 
@@ -166,13 +174,9 @@ impl LiveIndex {
             vectors: frozen.vectors,
         };
         let tuner = Tuner::open(bucket, &meta.name, options);
-        let served = tuner
-            .promotions()
-            .current()
-            .await?
-            .unwrap_or_else(|| meta.first());
+        let (served, lost) = ledger::served(bucket, &tuner, &meta).await?;
         let serving = obtain(&tuner, &data, served, cancel).await?;
-        Ok(Self {
+        let assembled = Self {
             doc_ids: frozen.doc_ids,
             rows: frozen.rows,
             spans: frozen.spans,
@@ -184,7 +188,9 @@ impl LiveIndex {
             meta,
             data,
             tuner,
-        })
+        };
+        assembled.note_lost(lost);
+        Ok(assembled)
     }
 
     /// The same index at another place, as its manifest there has it: what is in memory is not read again. What
@@ -378,6 +384,26 @@ impl LiveIndex {
         self.seat.upkeep.behind.store(behind.map(Arc::new));
     }
 
+    /// What was found wrong with its objects, of earlier bases among them.
+    pub(super) fn noted(&self) -> Faults {
+        locked(&self.seat.upkeep.faults).clone()
+    }
+
+    /// Keeps what was found wrong with its objects; gives what was known before.
+    pub(super) fn replace_faults(&self, found: Faults) -> Faults {
+        std::mem::replace(&mut *locked(&self.seat.upkeep.faults), found)
+    }
+
+    /// The vectors of its base with their documents.
+    pub(super) fn base_as_frozen(&self) -> Frozen {
+        Frozen {
+            vectors: Arc::clone(&self.data.vectors),
+            doc_ids: self.doc_ids.clone(),
+            rows: self.rows.clone(),
+            spans: self.spans.clone(),
+        }
+    }
+
     /// The bucket that it lives in.
     #[must_use]
     pub fn bucket(&self) -> &Bucket {
@@ -448,6 +474,8 @@ impl LiveIndex {
             ..serving
         }));
         self.seat.previous.store(Some(before));
+        // Whatever was lost, somebody has decided.
+        self.note_lost(Lost::default());
     }
 
     /// Serves what was promoted last by the word of its home: it may have been opened from copies that were older.
@@ -480,14 +508,9 @@ impl LiveIndex {
         Ok(newest.filter(|newest| newest.served != self.serving().served))
     }
 
-    /// Lines of its promotions that did not read when they were read last, so that an earlier configuration may serve.
-    pub(crate) fn lost_promotions(&self) -> u64 {
-        let log = format!("_promotions/{}", self.meta.name);
-        let malformed = self.bucket.malformed().into_iter();
-        malformed
-            .filter(|(prefix, _)| *prefix == log)
-            .map(|(_, lines)| lines)
-            .sum()
+    /// Where it is kept what is not known of its promotions.
+    pub(super) fn lost_cell(&self) -> &std::sync::Mutex<Lost> {
+        &self.seat.upkeep.lost
     }
 
     /// Bytes of vectors and links that are mapped from local files.

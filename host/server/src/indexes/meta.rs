@@ -102,6 +102,9 @@ pub struct Segment {
     pub digest: String,
     /// Number of vectors.
     pub vectors: u64,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// Documents that were deleted from an index.
@@ -113,6 +116,9 @@ pub struct Deletion {
     pub digest: String,
     /// Number of ids.
     pub ids: u64,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// What is stored of an index.
@@ -165,6 +171,9 @@ pub struct IndexMeta {
     pub vectors_path: String,
     /// Version of the base: the digest of that object.
     pub data_version: String,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors_bytes: Option<u64>,
     /// Number of vectors of the base.
     pub vectors: u64,
     /// Number of documents of the base, where one may have several vectors.
@@ -372,6 +381,18 @@ impl IndexMeta {
         let deletions = self.deletions.iter();
         let deletions = deletions.map(|one| (one.path.as_str(), one.digest.as_str()));
         self.vector_objects().chain(deletions)
+    }
+
+    /// How many bytes each of these objects has, as far as that was written down.
+    pub fn object_bytes(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        let base = (self.vectors_path.as_str(), self.vectors_bytes);
+        let segments = self
+            .segments()
+            .iter()
+            .map(|one| (one.path.as_str(), one.bytes));
+        let deletions = self.deletions.iter();
+        let deletions = deletions.map(|one| (one.path.as_str(), one.bytes));
+        std::iter::once(base).chain(segments).chain(deletions)
     }
 
     /// The objects that hold its vectors, each with the beginning of its digest.

@@ -36,7 +36,9 @@ use super::{
 use crate::{app::App, problem::Problem, tasks::TaskContext, tune};
 
 mod heal;
+mod mend;
 pub(crate) use heal::heal;
+pub(super) use mend::mend;
 
 /// Kind of the task of a merge.
 const KIND: &str = "merge";
@@ -61,6 +63,8 @@ struct NewBase {
     embedder_digest: String,
     /// How its vectors came to be; none for those that were there.
     embeddings: Option<Embeddings>,
+    /// Bytes of the object that holds its vectors, once that is stored.
+    bytes: u64,
 }
 
 impl LiveIndex {
@@ -100,23 +104,13 @@ pub(super) async fn merge(
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Value, Problem> {
-    let (meta, grown) = (&index.meta, index.meta.growth());
+    let meta = &index.meta;
     // Of an index without documents no base can be made: it keeps what it has, hidden.
     if (meta.grown.is_none() && index.tail.hidden_in_base() == 0) || index.vectors() == 0 {
         return answer(index, 0);
     }
     task.progress("reading vectors", 0, None, "vectors");
-    let base = NewBase {
-        table: searched(index).await?,
-        dataset_version: grown.dataset_version,
-        rows: grown.rows,
-        skipped: meta.skipped_rows + grown.skipped_rows,
-        merged: Some(grown),
-        kept: kept_rows(index),
-        replaced: false,
-        embedder_digest: meta.embedder_digest.clone(),
-        embeddings: None,
-    };
+    let base = NewBase::of(index, searched(index).await?);
     let next = renew(indexes, index, base, task).await?;
     answer(&next, 0)
 }
@@ -198,6 +192,7 @@ async fn anew(
         replaced,
         embedder_digest: app.embedder.model_digest().to_owned(),
         embeddings: Some(embeddings),
+        bytes: 0,
     })
 }
 
@@ -270,15 +265,20 @@ fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
 async fn searched(index: &LiveIndex) -> Result<VectorTable, Problem> {
     let mut all = VectorTable::new(index.meta.dimension);
     for (at, named) in index.meta.vector_objects().enumerate() {
-        let place = (index.bucket(), &index.meta.name);
-        let (stored, tail) = (frozen::stored(place, named).await?, index.tail.clone());
-        let is_searched = move |row| match at.checked_sub(1) {
-            None => !tail.hides(row),
-            Some(part) => !tail.hides_in(part, row),
-        };
-        all = joined(all, stored, is_searched).await?;
+        let stored = index.stored(named).await?;
+        all = joined(all, stored, is_searched(index, at)).await?;
     }
     Ok(all)
+}
+
+/// Whether a row of the vectors of an index is searched; of which of its objects they are is told by the place of that
+/// among those of its manifest.
+fn is_searched(index: &LiveIndex, at: usize) -> impl Fn(usize) -> bool + Send + 'static + use<> {
+    let tail = index.tail.clone();
+    move |row| match at.checked_sub(1) {
+        None => !tail.hides(row),
+        Some(part) => !tail.hides_in(part, row),
+    }
 }
 
 /// Stores a new base and lets the index serve from it.
@@ -293,6 +293,7 @@ async fn renew(
     let mut encoded = encode(new.take_table(), index.meta.metric).await?;
     let path = fresh_path(&index.meta.name);
     let bytes = std::mem::take(&mut encoded.bytes);
+    new.bytes = bytes.len() as u64;
     index.bucket().put(&path, bytes).await?;
     let renewed = take_over(indexes, index, &new, (&path, encoded), task).await;
     if renewed.is_err() {
@@ -374,6 +375,23 @@ async fn promoted_meanwhile(
 }
 
 impl NewBase {
+    /// The base that these rows of an index make, which are all that are searched.
+    fn of(index: &LiveIndex, table: VectorTable) -> Self {
+        let (meta, grown) = (&index.meta, index.meta.growth());
+        Self {
+            table,
+            dataset_version: grown.dataset_version,
+            rows: grown.rows,
+            skipped: meta.skipped_rows + grown.skipped_rows,
+            merged: Some(grown),
+            kept: kept_rows(index),
+            replaced: false,
+            embedder_digest: meta.embedder_digest.clone(),
+            embeddings: None,
+            bytes: 0,
+        }
+    }
+
     /// Without the documents that were deleted, unless its rows are others.
     async fn without(mut self, tombstones: &Arc<Tombstones>) -> Result<Self, Problem> {
         if !self.replaced {
@@ -398,6 +416,7 @@ impl NewBase {
             dimension: data.vectors.dimension(),
             vectors_path: path.to_owned(),
             data_version: data.data_version.clone(),
+            vectors_bytes: Some(self.bytes),
             vectors,
             documents: data.rows.is_some().then_some(documents),
             embeddings: self.embeddings.or(now.embeddings),
