@@ -92,7 +92,7 @@ impl Kind {
         match self {
             Self::IvfPq { sub_vectors, .. } => {
                 let dimension = shape.dimension;
-                if sub_vectors.is_some_and(|groups| groups == 0 || dimension % groups != 0) {
+                if sub_vectors.is_some_and(|groups| !dimension.is_multiple_of(groups)) {
                     return invalid(format!("sub_vectors must divide {dimension}"));
                 }
             }
@@ -151,7 +151,9 @@ impl Kind {
 
 /// Groups of eight components, or of the largest smaller power of two that divides the dimension.
 fn groups(dimension: usize) -> usize {
-    let size = [8, 4, 2].into_iter().find(|size| dimension % size == 0);
+    let size = [8, 4, 2]
+        .into_iter()
+        .find(|size| dimension.is_multiple_of(*size));
     dimension / size.unwrap_or(1)
 }
 

@@ -13,6 +13,9 @@ use crate::{Error, Rows, Table, snapshot::RowsDigest};
 /// Why a source gave no more rows.
 pub type SourceError = Box<dyn StdError + Send + Sync>;
 
+/// What comes from a source: rows, its failure, or its end.
+type Coming = Option<Result<Rows, SourceError>>;
+
 /// Bytes of vectors in a commit, and so at most lost when a migration is cut off. As many are held in memory, and a portion
 /// of the source's.
 const PORTION_BYTES: usize = 64 << 20;
@@ -51,13 +54,26 @@ impl Table {
     where
         S: Iterator<Item = Result<Rows, SourceError>> + Send + 'static,
     {
+        let coming = self.reading(source);
+        let table = self.clone();
+        self.read(move |_| async move { table.taken(coming, portion).await })
+            .await
+    }
+
+    /// Takes the rows that come and verifies what is there then.
+    async fn taken(
+        &self,
+        mut coming: mpsc::Receiver<Coming>,
+        portion: usize,
+    ) -> Result<Migration, Error> {
         let shape = self.shape();
         let found = self.now().rows().await?;
-        let mut coming = self.reading(source);
         let mut digest = RowsDigest::new(shape.dimension);
         let mut seen: u64 = 0;
         let mut next = Rows::default();
-        while let Some(rows) = coming.recv().await {
+        // A source that panics says no end.
+        let broken_off = || Error::Source("the source broke off".into());
+        while let Some(rows) = coming.recv().await.ok_or_else(broken_off)? {
             let rows = rows.map_err(Error::Source)?;
             rows.check(shape.dimension, shape.metric)?;
             digest.add(&rows);
@@ -69,8 +85,13 @@ impl Table {
             }
         }
         self.append(next).await?;
+        self.verified(found, seen, digest.end()).await
+    }
+
+    /// Compares the table with what its source had.
+    async fn verified(&self, found: u64, seen: u64, wanted: [u8; 32]) -> Result<Migration, Error> {
         let whole = self.now();
-        let (rows, wanted) = (whole.rows().await?, digest.end());
+        let rows = whole.rows().await?;
         if rows != seen {
             return Err(Error::NotVerified {
                 reason: format!("it has {rows} rows, and the source {seen}"),
@@ -90,7 +111,7 @@ impl Table {
     }
 
     /// Reads a source on a thread that may block, until it ends, fails, or nobody waits for it.
-    fn reading<S>(&self, source: S) -> mpsc::Receiver<Result<Rows, SourceError>>
+    fn reading<S>(&self, source: S) -> mpsc::Receiver<Coming>
     where
         S: Iterator<Item = Result<Rows, SourceError>> + Send + 'static,
     {
@@ -98,10 +119,12 @@ impl Table {
         self.blocking(move || {
             for rows in source {
                 let failed = rows.is_err();
-                if give.blocking_send(rows).is_err() || failed {
-                    break;
+                if give.blocking_send(Some(rows)).is_err() || failed {
+                    return;
                 }
             }
+            // Nobody who waits is no failure.
+            give.blocking_send(None).ok();
         });
         take
     }

@@ -65,11 +65,14 @@ impl Table {
     /// [`Error::Invalid`] for rows that are not of the table's shape; those of every change.
     pub async fn append(&self, rows: Rows) -> Result<u64, Error> {
         let shape = self.shape();
-        rows.check(shape.dimension, shape.metric)?;
         if rows.is_empty() {
             return Ok(self.now().version());
         }
-        let batch = columns::batch(rows, shape)?;
+        let prepare = async move {
+            rows.check(shape.dimension, shape.metric)?;
+            columns::batch(rows, shape)
+        };
+        let batch = self.0.host.workers.run(prepare).await?;
         let append = move |dataset: Arc<Dataset>| async move {
             let params = WriteParams {
                 mode: WriteMode::Append,
@@ -123,8 +126,7 @@ impl Table {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let dataset = self.0.current();
-        let read = async move { work(dataset).await };
-        self.0.host.workers.run(read).await
+        self.0.host.workers.run(work(dataset)).await
     }
 
     /// Does what may block on a thread for that.

@@ -59,6 +59,16 @@ async fn one_that_was_cut_off_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn a_source_that_panics_is_not_taken_for_one_that_ended() {
+    let lance = lance();
+    let (place, _) = &places(&lance)[1];
+    let table = empty(&lance, place).await;
+    let panics = source(14).chain(std::iter::once_with(|| panic!("no more rows")));
+    let failed = table.migrate(panics).await;
+    assert!(matches!(failed, Err(Error::Source(_))), "{failed:?}");
+}
+
+#[tokio::test]
 async fn rows_of_another_source_are_found_out() {
     let lance = lance();
     for (place, _kept) in places(&lance) {
