@@ -35,6 +35,18 @@ const PQ_ROWS: u64 = 256;
 /// Most partitions, which is also Lance's own bound: more take too long to learn.
 const MOST_PARTITIONS: usize = 4096;
 
+/// Rows of a partition when their number is left to Lance: its own targets for the two kinds.
+const PQ_PARTITION: u64 = 8192;
+const HNSW_PARTITION: u64 = 1 << 20;
+
+/// Vectors that are held at once while partitions are learnt, in bytes. Lance holds 256 for each partition unless it is told
+/// to learn in steps.
+const LEARNING_BYTES: usize = 256 << 20;
+const LEARNT_FROM: usize = 256;
+
+/// Fewest vectors for each partition in a step.
+const SMALLEST_STEP: usize = 8;
+
 /// Bounds of a graph's settings. Lance takes no fewer than 4 links.
 const FEWEST_LINKS: usize = 4;
 const MOST_LINKS: usize = 256;
@@ -122,12 +134,28 @@ impl Kind {
         Ok(())
     }
 
-    fn params(self, shape: Shape) -> VectorIndexParams {
-        let metric = distance(shape.metric);
-        let ivf = IvfBuildParams {
-            num_partitions: self.partitions(),
-            ..IvfBuildParams::default()
+    /// How partitions are learnt from so many rows: in steps where all at once would not fit.
+    fn ivf(self, shape: Shape, rows: u64) -> IvfBuildParams {
+        let target = match self {
+            Self::IvfPq { .. } => PQ_PARTITION,
+            Self::IvfHnswSq { .. } => HNSW_PARTITION,
         };
+        let derived = usize::try_from(rows / target).unwrap_or(MOST_PARTITIONS);
+        let partitions = self
+            .partitions()
+            .unwrap_or_else(|| derived.clamp(1, MOST_PARTITIONS));
+        let fit = LEARNING_BYTES / (partitions * shape.dimension * size_of::<f32>());
+        IvfBuildParams {
+            num_partitions: self.partitions(),
+            sample_rate: LEARNT_FROM,
+            streaming_sample_rate: (fit < LEARNT_FROM).then_some(fit.max(SMALLEST_STEP)),
+            ..IvfBuildParams::default()
+        }
+    }
+
+    fn params(self, shape: Shape, rows: u64) -> VectorIndexParams {
+        let metric = distance(shape.metric);
+        let ivf = self.ivf(shape, rows);
         match self {
             Self::IvfPq { sub_vectors, .. } => {
                 let pq = PQBuildParams {
@@ -165,8 +193,9 @@ impl Table {
     /// [`Error::Invalid`], [`Error::TooFewRows`]; those of every change.
     pub async fn index(&self, kind: Kind) -> Result<u64, Error> {
         let shape = self.shape();
-        kind.check(shape, self.now().rows().await?)?;
-        let params = kind.params(shape);
+        let rows = self.now().rows().await?;
+        kind.check(shape, rows)?;
+        let params = kind.params(shape, rows);
         let build = move |dataset: Arc<Dataset>| async move {
             let mut dataset = Arc::unwrap_or_clone(dataset);
             let name = Some(VECTOR_INDEX.to_owned());
@@ -245,6 +274,26 @@ mod tests {
         for (dimension, expected) in [(768, 96), (384, 48), (50, 25), (12, 3), (7, 7), (1, 1)] {
             assert_eq!(groups(dimension), expected, "{dimension}");
         }
+    }
+
+    #[test]
+    fn partitions_are_learnt_in_steps_that_fit_into_memory() {
+        let wide = Shape {
+            dimension: 768,
+            ..SHAPE
+        };
+        let step = |kind: Kind, rows| kind.ivf(wide, rows).streaming_sample_rate;
+        assert_eq!(step(pq(None, None), 100_000), None);
+        assert_eq!(step(pq(Some(300), None), 100_000), None);
+        // 4,096 partitions of 21 vectors of 3 KiB are 252 MiB.
+        assert_eq!(step(pq(Some(4096), None), 1 << 20), Some(21));
+        assert_eq!(step(pq(None, None), 1 << 40), Some(21));
+        let widest = Shape {
+            dimension: 65_536,
+            ..SHAPE
+        };
+        let least = pq(Some(4096), None).ivf(widest, 1 << 20);
+        assert_eq!(least.streaming_sample_rate, Some(SMALLEST_STEP));
     }
 
     #[test]
