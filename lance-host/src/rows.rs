@@ -122,7 +122,7 @@ pub struct Effort {
     /// So many times `k` candidates are compared by their exact vectors. Without it distances of a quantized index are
     /// approximate.
     pub refine_factor: Option<u32>,
-    /// Candidates kept while a graph is walked; for indexes with graphs.
+    /// Candidates kept while a graph is walked; for indexes with graphs. At least as many as are compared exactly.
     pub ef: Option<usize>,
 }
 
@@ -143,6 +143,9 @@ pub struct Query {
 
 /// Most neighbours of one search.
 const LARGEST_K: usize = 10_000;
+
+/// Most candidates of one search.
+const MOST_CANDIDATES: usize = 100_000;
 
 impl Query {
     /// All rows, Lance's own effort.
@@ -176,10 +179,20 @@ impl Query {
             refine_factor,
             ef,
         } = self.effort;
-        if nprobes == Some(0) || refine_factor == Some(0) || ef.is_some_and(|ef| ef < self.k) {
-            return invalid(
-                "nprobes and refine_factor are at least 1, and ef is at least k".to_owned(),
-            );
+        if nprobes == Some(0) || refine_factor == Some(0) {
+            return invalid("nprobes and refine_factor are at least 1".to_owned());
+        }
+        let factor = refine_factor.map_or(1, |factor| factor as usize);
+        let compared = self.k.saturating_mul(factor);
+        if compared > MOST_CANDIDATES || ef.is_some_and(|ef| ef > MOST_CANDIDATES) {
+            return invalid(format!(
+                "k times refine_factor is at most {MOST_CANDIDATES}, and so is ef"
+            ));
+        }
+        if ef.is_some_and(|ef| ef < compared) {
+            return invalid(format!(
+                "ef is at least k times refine_factor, which is {compared}"
+            ));
         }
         Ok(())
     }
@@ -318,5 +331,15 @@ mod tests {
         assert!(with(&|query| query.effort.refine_factor = Some(0)).is_err());
         assert!(with(&|query| query.effort.ef = Some(2)).is_err());
         assert!(with(&|query| query.effort.ef = Some(3)).is_ok());
+        let refined = |ef, refine_factor| Effort {
+            ef,
+            refine_factor,
+            ..Effort::default()
+        };
+        assert!(with(&|query| query.effort = refined(Some(11), Some(4))).is_err());
+        assert!(with(&|query| query.effort = refined(Some(12), Some(4))).is_ok());
+        assert!(with(&|query| query.effort = refined(None, Some(33_333))).is_ok());
+        assert!(with(&|query| query.effort = refined(None, Some(33_334))).is_err());
+        assert!(with(&|query| query.effort = refined(Some(100_001), None)).is_err());
     }
 }
