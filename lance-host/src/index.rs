@@ -23,7 +23,7 @@ use crate::{
     Error, Shape, Table,
     columns::{DOC_ID, ROW, VECTOR},
     error::ours,
-    snapshot::distance,
+    snapshot::{distance, uncovered_rows},
 };
 
 /// The name of the index over vectors. Those of the B-trees are the names of their columns.
@@ -212,7 +212,8 @@ impl Table {
         self.change(build).await
     }
 
-    /// Takes rows that no index covers into the indexes. Without an index nothing happens. Gives the version then.
+    /// Takes rows that no index covers into the indexes. Without an index, or without such rows and parts to merge, nothing
+    /// happens. Gives the version then.
     ///
     /// # Errors
     /// Those of every change.
@@ -221,7 +222,13 @@ impl Table {
             let mut dataset = Arc::unwrap_or_clone(dataset);
             for name in [VECTOR_INDEX, DOC_ID, ROW] {
                 let parts = dataset.load_indices_by_name(name).await.map_err(ours)?;
-                if parts.is_empty() {
+                let whole = uncovered_rows(&dataset, &parts.iter().collect::<Vec<_>>()) == 0;
+                let done = match fold {
+                    Fold::Append => whole,
+                    Fold::Merge => whole && parts.len() == 1,
+                    Fold::Retrain => whole && parts.len() == 1 && name != VECTOR_INDEX,
+                };
+                if parts.is_empty() || done {
                     continue;
                 }
                 let options = match fold {

@@ -16,6 +16,7 @@ use lance::{
     index::DatasetIndexExt,
 };
 use lance_linalg::distance::DistanceType;
+use lance_table::format::IndexMetadata;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -251,23 +252,12 @@ async fn stats(dataset: &Dataset) -> lance::Result<Stats> {
         })
         .collect();
     indexes.sort_by(|a, b| a.name.cmp(&b.name));
-    let parts: Vec<_> = described
+    let parts: Vec<&IndexMetadata> = described
         .iter()
         .filter(|index| index.name() == VECTOR_INDEX)
         .flat_map(|index| index.segments())
         .collect();
-    let covered = |fragment: u64| {
-        let fragment = u32::try_from(fragment).unwrap_or(u32::MAX);
-        parts.iter().any(|part| {
-            let covers = part.fragment_bitmap.as_ref();
-            covers.is_some_and(|covers| covers.contains(fragment))
-        })
-    };
-    let unindexed_rows = dataset
-        .iter_fragments()
-        .filter(|fragment| !covered(fragment.id))
-        .map(|fragment| fragment.num_rows().unwrap_or_default() as u64)
-        .sum();
+    let unindexed_rows = uncovered_rows(dataset, &parts);
     let files = dataset
         .iter_fragments()
         .flat_map(|fragment| &fragment.files)
@@ -284,6 +274,22 @@ async fn stats(dataset: &Dataset) -> lance::Result<Stats> {
         bytes: of_rows + of_indexes,
         indexes,
     })
+}
+
+/// Rows that no part of an index covers.
+pub(crate) fn uncovered_rows(dataset: &Dataset, parts: &[&IndexMetadata]) -> u64 {
+    let covered = |fragment: u64| {
+        let fragment = u32::try_from(fragment).unwrap_or(u32::MAX);
+        parts.iter().any(|part| {
+            let covers = part.fragment_bitmap.as_ref();
+            covers.is_some_and(|covers| covers.contains(fragment))
+        })
+    };
+    dataset
+        .iter_fragments()
+        .filter(|fragment| !covered(fragment.id))
+        .map(|fragment| fragment.num_rows().unwrap_or_default() as u64)
+        .sum()
 }
 
 /// Lance's name of a metric. Its distances are ours: squared for L2, 1 - similarity for the others.

@@ -130,6 +130,10 @@ async fn appended_rows_are_found_before_and_after_an_index_and_after_reopening()
             let expected = nearest(Metric::Cosine, 449, 0..450);
             assert_eq!(found(&table, thorough(449)).await, expected, "{fold:?}");
         }
+        for fold in [Fold::Append, Fold::Merge] {
+            let version = table.now().version();
+            assert_eq!(table.fold(fold).await.expect("fold"), version, "{fold:?}");
+        }
         let names: Vec<_> = table.now().stats().await.expect("stats").indexes;
         let names: Vec<_> = names.iter().map(|index| index.name.as_str()).collect();
         assert_eq!(names, ["doc_id", "row", "vector"]);
