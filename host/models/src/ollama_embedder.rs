@@ -116,8 +116,9 @@ impl OllamaEmbedder {
         }
         let sent = texts.iter().filter(|text| !text.trim().is_empty());
         let sent: Vec<&str> = sent.map(|text| start_of(text)).collect();
-        let batches = stream::iter(sent.chunks(BATCH).map(|batch| self.batch(batch)));
-        let made: Vec<Vec<Vectored>> = batches.buffered(AT_ONCE).try_collect().await?;
+        let batches: Vec<_> = sent.chunks(BATCH).map(|batch| self.batch(batch)).collect();
+        let made = stream::iter(batches).buffered(AT_ONCE);
+        let made: Vec<Vec<Vectored>> = made.try_collect().await?;
         let mut made = made.into_iter().flatten();
         let each = texts.iter().map(|text| {
             if text.trim().is_empty() {
@@ -209,12 +210,7 @@ impl OllamaEmbedder {
             return Ok(Err(NoVector::Rejected(reason)));
         }
         for one in &mut vector {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a component of a unit vector"
-            )]
-            let scaled = (f64::from(*one) / length) as f32;
-            *one = scaled;
+            *one = (f64::from(*one) / length) as f32;
         }
         Ok(Ok(vector))
     }

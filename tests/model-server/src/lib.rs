@@ -73,11 +73,7 @@ impl Double {
             .header("content-type", "application/json")
             .body(body.map_or_else(Body::empty, Body::from))
             .map_err(|error| error.to_string())?;
-        let answer = self.router().oneshot(request).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(never) => match never {},
-        };
+        let Ok(answer) = self.router().oneshot(request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().into_data_stream();
         let body = body.map(|bits| bits.map_err(|error| error.to_string()));
@@ -85,6 +81,8 @@ impl Double {
     }
 
     /// Its routes, to be served.
+    ///
+    /// While it is away, an answer there is one that breaks off.
     #[must_use]
     pub fn router(&self) -> Router {
         routes::router(self.clone())

@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{Request, State},
     http::StatusCode,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -32,7 +33,17 @@ pub(crate) fn router(double: Double) -> Router {
         .route("/api/ps", get(ps))
         .route("/api/generate", post(generate))
         .route("/api/embed", post(embed))
+        .layer(from_fn_with_state(double.clone(), unless_away))
         .with_state(double)
+}
+
+/// Nothing but a connection that breaks, while the server is away.
+async fn unless_away(State(double): State<Double>, request: Request, next: Next) -> Response {
+    let is_away = double.memory().down;
+    if is_away {
+        return broken();
+    }
+    next.run(request).await
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,7 @@
 //! A double behind a port of this machine.
 //!
-//! Connections live as long as the server: dropping it closes the port and cuts every answer that is under way.
+//! Dropping it closes the port and sends the double away, so that answers that are under way break off, and so do requests
+//! on connections that are still open.
 
 use std::{io, net::Ipv4Addr};
 
@@ -33,6 +34,7 @@ impl Server {
     pub async fn start_at(double: Double, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let port = listener.local_addr()?.port();
+        double.come_back();
         let router = double.router();
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -56,5 +58,11 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.double.go_away();
     }
 }
