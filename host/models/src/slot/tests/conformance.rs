@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Duration};
 use boathouse_types::ManualClock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::world::{ask, profile, settings};
+use super::world::{ask_with, profile, settings};
 use crate::{
     GpuReader, KnownModel, MemoryRecords, ModelName, ModelServer, NvmlGpus, Occupant,
     OllamaEmbedder, RecordStore, RunOptions, ServerAddress, ServerLimits, Slot, SlotLimits,
@@ -140,9 +140,8 @@ async fn course(server: ModelServer, models: Models, seed: u64) {
                 let _ = tokio::time::timeout(wait, host.slot.activate(who)).await;
             }
             3 => {
-                let active = host.slot.activate(who.clone()).await.expect("activated");
-                let words = ask(host.slot.clone(), host.server.clone(), who.profile).await;
-                drop(active);
+                let active = host.slot.activate(who).await.expect("activated");
+                let words = ask_with(active.lease, host.server.clone()).await;
                 assert!(words.expect("an answer") > 0);
             }
             4 => {

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
-use super::world::{World, ask, plain, profile, settings, with_embedder};
+use super::world::{World, ask, ask_with, plain, profile, settings, with_embedder};
 use crate::{SlotError, SlotLimits, SlotState};
 
 /// Activates a profile and asks it, as a request that wants an answer does.
 fn answered(world: &World, model: &str) -> tokio::task::JoinHandle<Result<usize, SlotError>> {
     let (slot, server, occupant) = (world.slot.clone(), world.server.clone(), plain(model));
     world.spawn(async move {
-        let active = slot.activate(occupant.clone()).await?;
-        let words = ask(slot, server, occupant.profile).await;
-        drop(active.lease);
-        words
+        let active = slot.activate(occupant).await?;
+        ask_with(active.lease, server).await
     })
 }
 

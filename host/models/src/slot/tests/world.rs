@@ -10,8 +10,8 @@ use tokio::{task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Gpu, GpuReader, MemoryRecords, ModelServer, Occupant, Piece, ProfileId, Prompt, RecordStore,
-    RunOptions, ServerError, Slot, SlotError, SlotLimits, SlotParts, SlotState,
+    Gpu, GpuReader, Lease, MemoryRecords, ModelServer, Occupant, Piece, ProfileId, Prompt,
+    RecordStore, RunOptions, ServerError, Slot, SlotError, SlotLimits, SlotParts, SlotState,
     testing::{name, over},
 };
 
@@ -210,13 +210,19 @@ pub(super) fn profile(id: &str) -> ProfileId {
     ProfileId::new(id).unwrap()
 }
 
-/// An answer from the first word to the last, or until the slot is given away; how many words came.
+/// An answer to who holds the slot, from the first word to the last or until the slot is given away; how many words
+/// came.
 pub(super) async fn ask(
     slot: Slot,
     server: ModelServer,
     profile: ProfileId,
 ) -> Result<usize, SlotError> {
     let lease = slot.lease(profile).await?;
+    ask_with(lease, server).await
+}
+
+/// As [`ask`], with the lease that an activation came with.
+pub(super) async fn ask_with(lease: Lease, server: ModelServer) -> Result<usize, SlotError> {
     let stopped = lease.stopped();
     let prompt = Prompt {
         model: lease.occupant().model.clone(),
