@@ -3,7 +3,7 @@
 //! A transport knows paths and bytes and nothing of models. It reports two things that differ for callers: nobody
 //! took the request ([`exchange`](Transport::exchange) fails), or the answer broke off (its body fails).
 
-use std::{error::Error as _, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;

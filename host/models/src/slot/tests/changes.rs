@@ -44,8 +44,8 @@ async fn another_model_takes_the_place_of_the_former_and_the_shared_embedder_sta
     assert_eq!(world.requests("e", true), 0);
     assert_eq!(report.unloaded, [name("a")]);
     assert_eq!(
-        (report.model_before, report.model_after),
-        (Some(name("a")), Some(name("b")))
+        (&report.model_before, &report.model_after),
+        (&Some(name("a")), &Some(name("b")))
     );
     assert_eq!(report.gpu_used_before_bytes, Some(LARGE + SMALL));
     assert_eq!(report.gpu_used_after_bytes, Some(LARGE + SMALL));
