@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 23] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),
@@ -32,17 +32,19 @@ const ARROWS: [(&str, &[&str]); 23] = [
     ("boathouse-faults", &[]),
     ("boathouse-s3-server", &["storage"]),
     ("boathouse-db-server", &[]),
+    ("boathouse-model-server", &[]),
     ("boathouse-test-evil", &["sdk"]),
     ("boathouse-test-floats", &["sdk"]),
     ("boathouse-test-marked", &["sdk"]),
 ];
 
 /// Crates that exactly one room may name.
-const FIREWALLS: [(&str, &str); 11] = [
+const FIREWALLS: [(&str, &str); 12] = [
     ("wasmtime", "boathouse-plugins"),
     ("wasmtime-wasi", "boathouse-plugins"),
     ("hnsw_rs", "boathouse-vector"),
     ("model2vec-rs", "boathouse-models"),
+    ("nvml-wrapper", "boathouse-models"),
     ("datafusion-expr", "boathouse-query"),
     ("lance", "boathouse-lance-host"),
     ("lance-datafusion", "boathouse-lance-host"),
