@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use boathouse_ingest::{Datasets, IngestContext, Jobs, PiiDetector, PiiRules};
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{ServerError, StaticEmbedder};
 use boathouse_plugins::{Compiling, PluginHost};
 use boathouse_storage::{Bucket, BucketRegistry, FileCache, Mirror};
 use boathouse_tuning::TunerOptions;
@@ -20,6 +20,7 @@ use crate::{
     lineage::{LineageError, Outbox},
     live::Live,
     load::Load,
+    models::{self, Models, ModelsParts},
     pii::PiiError,
     plugins::{PluginsError, Registry, RegistryParts},
     system::{SystemClock, this_program},
@@ -53,8 +54,8 @@ pub struct App {
     pub live: Arc<Live>,
     /// Judgements.
     pub plugins: Arc<Registry>,
-    /// Text to vectors.
-    pub embedder: Arc<StaticEmbedder>,
+    /// Models, their profiles and the GPU slot; who turns texts into vectors.
+    pub models: Models,
     /// What happens to personal data, where a dataset's own policy says nothing.
     pub(crate) pii: PiiRules,
     /// Where lineage is posted, and how far that is.
@@ -98,6 +99,12 @@ pub enum OpenError {
     /// Where this program lies cannot be found out.
     #[error("cannot find the path of this program, which compiles plugins")]
     Program(#[source] std::io::Error),
+    /// No client of the model server can be made.
+    #[error(transparent)]
+    Models(#[from] ServerError),
+    /// `[models] ollama_url` or `OLLAMA_HOST` holds no address.
+    #[error("{0}: {1}")]
+    Address(&'static str, #[source] boathouse_models::AddressError),
     /// Opening was cut off.
     #[error("opening was cut off")]
     Worker(#[source] tokio::task::JoinError),
@@ -141,7 +148,11 @@ impl App {
         let lineage = Outbox::open(&config, environment, &clock)?;
         let table = BucketTable::open(&config, environment, &clock, tasks.background()).await?;
         let (buckets, primary, rescue) = (table.registry(), table.primary(), table.rescue());
-        let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
+        let address = config.models.address(environment);
+        let address = address.map_err(|(place, why)| OpenError::Address(place, why))?;
+        let far = address.clone();
+        let bundled =
+            tokio::task::spawn_blocking(move || (StaticEmbedder::bundled(), models::gpus_of(&far)));
         let auth = Auth::open(
             &primary,
             &config.server,
@@ -169,7 +180,16 @@ impl App {
         if table.unhealthy().is_empty() {
             indexes.tidy_files(&options).await;
         }
-        let embedder = embedder.await.map_err(OpenError::Worker)??;
+        let (built_in, gpus) = bundled.await.map_err(OpenError::Worker)?;
+        let models = Models::open(ModelsParts {
+            config: &config.models,
+            address,
+            primary: &table.primary(),
+            host: lineage.host(),
+            clock: &clock,
+            built_in: built_in?,
+            gpus,
+        })?;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
             jobs,
@@ -188,7 +208,7 @@ impl App {
             )),
             indexes,
             auth,
-            embedder: Arc::new(embedder),
+            models,
             config,
             clock,
             buckets,
