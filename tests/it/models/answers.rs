@@ -10,90 +10,80 @@ use crate::support::{
     models::{Answering, World, names, settings, words},
 };
 
+const QUESTION: &str = "a boat on the river carries timber?";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_comes_word_by_word_and_cites_documents() {
+    let says = ["Timber ", "goes by ", "river [1] ", "and [2, 9]."];
     let saying = Settings {
-        says: ["Timber ", "goes by ", "river [1] ", "and [2, 9]."]
-            .map(str::to_owned)
-            .to_vec(),
+        says: says.map(str::to_owned).to_vec(),
         ..settings()
     };
     let world = World::with_indexes(saying, "").await;
     let body = json!({"id": "sailors", "ollama_name": "a", "datasets": ["ships", "bread"],
         "system_prompt": "You are a sailor.", "options": {"num_ctx": 2048}});
     world.profile(&body).await;
-    let question = json!({"question": "a boat on the river carries timber?", "k": 3});
-    check_problem(
-        world
-            .host
-            .post("/vectors/profile/sailors/ask", &question)
-            .await,
-        409,
-        "profile_not_active",
-        &["sailors", "\"activate\": true"],
-    );
-    let asked =
-        json!({"question": "a boat on the river carries timber?", "k": 3, "activate": true});
+    let asked = json!({"question": QUESTION, "k": 3});
+    let ask = "/vectors/profile/sailors/ask";
+    let refused = world.host.post(ask, &asked).await;
+    let words_of = &["sailors", "\"activate\": true"];
+    check_problem(refused, 409, "profile_not_active", words_of);
+    let asked = json!({"question": QUESTION, "k": 3, "activate": true});
     let events = world.ask("sailors", &asked).await;
-    assert_eq!(
-        names(&events),
-        ["sources", "token", "token", "token", "token", "end"]
-    );
-    assert_eq!(words(&events), "Timber goes by river [1] and [2, 9].");
+    let expected = ["sources", "token", "token", "token", "token", "end"];
+    assert_eq!(names(&events), expected);
+    assert_eq!(words(&events), says.concat());
     let (sources, end) = (&events[0].1, &events[5].1);
     assert_eq!(sources["model"], "a:latest");
-    let found = sources["sources"].as_array().expect("a list");
-    assert_eq!(found.len(), 3, "{sources}");
-    let first = &found[0];
-    assert_eq!(
-        (&first["number"], &first["index"], &first["id"]),
-        (&json!(1), &json!("ships"), &json!("s2"))
-    );
+    assert_eq!(sources["sources"].as_array().map(Vec::len), Some(3));
+    let first = &sources["sources"][0];
+    let place = (&first["number"], &first["index"], &first["id"]);
+    assert_eq!(place, (&json!(1), &json!("ships"), &json!("s2")));
     assert_eq!(first["text"], "a boat on the river carries timber");
-    let cited: Vec<&Value> = end["citations"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .collect();
+    assert_eq!(
+        (&end["reason"], &end["answer_tokens"]),
+        (&json!("stop"), &json!(4))
+    );
+    check_citations(&world, end).await;
+    check_request(&world);
+    let metrics = world.host.read("/metrics").await;
+    let line = r#"boathouse_questions_total{stage="answered"} 1"#;
+    assert!(metrics.as_str().expect("text").contains(line), "{metrics}");
+}
+
+/// What is cited are sources, and each leads to its document.
+async fn check_citations(world: &World, end: &Value) {
+    let cited = end["citations"].as_array().expect("a list");
     let numbers: Vec<&Value> = cited.iter().map(|one| &one["number"]).collect();
     assert_eq!(numbers, [1, 2], "there is no ninth");
-    assert_eq!(end["reason"], "stop");
-    assert_eq!(end["answer_tokens"], 4);
-    // Each leads to its document.
     for one in cited {
-        let place = format!(
-            "{}/{}",
-            one["index"].as_str().expect("x"),
-            one["id"].as_str().expect("x")
-        );
-        let place = format!("/vectors/profile/sailors/doc/{}", place);
+        let part = |name: &str| one[name].as_str().expect("a text").to_owned();
+        let (index, id) = (part("index"), part("id"));
+        let place = format!("/vectors/profile/sailors/doc/{index}/{id}");
         assert_eq!(world.host.read(&place).await["row"], one["row"]);
     }
-    // The model was asked once, with the sources, and as it was loaded.
+}
+
+/// The model was asked once, with the sources, and always as it was loaded.
+fn check_request(world: &World) {
     let calls = world.double().calls();
     let asked: Vec<_> = calls
         .iter()
         .filter(|call| !call.prompt.is_empty())
         .collect();
     assert_eq!(asked.len(), 1);
-    for words in [
+    let (source, question) = (
         "[1] a boat on the river carries timber",
-        "Question: a boat on the river carries timber?",
-    ] {
+        format!("Question: {QUESTION}"),
+    );
+    for words in [source, &question] {
         assert!(asked[0].prompt.contains(words), "{}", asked[0].prompt);
     }
     assert_eq!(asked[0].system, "You are a sailor.");
-    let of_model = calls
-        .iter()
-        .filter(|call| call.model == "a:latest" && !call.unloads);
-    assert!(
-        of_model
-            .into_iter()
-            .all(|call| call.options == json!({"num_ctx": 2048}))
-    );
-    let metrics = world.host.read("/metrics").await;
-    let line = r#"boathouse_questions_total{stage="answered"} 1"#;
-    assert!(metrics.as_str().expect("text").contains(line), "{metrics}");
+    let options = json!({"num_ctx": 2048});
+    for call in calls.iter().filter(|call| call.model == "a:latest") {
+        assert!(call.unloads || call.options == options, "{call:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,8 +168,19 @@ async fn what_goes_wrong_in_the_middle_is_told_and_harms_nobody() {
     let events = world.ask("sailors", &body).await;
     assert_eq!(names(&events), ["sources", "error"]);
     assert_eq!(events[1].1["code"], "model_server_garbled", "{events:?}");
-    // A server that starts anew in the middle of an answer.
-    double.set(|settings| settings.words = usize::MAX);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_anew_ends_the_answer_and_the_slot_goes_on() {
+    let endless = Settings {
+        words: usize::MAX,
+        ..settings()
+    };
+    let world = World::with_indexes(endless, "").await;
+    world.profiles().await;
+    world.activate("sailors").await;
+    let (host, double) = (&world.host, world.double());
+    let body = json!({"question": "what ship?"});
     let mut answer = Answering::begin(host, "sailors", &body).await;
     answer.next().await.expect("sources");
     double.restart();
@@ -209,88 +210,69 @@ async fn a_key_asks_within_its_rights() {
     world.profiles().await;
     let both = json!({"id": "both", "ollama_name": "a", "datasets": ["ships", "bread"]});
     world.profile(&both).await;
-    let mut keys = Vec::new();
-    for body in [
-        json!({"name": "boss", "scopes": ["admin"]}),
-        json!({"name": "asks", "scopes": ["search"]}),
-        json!({"name": "ships", "scopes": ["search", "read"], "indexes": ["ships"]}),
-        json!({"name": "models", "scopes": ["models"]}),
-    ] {
-        let request = reqwest::Client::new()
-            .post(format!("{}/auth/keys", world.host.url))
-            .json(&body);
-        let request = request.bearer_auth(world.host.owner_token());
-        let made: Value = request
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("json");
-        keys.push(
-            made["key"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{made}"))
-                .to_owned(),
-        );
+    let boss = Visitor::with_key(&world, json!({"name": "boss", "scopes": ["admin"]})).await;
+    let asks = Visitor::with_key(&world, json!({"name": "asks", "scopes": ["search"]})).await;
+    let kept = json!({"name": "ships", "scopes": ["search", "read"], "indexes": ["ships"]});
+    let ships = Visitor::with_key(&world, kept).await;
+    let models = Visitor::with_key(&world, json!({"name": "models", "scopes": ["models"]})).await;
+    let question = json!({"question": "what ship?", "activate": true});
+    let (ask, activate) = (
+        "/vectors/profile/sailors/ask",
+        "/vectors/profile/sailors/activate",
+    );
+    let refused = asks.post(ask, &question).await;
+    check_problem(refused, 403, "scope_missing", &["models"]);
+    let refused = asks.post(activate, &json!({})).await;
+    check_problem(refused, 403, "scope_missing", &["models"]);
+    let (status, told) = models.post(activate, &json!({})).await;
+    assert_eq!(status, 200, "{told}");
+    let (status, told) = asks.post(ask, &question).await;
+    assert_eq!(status, 200, "it is active now: {told}");
+    let refused = models.post(ask, &question).await;
+    check_problem(refused, 403, "scope_missing", &["search"]);
+    // A key that is kept to an index reaches what it may through any profile.
+    let body = json!({"text": "a ship"});
+    let (status, told) = ships.post("/vectors/profile/sailors/search", &body).await;
+    assert_eq!(status, 200, "{told}");
+    let both = "/vectors/profile/both/search";
+    for path in ["/vectors/profile/bakers/search", both] {
+        let refused = ships.post(path, &body).await;
+        check_problem(refused, 403, "forbidden", &["bread"]);
     }
-    let call = async |key: usize, path: &str, body: Value| {
-        let request = reqwest::Client::new()
-            .post(format!("{}{path}", world.host.url))
-            .json(&body);
-        let answer = request
-            .bearer_auth(&keys[key])
-            .send()
-            .await
-            .expect("an answer");
+    let (status, told) = boss.post(both, &body).await;
+    assert_eq!(status, 200, "{told}");
+}
+
+/// Somebody with a key.
+struct Visitor {
+    url: String,
+    key: String,
+}
+
+impl Visitor {
+    /// With a key that whoever may read the data folder makes.
+    async fn with_key(world: &World, spec: Value) -> Self {
+        let owner = Self {
+            url: world.host.url.clone(),
+            key: world.host.owner_token(),
+        };
+        let (status, made) = owner.post("/auth/keys", &spec).await;
+        assert_eq!(status, 201, "{made}");
+        Self {
+            key: made["key"].as_str().expect("a key").to_owned(),
+            ..owner
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = reqwest::Client::new().post(format!("{}{path}", self.url));
+        let request = request.bearer_auth(&self.key).json(body);
+        let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         let text = answer.text().await.expect("a body");
         (
             status,
-            serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)),
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
         )
-    };
-    let (boss, asks, ships, models) = (0, 1, 2, 3);
-    let question = json!({"question": "what ship?", "activate": true});
-    let ask = "/vectors/profile/sailors/ask";
-    check_problem(
-        call(asks, ask, question.clone()).await,
-        403,
-        "scope_missing",
-        &["models"],
-    );
-    let activate = "/vectors/profile/sailors/activate";
-    check_problem(
-        call(asks, activate, json!({})).await,
-        403,
-        "scope_missing",
-        &["models"],
-    );
-    let (status, told) = call(models, activate, json!({})).await;
-    assert_eq!(status, 200, "{told}");
-    let (status, told) = call(asks, ask, question.clone()).await;
-    assert_eq!(status, 200, "it is active now: {told}");
-    check_problem(
-        call(models, ask, question.clone()).await,
-        403,
-        "scope_missing",
-        &["search"],
-    );
-    // A key that is kept to an index reaches what it may through any profile.
-    let body = json!({"text": "a ship"});
-    let (status, told) = call(ships, "/vectors/profile/sailors/search", body.clone()).await;
-    assert_eq!(status, 200, "{told}");
-    for path in [
-        "/vectors/profile/bakers/search",
-        "/vectors/profile/both/search",
-    ] {
-        check_problem(
-            call(ships, path, body.clone()).await,
-            403,
-            "forbidden",
-            &["bread"],
-        );
     }
-    let (status, told) = call(boss, "/vectors/profile/both/search", body).await;
-    assert_eq!(status, 200, "{told}");
 }

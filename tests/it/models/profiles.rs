@@ -180,87 +180,38 @@ async fn a_bucket_is_made_when_its_profile_is_activated_and_indexes_made_for_it_
     );
 }
 
+/// Commands, and what they print.
+#[rustfmt::skip]
+const COMMANDS: [(&[&str], &[&str]); 13] = [
+    (&["create", "sailors", "--model", "a", "--index", "ships", "--option", "num_ctx=2048", "--system-prompt", "Be brief.",
+        "--ef-construction", "40", "--ef-search", "20"], &["\"num_ctx\": 2048", "Be brief."]),
+    (&["change", "sailors", "--embed-model", "e", "--without", "system_prompt"], &["e:latest", "\"system_prompt\": null"]),
+    (&["list"], &["sailors", "a:latest"]),
+    (&["activate", "sailors"], &["now: a:latest", "warmed ships"]),
+    (&["active"], &["ready: profile sailors with a:latest"]),
+    (&["search", "sailors", "a boat on the river", "-k", "1"], &["ships s2"]),
+    (&["ask", "sailors", "Where is the timber?"], &["word0 word1"]),
+    (&["doc", "sailors", "ships", "s4"], &["nets and sails"]),
+    (&["vram"], &["a:latest", "slot"]),
+    (&["unload", "a"], &["unloaded a:latest"]),
+    (&["preload", "b"], &["loaded b:latest"]),
+    (&["deactivate", "sailors"], &["before: -, now: -"]),
+    (&["delete", "sailors"], &["deleted"]),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn profiles_are_kept_by_the_command_line_too() {
     let world = World::with_indexes(settings(), "").await;
     let url = &world.host.url;
-    let text = |arguments: &[&str]| {
-        let arguments = [&["--url", url], arguments].concat();
-        let ran = run(&arguments);
+    for (command, words) in COMMANDS {
+        let ran = run(&[&["--url", url, "profile"], command].concat());
         let error = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{arguments:?}: {error}");
-        String::from_utf8_lossy(&ran.stdout).into_owned()
-    };
-    let made = text(&[
-        "profile",
-        "create",
-        "sailors",
-        "--model",
-        "a",
-        "--index",
-        "ships",
-        "--option",
-        "num_ctx=2048",
-        "--system-prompt",
-        "Be brief.",
-        "--ef-construction",
-        "40",
-        "--ef-search",
-        "20",
-    ]);
-    assert!(made.contains("\"num_ctx\": 2048"), "{made}");
-    let changed = text(&[
-        "profile",
-        "change",
-        "sailors",
-        "--embed-model",
-        "e",
-        "--without",
-        "system_prompt",
-    ]);
-    assert!(
-        changed.contains("e:latest") && !changed.contains("brief"),
-        "{changed}"
-    );
-    let listed = text(&["profile", "list"]);
-    assert!(
-        listed.contains("sailors") && listed.contains("a:latest"),
-        "{listed}"
-    );
-    let activated = text(&["profile", "activate", "sailors"]);
-    assert!(
-        activated.contains("now: a:latest") && activated.contains("warmed ships"),
-        "{activated}"
-    );
-    let active = text(&["profile", "active"]);
-    assert!(
-        active.contains("ready: profile sailors with a:latest"),
-        "{active}"
-    );
-    let found = text(&[
-        "profile",
-        "search",
-        "sailors",
-        "a boat on the river",
-        "-k",
-        "1",
-    ]);
-    assert!(found.contains("ships s2"), "{found}");
-    let answer = text(&["profile", "ask", "sailors", "Where is the timber?"]);
-    assert!(answer.contains("word0 word1"), "{answer}");
-    let doc = text(&["profile", "doc", "sailors", "ships", "s4"]);
-    assert!(doc.contains("nets and sails"), "{doc}");
-    let memory = text(&["profile", "vram"]);
-    assert!(
-        memory.contains("a:latest") && memory.contains("slot"),
-        "{memory}"
-    );
-    let unloaded = text(&["profile", "unload", "a"]);
-    assert!(unloaded.contains("unloaded a:latest"), "{unloaded}");
-    let preloaded = text(&["profile", "preload", "b"]);
-    assert!(preloaded.contains("loaded b:latest"), "{preloaded}");
-    text(&["profile", "deactivate", "sailors"]);
-    text(&["profile", "delete", "sailors"]);
+        assert!(ran.status.success(), "{command:?}: {error}");
+        let printed = String::from_utf8_lossy(&ran.stdout);
+        for word in words {
+            assert!(printed.contains(word), "{command:?}, `{word}`: {printed}");
+        }
+    }
     let refused = run(&["--url", url, "profile", "show", "sailors"]);
     assert_eq!(refused.status.code(), Some(1));
 }

@@ -58,28 +58,7 @@ async fn profiles_over_a_real_model_server() {
         assert_eq!(status, 201, "{made}");
     }
     for (id, model) in [("one", first), ("two", second), ("one", first)] {
-        let path = format!("/vectors/profile/{id}/activate");
-        let (status, report) = host.post(&path, &json!({})).await;
-        assert_eq!(
-            (status, report["model_after"].as_str()),
-            (200, Some(model.as_str())),
-            "{report}"
-        );
-        let question =
-            json!({"question": "What does nobody like? Answer in one sentence.", "k": 3});
-        let mut answer = Answering::begin(&host, id, &question).await;
-        let (mut words, mut last) = (String::new(), None);
-        while let Some((name, data)) = answer.next().await {
-            words += data["text"].as_str().unwrap_or_default();
-            last = Some((name, data));
-        }
-        let (name, end) = last.expect("an end");
-        assert_eq!(name, "end", "{end}");
-        assert!(!words.trim().is_empty(), "{end}");
-        let vram = host.read("/admin/vram").await;
-        let resident = vram["models"].as_array().expect("a list");
-        let answering = resident.iter().filter(|one| one["used_as"] == "slot");
-        assert_eq!(answering.count(), 1, "{vram}");
+        check_turn(&host, id, model).await;
     }
     let host = host.kill_and_restart();
     let slot = host
@@ -96,4 +75,26 @@ async fn profiles_over_a_real_model_server() {
         (200, &Value::Null),
         "{report}"
     );
+}
+
+/// A profile becomes active, and its model answers.
+async fn check_turn(host: &Host, id: &str, model: &str) {
+    let path = format!("/vectors/profile/{id}/activate");
+    let (status, report) = host.post(&path, &json!({})).await;
+    let after = report["model_after"].as_str();
+    assert_eq!((status, after), (200, Some(model)), "{report}");
+    let question = json!({"question": "What does nobody like? Answer in one sentence.", "k": 3});
+    let mut answer = Answering::begin(host, id, &question).await;
+    let (mut words, mut last) = (String::new(), None);
+    while let Some((name, data)) = answer.next().await {
+        words += data["text"].as_str().unwrap_or_default();
+        last = Some((name, data));
+    }
+    let (name, end) = last.expect("an end");
+    assert_eq!(name, "end", "{end}");
+    assert!(!words.trim().is_empty(), "{end}");
+    let vram = host.read("/admin/vram").await;
+    let resident = vram["models"].as_array().expect("a list");
+    let answering = resident.iter().filter(|one| one["used_as"] == "slot");
+    assert_eq!(answering.count(), 1, "{vram}");
 }

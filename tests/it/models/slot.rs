@@ -19,7 +19,6 @@ fn state(name: &str) -> impl Fn(&Value) -> bool {
 async fn a_change_tells_what_left_and_what_came() {
     let world = World::with_indexes(settings(), "").await;
     world.profiles().await;
-    let host = &world.host;
     let first = world.activate("sailors").await;
     assert_eq!(
         (&first["model_before"], &first["model_after"]),
@@ -66,7 +65,12 @@ async fn a_change_tells_what_left_and_what_came() {
         .into_iter()
         .filter(|call| call.unloads);
     assert!(unloads.into_iter().all(|call| call.model == "a:latest"));
+    check_active(&world).await;
+}
 
+/// What may be done to the active profile `bakers`, and what not.
+async fn check_active(world: &World) {
+    let host = &world.host;
     let refused = host
         .post("/vectors/profile/sailors/deactivate", &json!({}))
         .await;
