@@ -12,14 +12,14 @@ type Wish = (Value, u16, &'static str, &'static [&'static str]);
 
 /// Profiles that cannot be: a good one, with a field in the place of its own.
 #[rustfmt::skip]
-fn bad_profiles() -> Vec<Wish> {
+fn bad_profiles() -> [Wish; 13] {
     let with = |key: &str, value: Value| {
         let mut body = json!({"id": "sailors", "ollama_name": "a", "indexes": ["ships"]});
         body[key] = value;
         body
     };
     let config = json!({"ef_construction": 0, "ef_search": 1});
-    vec![
+    [
         (with("id", json!("active")), 422, "bad_body", &["active", "reserved"]),
         (with("id", json!("../x")), 422, "bad_body", &["../x"]),
         (with("ollama_name", json!("a b")), 422, "bad_body", &["a b"]),
@@ -64,9 +64,9 @@ async fn a_profile_that_cannot_be_is_refused_with_its_field() {
 
 /// What cannot be asked of profiles, by its path.
 #[rustfmt::skip]
-fn bad_requests() -> Vec<(&'static str, Wish)> {
+fn bad_requests() -> [(&'static str, Wish); 12] {
     let long = json!({"question": "why ".repeat(500), "activate": true});
-    vec![
+    [
         ("nobody/activate", (json!({}), 404, "unknown_profile", &["nobody"])),
         ("gone/activate", (json!({}), 404, "unknown_model", &["ollama pull not-pulled:latest"])),
         ("nobody/deactivate", (json!({}), 404, "unknown_profile", &[])),

@@ -14,7 +14,7 @@ const DIMENSION: usize = 32;
 pub(crate) struct World {
     double: Double,
     /// None while it is away.
-    server: Option<Server>,
+    _server: Option<Server>,
     port: u16,
     pub(crate) host: Host,
 }
@@ -48,20 +48,20 @@ impl World {
         Self {
             host: Host::configured(&format!("{models}{config}")),
             port: server.port(),
-            server: Some(server),
+            _server: Some(server),
             double,
         }
     }
 
     /// Nobody listens at the server's port any more.
     pub(crate) fn go_away(&mut self) {
-        self.server = None;
+        self._server = None;
     }
 
     /// The server is back at its port, with what it had in memory.
     pub(crate) async fn come_back(&mut self) {
         let server = Server::start_at(self.double.clone(), self.port).await;
-        self.server = Some(server.expect("its port"));
+        self._server = Some(server.expect("its port"));
     }
 
     /// Where the server is.
