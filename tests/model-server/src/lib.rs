@@ -83,7 +83,6 @@ impl Double {
     /// Its routes, to be served.
     ///
     /// While it is away, an answer there is one that breaks off.
-    #[must_use]
     pub fn router(&self) -> Router {
         routes::router(self.clone())
     }

@@ -102,12 +102,15 @@ pub(super) struct Judges {
 /// Chooses who judges an index.
 type Choose = dyn Fn(&App, &LiveIndex) -> Judges + Send + Sync;
 
+/// Says what is under way on the accelerator that all heavy work shares; nothing when it is free.
+type UnderWay = dyn Fn(&App) -> Option<String> + Send + Sync;
+
 /// What the agent meets outside itself, where tests meet something else.
 pub(super) struct Surroundings {
     /// Who is asked about an index.
     pub(super) judges: Box<Choose>,
-    /// What is under way on the accelerator that all heavy work shares.
-    pub(super) slot: Box<dyn Fn(&App) -> Option<String> + Send + Sync>,
+    /// Whether the accelerator is taken.
+    pub(super) slot: Box<UnderWay>,
 }
 
 impl Surroundings {
