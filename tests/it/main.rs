@@ -24,6 +24,7 @@ mod guests;
 mod hostile;
 mod lineage;
 mod living;
+mod models;
 mod moves;
 mod mysql;
 mod objective;

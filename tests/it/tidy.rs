@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Which room uses which, as ARCHITECTURE.md draws it. Development-only edges are not part of it.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("boathouse-types", &[]),
     ("boathouse-storage", &["types"]),
     ("boathouse-plugins", &["types"]),
@@ -19,6 +19,9 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("boathouse-tuning", &["types", "storage", "vector"]),
     ("boathouse-ingest", &["types", "storage"]),
     ("boathouse-query", &[]),
+    ("boathouse-lance-host", &[]),
+    // Ours, under the name of the crate whose place it takes: `tools/protoc`.
+    ("protobuf-src", &[]),
     ("boathouse-sdk", &[]),
     ("boathouse-proposer", &["sdk"]),
     ("boathouse-surrogate", &["sdk"]),
@@ -29,22 +32,30 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("boathouse-faults", &[]),
     ("boathouse-s3-server", &["storage"]),
     ("boathouse-db-server", &[]),
+    ("boathouse-model-server", &[]),
     ("boathouse-test-evil", &["sdk"]),
     ("boathouse-test-floats", &["sdk"]),
     ("boathouse-test-marked", &["sdk"]),
 ];
 
 /// Crates that exactly one room may name.
-const FIREWALLS: [(&str, &str); 5] = [
+const FIREWALLS: [(&str, &str); 12] = [
     ("wasmtime", "boathouse-plugins"),
     ("wasmtime-wasi", "boathouse-plugins"),
     ("hnsw_rs", "boathouse-vector"),
     ("model2vec-rs", "boathouse-models"),
+    ("nvml-wrapper", "boathouse-models"),
     ("datafusion-expr", "boathouse-query"),
+    ("lance", "boathouse-lance-host"),
+    ("lance-datafusion", "boathouse-lance-host"),
+    ("lance-index", "boathouse-lance-host"),
+    ("lance-io", "boathouse-lance-host"),
+    ("lance-linalg", "boathouse-lance-host"),
+    ("lance-table", "boathouse-lance-host"),
 ];
 
-/// Crates that must be compiled once only.
-const ONCE: [&str; 4] = ["arrow-array", "parquet", "object_store", "wasmtime"];
+/// Crates that must be compiled once only. Lance brings an object_store of its own, which has a test of its own.
+const ONCE: [&str; 4] = ["arrow-array", "parquet", "datafusion-common", "wasmtime"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -150,7 +161,7 @@ fn what_stands_behind_a_firewall_is_named_by_one_room() {
 }
 
 #[test]
-fn one_arrow_one_object_store_one_wasmtime() {
+fn one_arrow_one_datafusion_one_wasmtime() {
     for name in ONCE {
         let versions: Vec<_> = packages()
             .iter()
@@ -158,6 +169,34 @@ fn one_arrow_one_object_store_one_wasmtime() {
             .map(|package| &package["version"])
             .collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
+    }
+}
+
+#[test]
+fn lance_keeps_its_object_store_to_itself() {
+    let nodes = metadata()["resolve"]["nodes"].as_array().expect("nodes");
+    let users = |id: &str| -> BTreeSet<String> {
+        let uses = |node: &&Value| {
+            let used = node["dependencies"].as_array().expect("dependencies");
+            used.iter().any(|used| used == id)
+        };
+        let ids: Vec<_> = nodes.iter().filter(uses).map(|node| &node["id"]).collect();
+        packages()
+            .iter()
+            .filter(|package| ids.contains(&&package["id"]))
+            .map(name_of)
+            .collect()
+    };
+    let stores = packages()
+        .iter()
+        .filter(|package| package["name"] == "object_store");
+    let (theirs, ours): (Vec<_>, Vec<_>) = stores
+        .map(|store| users(store["id"].as_str().expect("id")))
+        .partition(|users| users.contains("lance"));
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    for user in theirs.iter().flatten() {
+        let known = user.starts_with("lance") || user == "boathouse-lance-host";
+        assert!(known, "{user} uses the object_store of lance");
     }
 }
 

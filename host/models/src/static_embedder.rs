@@ -17,7 +17,7 @@ use model2vec_rs::model::StaticModel;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::EmbedError;
+use crate::{EmbedError, Embedder, NoVector, embedder::Vectored};
 
 /// How much of a text counts, in tokens. The text is first cut to this many times the vocabulary's
 /// median token length in characters (about 3,000), so that a huge text costs no more than a long one.
@@ -115,6 +115,25 @@ impl StaticEmbedder {
             dimension,
             digest: format!("{digest:x}").into(),
         })
+    }
+}
+
+impl Embedder for StaticEmbedder {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn dimension(&self) -> Dimension {
+        self.dimension()
+    }
+
+    fn model_digest(&self) -> &str {
+        self.model_digest()
+    }
+
+    fn embed_each(&self, texts: &[&str]) -> Result<Vec<Vectored>, EmbedError> {
+        let each = self.embed_each(texts).into_iter();
+        Ok(each.map(|vector| vector.ok_or(NoVector::Empty)).collect())
     }
 }
 

@@ -37,6 +37,7 @@ mod objective;
 mod output;
 mod pii;
 mod plugin;
+mod profile;
 mod recall;
 mod restore;
 mod search;
@@ -103,6 +104,9 @@ enum Command {
     /// The agent, which keeps indexes up to date and tunes them.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Model profiles, and the GPU slot that they share.
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Search an index.
     Search(search::Arguments),
     /// Trials, tuning and promotion.
@@ -261,6 +265,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,
         Command::Index(command) => index::run(client, &output, command).await,
         Command::Agent(command) => agent::run(client, &output, command).await,
+        Command::Profile(command) => profile::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Task(command) => task::run(client, &output, command).await,

@@ -44,6 +44,7 @@ pub(crate) mod testing;
 mod tests;
 mod tombstones;
 mod truth;
+mod warm;
 
 use chores::Chores;
 use desks::Desks;
@@ -53,6 +54,7 @@ use standing::{Found, decides, give_up, look};
 
 pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
+pub(crate) use documents::document;
 pub use embed::Embeddings;
 pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
@@ -63,6 +65,7 @@ pub use meta::{
 };
 pub use search::{Chunk, Hit, SearchAnswer, SearchRequest, search};
 pub(crate) use truth::Truth;
+pub(crate) use warm::warm;
 
 /// Whether a bucket of that name is registered, also one that could not be opened.
 pub type IsRegistered = Arc<dyn Fn(&BucketName) -> bool + Send + Sync>;

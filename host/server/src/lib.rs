@@ -25,6 +25,7 @@ pub mod live;
 pub mod load;
 mod log;
 mod metrics;
+pub mod models;
 pub mod pii;
 pub mod plugins;
 pub mod problem;

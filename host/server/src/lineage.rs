@@ -116,6 +116,11 @@ impl Outbox {
         self.writer.clone()
     }
 
+    /// The name of this host, which its data folder keeps.
+    pub(crate) fn host(&self) -> &str {
+        &self.origin.host
+    }
+
     /// How far posting is; none without an endpoint.
     pub(crate) fn view(&self, clock: &dyn Clock) -> Option<OutboxView> {
         let endpoint = self.endpoint.as_ref()?;

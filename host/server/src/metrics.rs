@@ -12,6 +12,7 @@ mod agent;
 mod buckets;
 mod intake;
 mod live;
+mod models;
 mod pii;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -34,6 +35,7 @@ use crate::{
     gc::Class,
     lineage::OutboxView,
     load::SearchFigures,
+    models::ModelFigures,
     plugins::shadow::{LiveView, report::cause_name},
     watcher::WatchView,
 };
@@ -74,6 +76,8 @@ pub(crate) struct Figures {
     pub(crate) agent: AgentFigures,
     /// Live recall, by index.
     pub(crate) live: Vec<LiveFigures>,
+    /// The GPU slot and the model server.
+    pub(crate) models: ModelFigures,
 }
 
 /// The figures of one version of a plugin.
@@ -115,6 +119,7 @@ impl Collector for Figures {
         pii::encode(&self.pii, &mut encoder)?;
         agent::encode(&self.searches, &self.agent, &mut encoder)?;
         live::encode(&self.live, &mut encoder)?;
+        models::encode(&self.models, &mut encoder)?;
         self.plugin_calls(&mut encoder)?;
         self.plugin_states(&mut encoder)?;
         self.shadows(&mut encoder)

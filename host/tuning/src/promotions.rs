@@ -330,7 +330,8 @@ impl Promotions {
     }
 }
 
-/// Events in their order, each once: a line may stand in two files after one of them was damaged.
+/// Events in their order, each once: a line may stand in two files after one of them was damaged. Those that share a
+/// number, as of hosts that promoted at the same time, differ at least in their moment.
 fn in_order(mut events: Vec<Promotion>) -> Vec<Promotion> {
     // Stable: lines of older hosts stay in the order of their files.
     events.sort_by_key(|event| event.number);

@@ -102,16 +102,19 @@ pub(super) struct Judges {
 /// Chooses who judges an index.
 type Choose = dyn Fn(&App, &LiveIndex) -> Judges + Send + Sync;
 
+/// Says what is under way on the accelerator that all heavy work shares; nothing when it is free.
+type UnderWay = dyn Fn(&App) -> Option<String> + Send + Sync;
+
 /// What the agent meets outside itself, where tests meet something else.
 pub(super) struct Surroundings {
     /// Who is asked about an index.
     pub(super) judges: Box<Choose>,
-    /// Who computes on the accelerator that all heavy work shares.
-    pub(super) slot: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Whether the accelerator is taken.
+    pub(super) slot: Box<UnderWay>,
 }
 
 impl Surroundings {
-    /// Those of a host: the plugins that serve; nothing of a host computes on an accelerator, so its slot is free.
+    /// Those of a host: the plugins that serve, and its GPU slot.
     pub(super) fn of_host() -> Self {
         let judges = |app: &App, index: &LiveIndex| {
             let judge = |kind| {
@@ -125,7 +128,7 @@ impl Surroundings {
         };
         Self {
             judges: Box::new(judges),
-            slot: Box::new(|| None),
+            slot: Box::new(|app| app.models.under_way()),
         }
     }
 }
@@ -238,7 +241,7 @@ impl Tuning {
             config: &app.config.agent,
             memory: &memory,
             load: app.load.now(),
-            slot_held_by: (around.slot)(),
+            slot_held_by: (around.slot)(app),
             lane_is_free: !app.agent.persons.are_at_work()
                 && (app.lane_is_free() || self.working().is_some()),
         };

@@ -36,6 +36,12 @@ pub(crate) enum Command {
         /// Bucket to keep it in.
         #[arg(long)]
         bucket: Option<String>,
+        /// `static`, or `ollama:MODEL` for a model of the model server; `static` when left out.
+        #[arg(long)]
+        embedder: Option<String>,
+        /// The profile that it is made for, which says what is left out: bucket, embedder, first configuration.
+        #[arg(long, value_name = "ID")]
+        profile: Option<String>,
         /// What happens to rows that are appended to the dataset: `auto` or `manual`.
         #[arg(long)]
         appends: Option<String>,
@@ -199,6 +205,8 @@ impl Command {
             id,
             metric,
             bucket,
+            embedder,
+            profile,
             appends,
             wish,
             chunk,
@@ -209,7 +217,13 @@ impl Command {
         };
         let mut body =
             json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
-        for (key, value) in [("id_column", id), ("bucket", bucket), ("appends", appends)] {
+        for (key, value) in [
+            ("id_column", id),
+            ("bucket", bucket),
+            ("embedder", embedder),
+            ("profile", profile),
+            ("appends", appends),
+        ] {
             if let Some(value) = value {
                 body[key] = value.as_str().into();
             }

@@ -182,6 +182,7 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         ["plugins" | "storage", "manifest", file]
         | ["auth", "keys", file]
         | ["agent", "queue" | "state", file]
+        | ["models", "profiles" | "slot", file]
             if is_version(file) =>
         {
             manifest(path, true)
@@ -256,7 +257,7 @@ mod tests {
 
     /// Paths, with `ID`, `VERSION` and `DIGEST` for what a host would write there.
     #[rustfmt::skip]
-    const PLACES: [(&str, &str, Class); 23] = [
+    const PLACES: [(&str, &str, Class); 25] = [
         ("datasets/d/data/ID.parquet", "dataset `d`", Class::Rows),
         ("datasets/d/manifest/VERSION.json", "manifest `datasets/d/manifest`", Class::Manifests),
         ("_lineage/d/ID.jsonl", "log `_lineage/d`", Class::Logs),
@@ -278,6 +279,8 @@ mod tests {
         ("ingest/jobs/d/j/VERSION.json", "manifest `ingest/jobs/d/j`", Class::Manifests),
         ("agent/queue/VERSION.json", "manifest `agent/queue`", Class::Manifests),
         ("agent/state/VERSION.json", "manifest `agent/state`", Class::Manifests),
+        ("models/profiles/VERSION.json", "manifest `models/profiles`", Class::Manifests),
+        ("models/slot/VERSION.json", "manifest `models/slot`", Class::Manifests),
         ("storage/manifest/VERSION.json", "manifest `storage/manifest`", Class::Manifests),
         (".boathouse-probe/x/race-1", "probes", Class::Probes),
     ];

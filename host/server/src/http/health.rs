@@ -9,6 +9,7 @@ use crate::{
     buckets::HealthState,
     http::AppState,
     indexes::LiveIndex,
+    models,
     plugins::State as PluginState,
     watcher::WatchState,
 };
@@ -54,6 +55,7 @@ pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, 
     components.extend(unexamined(&app));
     components.extend(lineage(&app));
     components.extend(unended(&app));
+    components.extend(model_server(&app));
     components.extend(watched(&app));
     let ready = components.iter().all(|component| component.ready);
     if !caller.has(&Scope::Read) || caller.is_restricted() {
@@ -210,6 +212,20 @@ fn lineage(app: &App) -> Option<Component> {
     }
     Some(Component {
         name: "lineage".to_owned(),
+        ready: true,
+        detail,
+    })
+}
+
+/// How the model server is, where a profile needs it. What does not ask it goes on without it.
+fn model_server(app: &App) -> Option<Component> {
+    let slot = models::active(app);
+    let detail = match slot.slot.server_error {
+        Some(why) => why,
+        None => format!("{} is looked at every few seconds", slot.model_server),
+    };
+    (app.models.profiles.count() > 0).then(|| Component {
+        name: "model server".to_owned(),
         ready: true,
         detail,
     })

@@ -18,6 +18,7 @@ use crate::{
         AppendPolicy, DeleteDocuments, DeletedDocuments, IndexChange, IndexSpec, IndexView, append,
         create as creation, delete as deletion, forget_parts, moves, objective,
     },
+    models,
     problem::Problem,
     tasks::TaskView,
 };
@@ -56,7 +57,7 @@ pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<Ind
             .collect(),
         indexes: indexes
             .iter()
-            .map(|index| index.view_with(&app.embedder))
+            .map(|index| index.view_with(&app.models.embedders))
             .collect(),
     })
 }
@@ -73,6 +74,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     caller.may_use_dataset(spec.dataset.as_str())?;
     caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
+    let spec = models::for_profile(&app, spec).await?;
     let name = spec.name.clone();
     let built = name.clone();
     let reservation = app.indexes.reserve(&name, &spec.dataset, &spec.home())?;
@@ -96,7 +98,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<axum::Json<IndexView>, Problem> {
     let index = app.indexes.get(&name)?;
-    Ok(axum::Json(index.view_with(&app.embedder)))
+    Ok(axum::Json(index.view_with(&app.models.embedders)))
 }
 
 /// Move an index to another bucket, change what happens to rows that are appended to its dataset, or change its

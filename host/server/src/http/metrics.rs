@@ -14,6 +14,7 @@ use crate::{
     http::AppState,
     live,
     metrics::{self, Figures, LiveFigures},
+    models,
     problem::Problem,
     tasks::TaskState,
 };
@@ -50,6 +51,7 @@ async fn figures(app: &App) -> Figures {
         searches: app.load.figures(),
         agent: agent::figures(app),
         live: live(app),
+        models: models::figures(app),
     }
 }
 

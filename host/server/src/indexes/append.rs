@@ -15,6 +15,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
+use boathouse_models::Embedder;
 use boathouse_storage::StorageError;
 use boathouse_types::IndexName;
 use boathouse_vector::table::VectorTable;
@@ -115,7 +116,8 @@ pub(crate) async fn refresh(
     let replaced = look(app, &index)
         .await?
         .is_some_and(|behind| behind.replaced);
-    if replaced || check_embedder(&app.embedder, &index.meta).is_err() {
+    let embedder = app.models.embedders.of(&index.meta.embedder).await?;
+    if replaced || check_embedder(&*embedder, &index.meta).is_err() {
         merge::rebuild(app, &index, task).await?;
     }
     // Also of what a rebuild has left as it is: deletions.
@@ -156,10 +158,11 @@ async fn catch_up(app: &App, name: &IndexName, task: &TaskContext) -> Result<Val
         if behind.replaced {
             return Err(replaced(&index));
         }
-        check_embedder(&app.embedder, &index.meta)?;
+        let embedder = app.models.embedders.of(&index.meta.embedder).await?;
+        check_embedder(&*embedder, &index.meta)?;
         let (dataset, version) = (&index.meta.dataset, Some(behind.newest));
         let dataset = app.datasets.open(dataset, version).await?;
-        appended += extend(app, &index, &dataset, task).await?;
+        appended += extend(app, &index, (&dataset, embedder), task).await?;
     }
     Err(Problem::conflict(
         "changed_meanwhile",
@@ -205,7 +208,7 @@ fn replaced(index: &LiveIndex) -> Problem {
 async fn extend(
     app: &App,
     index: &Arc<LiveIndex>,
-    dataset: &Dataset,
+    (dataset, embedder): (&Dataset, Arc<dyn Embedder>),
     task: &TaskContext,
 ) -> Result<u64, Problem> {
     let meta = &index.meta;
@@ -220,7 +223,8 @@ async fn extend(
             None => Ids::Numbers,
         },
         chunk: meta.chunk,
-        known: Known::new(app.embedder.dimension()),
+        known: Known::new(embedder.dimension()),
+        embedder,
     };
     let embedded = embed(app, source, task).await?;
     let (vectors, documents) = (embedded.table.len(), embedded.table.documents());

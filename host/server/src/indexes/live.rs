@@ -17,7 +17,6 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
 use boathouse_types::{BucketName, Trial};
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use turns::{Sole, Turn};
 
 use super::{
-    Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder,
+    Behind, IndexMeta, IndexView, Segment, ServingView,
     damage::Faults,
     frozen,
     ledger::{self, Lost},
@@ -40,6 +39,7 @@ use super::{
 };
 use crate::{
     live::{self, Traffic},
+    models::Embedders,
     problem::Problem,
 };
 
@@ -527,11 +527,11 @@ impl LiveIndex {
         &self.seat.upkeep.traffic
     }
 
-    /// The view for clients of a host with this embedder.
+    /// The view for clients of a host with these embedders.
     #[must_use]
-    pub(crate) fn view_with(&self, embedder: &StaticEmbedder) -> IndexView {
+    pub(crate) fn view_with(&self, embedders: &Embedders) -> IndexView {
         IndexView {
-            embedder_changed: check_embedder(embedder, &self.meta).is_err(),
+            embedder_changed: embedders.has_another(&self.meta),
             ..self.view()
         }
     }

@@ -5,6 +5,7 @@
 //! `deletions`. A program that does not
 //! know of `grown` serves the base and loses nothing by that, as appended rows can be embedded again.
 
+use boathouse_models::ProfileId;
 use boathouse_tuning::Served;
 use boathouse_types::{
     BucketName, DatasetName, Dimension, IndexConfig, IndexName, Metric, Objective, Timestamp,
@@ -23,6 +24,9 @@ pub struct IndexSpec {
     pub name: IndexName,
     /// Dataset to index.
     pub dataset: DatasetName,
+    /// The profile that it is made for: bucket, embedder, engine and first configuration are those of the profile where
+    /// they are left out here.
+    pub profile: Option<ProfileId>,
     /// Text column to embed.
     pub text_column: String,
     /// Column that identifies a row; the row's number when left out.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use boathouse_ingest::IngestError;
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{Embedder, NoVector, StaticEmbedder, Vectored};
 use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
 use boathouse_vector::{Scratch, Span};
 use serde::{Deserialize, Serialize};
@@ -125,19 +125,20 @@ pub async fn search(
     request: SearchRequest,
 ) -> Result<SearchAnswer, Problem> {
     check(app, &request)?;
+    let started = std::time::Instant::now();
+    let request = in_numbers(app, index, request).await?;
     let serving = index.serving();
     let columns = request.with.clone();
     let config = IndexConfig {
         ef_search: request.ef_search.unwrap_or(serving.served.config.ef_search),
         ..serving.served.config
     };
-    let started = std::time::Instant::now();
     let selection = match &request.filter {
         Some(text) => Some(filter::select(app, index, text).await?),
         None => None,
     };
     let found = {
-        let (index, embedder) = (Arc::clone(index), Arc::clone(&app.embedder));
+        let (index, embedder) = (Arc::clone(index), app.models.embedders.built_in());
         let live = Arc::clone(&app.live);
         let mut desk = app.indexes.desks.sit_down().await?;
         let found = tokio::task::spawn_blocking(move || {
@@ -290,22 +291,51 @@ fn version(index: &LiveIndex) -> String {
     }
 }
 
-/// The vector of a text.
-fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Problem> {
-    let mut vectors = embedder.embed(&[text]).map_err(|_| {
-        Problem::field(
-            "text",
-            "no_known_word",
-            "holds no word that the embedder knows; write it in other words",
-        )
-    })?;
-    vectors.pop().ok_or_else(|| {
-        Problem::field(
-            "text",
-            "no_known_word",
-            "holds no word that the embedder knows",
-        )
+/// The request with a vector in the place of its text where a model server has to make that: who waits for a server
+/// sits at no desk.
+async fn in_numbers(
+    app: &App,
+    index: &LiveIndex,
+    request: SearchRequest,
+) -> Result<SearchRequest, Problem> {
+    let embedders = &app.models.embedders;
+    let Some(text) = &request.text else {
+        return Ok(request);
+    };
+    if embedders.is_built_in(&index.meta.embedder) {
+        return Ok(request);
+    }
+    let name = &index.meta.embedder;
+    check_embedder(&*embedders.of(name).await?, &index.meta)?;
+    let made = embedders.embed_each(name, vec![text.clone()]).await?;
+    Ok(SearchRequest {
+        text: None,
+        vector: Some(only_one(made)?),
+        ..request
     })
+}
+
+/// The vector of a text. Blocks.
+fn embed_query(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, Problem> {
+    only_one(embedder.embed_each(&[text])?)
+}
+
+/// The vector of the only text that there is.
+fn only_one(mut made: Vec<Vectored>) -> Result<Vec<f32>, Problem> {
+    made.pop()
+        .unwrap_or(Err(NoVector::Empty))
+        .map_err(|missing| match missing {
+            NoVector::Empty => Problem::field(
+                "text",
+                "no_known_word",
+                "holds no word that the embedder knows; write it in other words",
+            ),
+            NoVector::Rejected(reason) => Problem::field(
+                "text",
+                "cannot_embed",
+                format!("the embedder makes no vector of it: {reason}"),
+            ),
+        })
 }
 
 /// What was found, with the columns of its rows and their names in order.
@@ -338,7 +368,7 @@ async fn hits(
 
 /// The columns of rows, and their names in order. When none are wanted the dataset is not asked, so a bucket that fails
 /// is no obstacle.
-async fn values(
+pub(super) async fn values(
     app: &App,
     index: &LiveIndex,
     rows: &[u64],

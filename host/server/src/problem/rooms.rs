@@ -2,7 +2,6 @@
 
 use axum::http::StatusCode;
 use boathouse_ingest::IngestError;
-use boathouse_models::EmbedError;
 use boathouse_plugins::PluginError;
 use boathouse_query::QueryError;
 use boathouse_storage::StorageError;
@@ -229,11 +228,5 @@ impl From<PluginError> for Problem {
             PluginError::Config { .. } | PluginError::Host { .. } => Self::internal(&error),
             _ => Self::new(StatusCode::BAD_GATEWAY, "plugin_failed", error.to_string()),
         }
-    }
-}
-
-impl From<EmbedError> for Problem {
-    fn from(error: EmbedError) -> Self {
-        Self::unprocessable("cannot_embed", error.to_string())
     }
 }

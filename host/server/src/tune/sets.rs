@@ -6,8 +6,6 @@
 //! A set knows which model its queries are of. When an index is embedded anew by another one, queries that were given
 //! mean nothing any more, and others are drawn in their place.
 
-use std::sync::Arc;
-
 use boathouse_storage::StorageError;
 use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec, TuningError};
 use boathouse_types::{Dimension, IndexName};
@@ -191,14 +189,13 @@ async fn source(app: &App, index: &LiveIndex, wish: EvalSetSpec) -> Result<EvalS
         }),
         (None, None, Some(vectors)) => Ok(EvalSource::Given(vectors)),
         (None, Some(texts), None) => {
-            check_embedder(&app.embedder, &index.meta)?;
-            let embedder = Arc::clone(&app.embedder);
-            let embedded = tokio::task::spawn_blocking(move || embedder.embed(&texts));
-            Ok(EvalSource::Given(
-                embedded
-                    .await
-                    .map_err(|error| Problem::internal(&error))??,
-            ))
+            let (embedders, name) = (&app.models.embedders, &index.meta.embedder);
+            check_embedder(&*embedders.of(name).await?, &index.meta)?;
+            let made = embedders.embed_each(name, texts).await?.into_iter();
+            let made = made.enumerate().map(|(position, vector)| {
+                vector.map_err(|missing| Problem::from(missing.at(position)))
+            });
+            Ok(EvalSource::Given(made.collect::<Result<_, _>>()?))
         }
         _ => Err(one_source()),
     }

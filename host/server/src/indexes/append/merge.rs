@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use boathouse_ingest::Dataset;
+use boathouse_models::Embedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::IndexData;
 use boathouse_types::IndexName;
@@ -160,6 +161,7 @@ async fn anew(
     check_text(&dataset, &meta.text_column)?;
     let version = dataset.version();
     let replaced = Behind::of(&manifest, meta).is_some_and(|behind| behind.replaced);
+    let embedder = app.models.embedders.of(&meta.embedder).await?;
     let source = Source {
         index: &meta.name,
         dataset: &dataset,
@@ -171,7 +173,8 @@ async fn anew(
             None => Ids::Numbers,
         },
         chunk: meta.chunk,
-        known: known(app, bucket, meta).await,
+        known: known(&*embedder, bucket, meta).await,
+        embedder: Arc::clone(&embedder),
     };
     let Embedded {
         table,
@@ -190,7 +193,7 @@ async fn anew(
         merged: None,
         kept: Vec::new(),
         replaced,
-        embedder_digest: app.embedder.model_digest().to_owned(),
+        embedder_digest: embedder.model_digest().to_owned(),
         embeddings: Some(embeddings),
         bytes: 0,
     })
@@ -198,9 +201,9 @@ async fn anew(
 
 /// The vectors that an index has, hidden ones among them, for texts that have not changed; none when they are of another
 /// model. What cannot be read is embedded again, which may be what the rebuild is for.
-async fn known(app: &App, bucket: &Bucket, meta: &IndexMeta) -> Known {
-    let none = || Known::new(app.embedder.dimension());
-    if meta.embedder_digest != app.embedder.model_digest() {
+async fn known(embedder: &dyn Embedder, bucket: &Bucket, meta: &IndexMeta) -> Known {
+    let none = || Known::new(embedder.dimension());
+    if meta.embedder_digest != embedder.model_digest() {
         return none();
     }
     let mut known = none();
