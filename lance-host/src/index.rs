@@ -198,6 +198,14 @@ pub struct Built {
 }
 
 impl Table {
+    /// Whether an index of that kind can be built over the rows as they are now.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::TooFewRows`], [`Error::Storage`].
+    pub async fn check(&self, kind: Kind) -> Result<(), Error> {
+        kind.check(self.shape(), self.now().rows().await?)
+    }
+
     /// Builds the index over vectors and the B-trees that are missing, over the rows as they are now. Changes of the table
     /// go on meanwhile. Needs temporary files of about the size of the vectors.
     ///

@@ -31,6 +31,7 @@ mod gc;
 mod index;
 mod ingest;
 mod key;
+mod lance;
 mod lineage;
 mod objective;
 mod output;
@@ -92,6 +93,9 @@ enum Command {
     /// Vector indexes.
     #[command(subcommand)]
     Index(index::Command),
+    /// Indexes in Lance tables.
+    #[command(subcommand)]
+    Lance(lance::Command),
     /// The agent, which keeps indexes up to date and tunes them.
     #[command(subcommand)]
     Agent(agent::Command),
@@ -250,6 +254,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Pii(command) => pii::run(client, &output, command).await,
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,
         Command::Index(command) => index::run(client, &output, command).await,
+        Command::Lance(command) => lance::run(client, &output, command).await,
         Command::Agent(command) => agent::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::AgentConfig,
     auth::{PublicKey, Team},
+    lance::LanceConfig,
     lineage::LineageConfig,
     pii::PiiConfig,
     watcher::{self, WatchConfig},
@@ -67,6 +68,8 @@ pub struct Config {
     pub datasets: DatasetsConfig,
     /// Indexes and their evaluation.
     pub vectors: VectorsConfig,
+    /// Lance tables.
+    pub lance: LanceConfig,
     /// What tunes indexes by itself.
     pub agent: AgentConfig,
     /// Plugins: limits and settings.
@@ -440,6 +443,9 @@ impl Config {
             .map_err(|(key, must)| invalid(key, must))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
+        self.lance
+            .check()
+            .map_err(|(key, must)| invalid(key, must))?;
         self.lineage
             .check()
             .map_err(|problem| invalid("lineage", &problem))?;

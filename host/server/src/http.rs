@@ -29,6 +29,7 @@ mod health;
 mod indexes;
 mod ingest;
 mod keys;
+mod lance;
 mod lineage;
 mod live;
 mod metrics;
@@ -161,6 +162,14 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(agent::enqueue))
         .routes(routes!(agent::events))
         .routes(routes!(search::search))
+        .routes(routes!(lance::document))
+        .routes(routes!(lance::migrate))
+        .routes(routes!(lance::index))
+        .routes(routes!(lance::optimize))
+        .routes(routes!(lance::search))
+        .routes(routes!(lance::row))
+        .routes(routes!(lance::append))
+        .routes(routes!(lance::stats))
         .routes(routes!(evalsets::list, evalsets::create))
         .routes(routes!(evalsets::delete))
         .routes(routes!(trials::journal, trials::run))

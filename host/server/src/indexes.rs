@@ -14,9 +14,13 @@ use std::{
 use boathouse_storage::{Bucket, BucketRegistry};
 use boathouse_types::{BucketName, DatasetName, IndexName};
 
-use crate::problem::Problem;
+use crate::{
+    lance::{LanceConfig, Room},
+    problem::Problem,
+};
 
 pub(crate) mod append;
+pub(crate) mod backend;
 pub(crate) mod chores;
 mod chunks;
 pub(crate) mod create;
@@ -24,6 +28,7 @@ pub(crate) mod delete;
 mod desks;
 mod documents;
 mod embed;
+mod fetch;
 mod filter;
 mod frozen;
 mod live;
@@ -32,6 +37,7 @@ pub(crate) mod moves;
 pub(crate) mod objective;
 mod objects;
 mod open;
+mod rows;
 mod search;
 mod standing;
 mod tail;
@@ -48,16 +54,25 @@ use filter::Filters;
 use objects::{erase, sweep};
 use standing::{Found, decides, give_up, look};
 
+pub use backend::LanceView;
 pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
 pub use embed::Embeddings;
 pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
+pub(crate) use fetch::document;
+#[cfg(feature = "lance")]
+pub(crate) use fetch::document_of_table;
+pub(crate) use frozen::stored;
+pub(crate) use live::Hold;
 pub use live::{LiveIndex, Serving, Sole, Turn};
 pub use meta::{
     AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
     ServingView,
 };
+pub(crate) use objects::delete_folder;
+#[cfg(feature = "lance")]
+pub(crate) use search::search_table;
 pub use search::{Chunk, Hit, SearchAnswer, SearchRequest, search};
 pub(crate) use truth::Truth;
 
@@ -80,6 +95,8 @@ pub struct Indexes {
     filters: Filters,
     desks: Desks,
     chores: Chores,
+    /// Tables of indexes in Lance.
+    pub(crate) lance: Room,
 }
 
 /// An index that cannot be opened.
@@ -97,7 +114,7 @@ struct Building {
     bucket: BucketName,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -114,6 +131,16 @@ impl Indexes {
             filters: Filters::default(),
             desks: Desks::default(),
             chores: Chores::default(),
+            lance: Room::default(),
+        }
+    }
+
+    /// With what is configured of Lance tables. Before any is opened.
+    #[must_use]
+    pub(crate) fn with_lance(self, config: LanceConfig) -> Self {
+        Self {
+            lance: Room::new(config),
+            ..self
         }
     }
 

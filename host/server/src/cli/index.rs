@@ -39,6 +39,9 @@ pub(crate) enum Command {
         /// What happens to rows that are appended to the dataset: `auto` or `manual`.
         #[arg(long)]
         appends: Option<String>,
+        /// Engine that serves it: `parquet` or `lance`.
+        #[arg(long)]
+        backend: Option<String>,
         #[command(flatten)]
         wish: Box<Wish>,
         /// Cut longer texts into pieces of at most so many characters, with a vector each.
@@ -75,6 +78,13 @@ pub(crate) enum Command {
         name: String,
         /// `auto` or `manual`.
         policy: String,
+    },
+    /// Let another engine serve an index; searches go on meanwhile.
+    Backend {
+        /// Name of the index.
+        name: String,
+        /// `parquet`, or `lance` once there is a Lance table.
+        engine: String,
     },
     /// Change what is wanted of an index; what is left out stays as it is.
     Objective {
@@ -154,6 +164,12 @@ pub(crate) async fn run(
             let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
             output.result(&index, summary);
         }
+        Command::Backend { name, engine } => {
+            let path = format!("/vectors/indexes/{name}");
+            let body = json!({"vector_backend": engine});
+            let index: Value = client.patch(&path, &body).await?;
+            output.result(&index, summary);
+        }
         Command::Objective { name, wanted } => {
             let path = format!("/vectors/indexes/{name}");
             let mut index: Value = client.get(&path).await?;
@@ -194,6 +210,7 @@ impl Command {
             metric,
             bucket,
             appends,
+            backend,
             wish,
             chunk,
             overlap,
@@ -203,7 +220,13 @@ impl Command {
         };
         let mut body =
             json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
-        for (key, value) in [("id_column", id), ("bucket", bucket), ("appends", appends)] {
+        let texts = [
+            ("id_column", id),
+            ("bucket", bucket),
+            ("appends", appends),
+            ("vector_backend", backend),
+        ];
+        for (key, value) in texts {
             if let Some(value) = value {
                 body[key] = value.as_str().into();
             }
@@ -288,6 +311,8 @@ fn summary(index: &Value) {
         ("rows replaced", "/behind/replaced"),
         ("appended rows", "/appends"),
         ("bucket", "/bucket"),
+        ("served from", "/vector_backend"),
+        ("Lance table", "/lance/path"),
         ("m", "/serving/config/m"),
         ("ef_construction", "/serving/config/ef_construction"),
         ("ef_search", "/serving/config/ef_search"),

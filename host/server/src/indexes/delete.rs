@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Deletion, IndexMeta, Indexes, LiveIndex, create::forget, filter, objects::fresh_tombstones,
 };
-use crate::{app::App, problem::Problem};
+use crate::{app::App, lance::Change, problem::Problem};
 
 /// Most documents of one request.
 const MAX_IDS: usize = 10_000;
@@ -181,18 +181,28 @@ pub(super) async fn land(
 ) -> Result<Arc<LiveIndex>, Problem> {
     let meta = &index.meta;
     let buried = bury(index, ids.to_vec(), meta.covered_rows()).await?;
-    let committed = indexes.commit(index, |now| {
-        // What the index covers says which rows are hidden.
-        let same = now.covered_version() == meta.covered_version()
-            && now.covered_rows() == meta.covered_rows()
-            && now.deletions == meta.deletions;
-        let deletions = buried.among(&now.deletions)?;
-        same.then(|| IndexMeta {
-            deletions,
-            ..now.clone()
-        })
-    });
-    let committed = committed.await;
+    let change = Change {
+        gone: ids.to_vec(),
+        ..Change::default()
+    };
+    let committed = match indexes.lance.follow(indexes, index, change).await {
+        Err(problem) => Err(problem),
+        Ok(followed) => {
+            let commit = indexes.commit(index, |now| {
+                // What the index covers says which rows are hidden.
+                let same = now.covered_version() == meta.covered_version()
+                    && now.covered_rows() == meta.covered_rows()
+                    && now.deletions == meta.deletions;
+                let deletions = buried.among(&now.deletions)?;
+                let next = same.then(|| IndexMeta {
+                    deletions,
+                    ..now.clone()
+                });
+                followed.onto(next?)
+            });
+            commit.await
+        }
+    };
     if committed.is_err() {
         forget(index.bucket(), &meta.name, buried.path()).await;
     }
@@ -201,6 +211,7 @@ pub(super) async fn land(
 
 /// Tombstones that are stored and that no manifest names yet.
 pub(super) struct Buried {
+    ids: Vec<String>,
     deletion: Deletion,
     /// Those that these are together with.
     instead_of: Option<Vec<Deletion>>,
@@ -219,9 +230,9 @@ pub(super) async fn bury(
     let count = (ids.len() + before) as u64;
     let encoded = tokio::task::spawn_blocking(move || {
         let bytes = known.document(&ids, below, together)?;
-        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes))
+        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes, ids))
     });
-    let (digest, bytes) = encoded.await.map_err(|error| Problem::internal(&error))??;
+    let (digest, bytes, ids) = encoded.await.map_err(|error| Problem::internal(&error))??;
     let deletion = Deletion {
         path: fresh_tombstones(&meta.name),
         digest: digest.chars().take(16).collect(),
@@ -229,6 +240,7 @@ pub(super) async fn bury(
     };
     index.bucket().put(&deletion.path, bytes).await?;
     Ok(Buried {
+        ids,
         deletion,
         instead_of: together.then(|| meta.deletions.clone()),
     })
@@ -237,6 +249,11 @@ pub(super) async fn bury(
 impl Buried {
     pub(super) fn path(&self) -> &str {
         &self.deletion.path
+    }
+
+    /// The documents that they hide.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
     }
 
     /// The deletions of a manifest that has these and gets the buried ones; none when others are among them than those

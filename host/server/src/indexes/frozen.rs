@@ -69,7 +69,7 @@ pub(super) async fn segment(
 ///
 /// # Errors
 /// When they cannot be read from the bucket, or are damaged there.
-pub(super) async fn stored(
+pub(crate) async fn stored(
     (bucket, name): (&Bucket, &IndexName),
     (path, digest): (&str, &str),
 ) -> Result<VectorTable, Problem> {

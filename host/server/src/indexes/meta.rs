@@ -13,7 +13,7 @@ use boathouse_types::{
 use serde::{Deserialize, Serialize};
 
 use super::{Chunking, Embeddings};
-use crate::live::LiveRecall;
+use crate::{lance::LanceMeta, live::LiveRecall};
 
 /// A wish for an index.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -78,6 +78,8 @@ pub struct IndexChange {
     pub appends: Option<AppendPolicy>,
     /// What a good configuration is from now on, all of it: what is left out is as for a new index.
     pub objective: Option<Objective>,
+    /// The engine that is to serve it; `lance` needs a Lance table.
+    pub vector_backend: Option<VectorBackend>,
 }
 
 /// How far an index covers its dataset beyond its base.
@@ -199,6 +201,9 @@ pub struct IndexMeta {
     /// its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_vectors_path: Option<String>,
+    /// The Lance table that holds what is searched, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceMeta>,
 }
 
 /// How far an index is behind its dataset.
@@ -250,6 +255,9 @@ pub struct IndexView {
     pub moving_to: Option<BucketName>,
     /// Engine that serves it.
     pub vector_backend: VectorBackend,
+    /// Its Lance table, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceMeta>,
     /// What a good configuration is.
     pub objective: Objective,
     /// Version of the vectors that the graph leads to, which trials measure.
@@ -408,6 +416,7 @@ impl IndexMeta {
             bucket: self.bucket.clone(),
             moving_to,
             vector_backend: self.vector_backend,
+            lance: self.lance.clone(),
             objective: self.objective.clone(),
             data_version: self.data_version.clone(),
             vectors: counts.base + counts.tail,
