@@ -7,8 +7,8 @@ use boathouse_types::VectorBackend;
 use boathouse_vector::table::VectorTable;
 
 use super::{
-    DocumentView, IndexWish, LanceAppend, LanceAppended, LanceConfig, LanceMeta, LanceSearch, LanceStats,
-    MigrateWish, OptimizeWish,
+    DocumentView, IndexWish, LanceAppend, LanceAppended, LanceConfig, LanceMeta, LanceSearch,
+    LanceStats, MigrateWish, OptimizeWish,
 };
 use crate::{
     app::App,
@@ -61,8 +61,9 @@ impl Room {
         index: &LiveIndex,
         _change: Change,
     ) -> Result<Followed, Problem> {
-        let newest = indexes.get(index.meta.name.as_str())?;
-        Ok(Followed(newest.meta.lance.clone()))
+        let newest = indexes.get(index.meta.name.as_str());
+        let named = newest.map_or_else(|_| index.meta.lance.clone(), |one| one.meta.lance.clone());
+        Ok(Followed(named))
     }
 }
 

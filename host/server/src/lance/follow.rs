@@ -98,7 +98,7 @@ impl Room {
         index: &LiveIndex,
         change: Change,
     ) -> Result<Followed, Problem> {
-        let Some(named) = now(indexes, index)? else {
+        let Some(named) = now(indexes, index) else {
             return Ok(Followed::nothing());
         };
         let seat = match self.seat(index.bucket(), &named.path, None).await {
@@ -107,7 +107,7 @@ impl Room {
         };
         let held = seat.hold().await;
         // Who held it before may have committed another version.
-        let Some(named) = now(indexes, index)?.filter(|now| now.path == named.path) else {
+        let Some(named) = now(indexes, index).filter(|now| now.path == named.path) else {
             return Err(changed(index));
         };
         match written(&seat, &named, change).await {
@@ -125,10 +125,12 @@ impl Room {
     }
 }
 
-/// The table of an index as the one in service has it.
-fn now(indexes: &Indexes, index: &LiveIndex) -> Result<Option<LanceMeta>, Problem> {
-    let newest = indexes.get(index.meta.name.as_str())?;
-    Ok(newest.meta.lance.clone())
+/// The table of an index as the one in service has it. Whether there still is one is for the commit to say.
+fn now(indexes: &Indexes, index: &LiveIndex) -> Option<LanceMeta> {
+    match indexes.get(index.meta.name.as_str()) {
+        Ok(newest) => newest.meta.lance.clone(),
+        Err(_) => index.meta.lance.clone(),
+    }
 }
 
 /// Writes a change; none when somebody else wrote too.
