@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Host, run, sentences};
 
+mod rows;
 mod tasks;
 mod words;
 

@@ -2,10 +2,12 @@
 
 mod endpoint;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use self::endpoint::{Endpoint, Mood};
-use crate::support::{Host, check_problem};
+use crate::support::{Host, check_failed, check_problem};
 
 /// `RUN.STATE` of each event, in order.
 fn keys(events: &[Value]) -> Vec<String> {
@@ -215,23 +217,65 @@ async fn the_key_goes_along_and_is_shown_nowhere() {
     }
 }
 
+/// A table that takes a while to read.
+fn long_table(rows: u32) -> String {
+    let mut csv = "id,text\n".to_owned();
+    for id in 0..rows {
+        csv += &format!("{id},a passage of some length that takes a while to read {id}\n");
+    }
+    csv
+}
+
+/// Whether a page of lineage has so many events.
+fn has(events: usize) -> impl Fn(&Value) -> bool {
+    move |view: &Value| {
+        let all = view["events"].as_array();
+        all.is_some_and(|all| all.len() >= events)
+    }
+}
+
+/// No start of the host in between: it writes the end once the bucket takes it.
+#[tokio::test]
+async fn a_run_whose_bucket_was_away_gets_its_end_when_it_is_back() {
+    let world = tempfile::tempdir().expect("folder");
+    let (far, away) = (world.path().join("far"), world.path().join("away"));
+    let host = Host::configured(&format!(
+        "[[buckets]]\nname = \"far\"\nbackend = \"local\"\nroot = {far:?}\n[storage.health]\nevery_secs = 1\n"
+    ));
+    let parameters = "dataset=a&format=csv&mode=replace&bucket=far";
+    let (status, task) = host
+        .post_raw(&format!("/ingest/file?{parameters}"), long_table(1_000_000))
+        .await;
+    assert_eq!(status, 202, "{task}");
+    host.until("/lineage", has(1)).await;
+    std::fs::rename(&far, &away).expect("unmounted");
+    let ended = host.ended(&task).await;
+    check_failed(&ended, "storage_unavailable", &["bucket `far`"]);
+    let is_told = async {
+        let waits = |ready: Value| ready.to_string().contains("runs whose end waits");
+        while !waits(host.get("/readyz").await.1) {}
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), is_told).await;
+    told.expect("readiness says that an end waits");
+    std::fs::rename(&away, &far).expect("mounted again");
+    // The list of all datasets shows others while a bucket fails.
+    let view = host.until("/lineage", has(2)).await;
+    let events = view["events"].as_array().expect("events");
+    assert_eq!(events.len(), 2, "{view}");
+    assert_eq!(events[1]["eventType"], "FAIL", "{view}");
+    assert_eq!(events[0]["run"]["runId"], events[1]["run"]["runId"]);
+}
+
 #[tokio::test]
 async fn a_run_that_was_killed_gets_its_end() {
     let host = Host::fresh();
-    let mut csv = "id,text\n".to_owned();
-    for id in 0..200_000 {
-        csv += &format!("{id},a passage of some length that takes a while to read {id}\n");
-    }
     let (status, task) = host
-        .post_raw("/ingest/file?dataset=a&format=csv&mode=replace", csv)
+        .post_raw(
+            "/ingest/file?dataset=a&format=csv&mode=replace",
+            long_table(200_000),
+        )
         .await;
     assert_eq!(status, 202, "{task}");
-    let has = |events: usize| {
-        move |view: &Value| {
-            let all = view["events"].as_array();
-            all.is_some_and(|all| all.len() >= events)
-        }
-    };
     host.until("/lineage", has(1)).await;
     let host = host.kill_and_restart();
     let view = host.until("/lineage", has(2)).await;

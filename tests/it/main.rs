@@ -25,6 +25,7 @@ mod hostile;
 mod lance;
 mod lineage;
 mod living;
+mod models;
 mod moves;
 mod mysql;
 mod objective;

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB as a source, on a real MariaDB: types, snapshots, what goes wrong and what is refused.
 
 mod faults;
+mod hidden;
 mod snapshot;
 mod tls;
 mod types;

@@ -280,7 +280,14 @@ async fn an_evaluation_set_that_cannot_be_made_is_refused_at_once() {
     );
     let note = made["note"].as_str().expect("words");
     assert!(note.contains("100000 queries were asked for"), "{note}");
+}
 
+#[tokio::test]
+async fn the_command_line_makes_sets_and_trials_name_the_one_that_they_ask() {
+    let host = small().await;
+    let drawn = ["tune", "evalset", "notes", "--queries", "5"];
+    let (done, said) = cli(&host, &drawn);
+    assert!(done, "{said}");
     let make = [
         "tune", "evalset", "notes", "--name", "asked", "--text", "ships", "--text", "bread",
     ];
@@ -294,8 +301,29 @@ async fn an_evaluation_set_that_cannot_be_made_is_refused_at_once() {
         done && said.contains("given") && said.contains("drawn"),
         "{said}"
     );
+    for command in [
+        &["tune", "trial", "notes"][..],
+        &["tune", "run", "notes", "--max-trials", "1"],
+        &["tune", "best", "notes"],
+    ] {
+        let with_set = [command, &["--evalset", "asked"]].concat();
+        let (done, said) = cli(&host, &with_set);
+        assert!(done && said.contains("distances"), "{with_set:?}: {said}");
+    }
+    let page = host.read("/vectors/trials/notes").await;
+    let trials = page["trials"].as_array().expect("trials");
+    let sets = trials.iter().map(|trial| {
+        let set = trial["evalset"].as_str().expect("a set");
+        set.split('@').next().expect("a name")
+    });
+    assert_eq!(sets.collect::<Vec<_>>(), ["asked", "asked"]);
     let (done, said) = cli(&host, &["tune", "delete-evalset", "notes", "asked"]);
     assert!(done, "{said}");
+    let (done, said) = cli(&host, &["tune", "trial", "notes", "--evalset", "asked"]);
+    assert!(
+        !done && said.contains("no evaluation set `asked`"),
+        "{said}"
+    );
     let list = host.read("/vectors/evalsets?index=notes").await;
     assert_eq!(
         list["evalsets"].as_array().expect("sets").len(),

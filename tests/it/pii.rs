@@ -1,6 +1,7 @@
 //! Personal data by policy: what is masked, hashed, dropped and refused, and that no planted value is to be
 //! found anywhere afterwards.
 
+mod nobody;
 mod planted;
 mod policies;
 mod silence;

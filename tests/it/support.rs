@@ -1,6 +1,7 @@
 //! A host under test, and how tests talk to it.
 
 pub(crate) mod db;
+pub(crate) mod models;
 pub(crate) mod s3;
 
 use std::{
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long a test waits for anything before it fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// File of a data folder that gets the log of a host, when a test has put it there.
 pub(crate) const LOG: &str = "host.log";
@@ -185,6 +186,18 @@ impl Host {
     pub(crate) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(self.http.put(format!("{}{path}", self.url)).json(body))
             .await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.send(self.http.patch(format!("{}{path}", self.url)).json(body))
+            .await
+    }
+
+    /// `POST` whose answer is read bit by bit, or not to its end.
+    pub(crate) async fn open(&self, path: &str, body: &Value) -> reqwest::Response {
+        let request = self.http.post(format!("{}{path}", self.url)).json(body);
+        let request = request.timeout(PATIENCE);
+        request.send().await.expect("an answer")
     }
 
     pub(crate) async fn post_raw(

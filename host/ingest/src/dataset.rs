@@ -28,6 +28,11 @@ pub enum IngestMode {
     Append,
 }
 
+impl IngestMode {
+    /// All of them, as requests and configurations call them.
+    pub const NAMES: [&'static str; 2] = ["replace", "append"];
+}
+
 /// A dataset with all its versions, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DatasetManifest {
@@ -118,7 +123,7 @@ pub struct SourceInfo {
     /// `postgres://host:5432`; none: told from `system`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The source's name there, for example `shop.public.orders`; none: `label`.
+    /// The source's name there, for example `shop.public.orders`, of a query `shop.query.{digest}`; none: `label`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// SHA-256 of the file in lower-case hexadecimal digits, of a source whose files count once.

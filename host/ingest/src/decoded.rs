@@ -1,8 +1,11 @@
-//! How many rows of a Parquet file are read at once, by what they take once they are decoded.
+//! How many rows of a file are read at once, by what they take once they are decoded: of Parquet here, of batches in
+//! memory in `decoded/batch.rs`.
 //!
 //! A text that repeats is written once and decoded as often as it stands there, so the bytes in the file say
 //! little. What counts is the larger of them and of what the writer says of the decoded bytes; a writer that
 //! says nothing has its dictionary looked at, whose longest text no row exceeds.
+
+mod batch;
 
 use std::{fs::File, sync::Arc};
 
@@ -14,6 +17,8 @@ use parquet::{
         serialized_reader::SerializedPageReader,
     },
 };
+
+pub(crate) use self::batch::{bytes_of, pieces};
 
 /// Bytes that a batch should have, by the average of its row group, and most rows.
 const BATCH_BYTES: u64 = 8 << 20;

@@ -51,7 +51,13 @@ impl Detection {
     /// Whether somebody was asked and all answered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.asked.is_empty() && self.failures.is_empty()
+        !self.is_unexamined() && self.failures.is_empty()
+    }
+
+    /// Whether nobody was asked, because no detector was active: that nothing was found means nothing.
+    #[must_use]
+    pub fn is_unexamined(&self) -> bool {
+        self.asked.is_empty()
     }
 }
 

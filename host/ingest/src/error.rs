@@ -5,12 +5,12 @@
 
 use std::fmt;
 
-use arrow::error::ArrowError;
+use arrow::{datatypes::DataType, error::ArrowError};
 use boathouse_storage::StorageError;
-use boathouse_types::{DatasetName, JudgementError, Timestamp};
+use boathouse_types::{BucketName, DatasetName, JudgementError, Timestamp};
 use parquet::errors::ParquetError;
 
-use crate::{redact_dsn, seal::Altered};
+use crate::{TypeMode, nearest::nearest, redact_dsn, seal::Altered};
 
 /// Why an ingest or a read of a dataset failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ pub enum IngestError {
         /// The dataset.
         dataset: DatasetName,
         /// Its bucket.
-        home: boathouse_types::BucketName,
+        home: BucketName,
     },
     /// Repair or remove the detector, or let failures be tagged.
     #[error("a personal-data detector failed and the ingest is set to refuse that: {0}")]
@@ -113,6 +113,14 @@ pub enum IngestError {
         "the policy for personal data depends on findings and no detector is active; activate one, or set `on_detector_failure` to `tag-unknown`"
     )]
     NoDetector,
+    /// Have a detector serve, then look again.
+    #[error(
+        "no personal-data detector is active for dataset `{dataset}`, so nobody can look at its rows"
+    )]
+    NobodyToAsk {
+        /// The dataset that was to be looked at.
+        dataset: DatasetName,
+    },
     /// Correct the policy for personal data.
     #[error("the policy for personal data cannot be used: {problem}; {cure}")]
     BadPolicy {
@@ -194,8 +202,16 @@ pub enum IngestError {
     /// Name what exists at the source.
     #[error("the database has no {what}; check the name, or name its schema too")]
     NoSuchTable {
-        /// The table, schema or column.
+        /// The table, schema or database.
         what: String,
+    },
+    /// Name a column that exists at the source.
+    #[error("the database has no {what}; {}", proposed(.nearest.as_deref()))]
+    NoSuchColumn {
+        /// The column, and where it was looked for.
+        what: String,
+        /// One that is there and is called much the same.
+        nearest: Option<String>,
     },
     /// Correct the query.
     #[error("the query cannot be run: {reason}")]
@@ -249,8 +265,10 @@ pub enum IngestError {
     #[error("the bucket failed: {0}")]
     Storage(#[from] StorageError),
     /// Wait until the bucket answers.
-    #[error("the bucket failed at the stored object `{path}`: {message}")]
+    #[error("bucket `{bucket}` failed at the stored object `{path}`: {message}")]
     Unreachable {
+        /// The bucket.
+        bucket: BucketName,
         /// The object.
         path: String,
         /// What the store said.
@@ -270,6 +288,14 @@ pub enum IngestError {
     /// Report it: this is a defect of the host.
     #[error("a worker of the ingest failed: {0}")]
     Worker(String),
+}
+
+/// What to do about a name that is not there.
+fn proposed(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "check the name".to_owned(),
+    }
 }
 
 /// Whether a store says that an object is not there.
@@ -355,6 +381,49 @@ impl fmt::Display for BadFile {
 }
 
 impl IngestError {
+    /// A column that is not among those of a table or query; `place` says of which.
+    pub(crate) fn no_such_column<'a>(
+        name: &str,
+        place: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self::NoSuchColumn {
+            what: format!("column `{}` in {place}", name.escape_debug()),
+            nearest: nearest(name, known),
+        }
+    }
+
+    /// A column that holds values for which its Arrow type has none; `other` is what else may be set than the policy.
+    pub(crate) fn lacks(
+        column: &str,
+        what: &str,
+        types: TypeMode,
+        data_type: &DataType,
+        other: Option<&str>,
+    ) -> Self {
+        let types = match types {
+            TypeMode::Exact => "exact",
+            TypeMode::Portable => "portable",
+        };
+        let shown = data_type.to_string();
+        let shown = match data_type.is_nested() {
+            // Without all that is in it.
+            true => shown.split('(').next().unwrap_or_default(),
+            false => shown.as_str(),
+        };
+        let other = other.map_or(String::new(), |other| format!(", or {other}"));
+        Self::Value {
+            column: column.to_owned(),
+            problem: format!(
+                "it holds {what}, for which a {shown} column has no value (`types` = `{types}`)"
+            ),
+            cure: format!(
+                "set `out_of_range` to `null` to have null in their place{other}; or turn them into something else \
+                 by a query, or correct them at the source"
+            ),
+        }
+    }
+
     /// A file that needs correcting.
     pub(crate) fn bad(place: Place, problem: impl Into<String>, cure: impl Into<String>) -> Self {
         Self::BadFile(Box::new(BadFile {
@@ -409,7 +478,7 @@ impl IngestError {
     }
 
     /// A file of rows that does not read: its bucket fails, or it is damaged.
-    pub(crate) fn unreadable(path: &str, error: &ParquetError) -> Self {
+    pub(crate) fn unreadable(bucket: &BucketName, path: &str, error: &ParquetError) -> Self {
         match error {
             ParquetError::External(source) if is_gone(source.as_ref()) => Self::damaged(
                 path,
@@ -417,6 +486,7 @@ impl IngestError {
             ),
             ParquetError::External(source) if source.is::<object_store::Error>() => {
                 Self::Unreachable {
+                    bucket: bucket.clone(),
                     path: path.to_owned(),
                     message: redact_dsn(&source.to_string()),
                 }

@@ -285,6 +285,7 @@ fn open(
     let compression = stored.compression();
     let mut report = FileReport {
         compression: (compression != Compression::None).then_some(compression),
+        note: format::difference(&names, format),
         ..FileReport::new(format)
     };
     let size = stored.size()?;

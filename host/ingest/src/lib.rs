@@ -23,6 +23,7 @@ mod error;
 mod file;
 mod lineage;
 mod mysql;
+mod nearest;
 mod pii;
 mod postgres;
 mod progress;
@@ -36,6 +37,7 @@ mod stamp;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod upload;
 mod uuid;
 mod watch;
@@ -58,7 +60,7 @@ pub use file::{
 pub use lineage::{
     DataSource, DatasetFacets, ErrorMessage, Facet, IngestFacet, Job, JobFacets, JobType, Lineage,
     LineageDataset, LineageWriter, Origin, OutputFacets, OutputStatistics, Recorded, Run, RunEvent,
-    RunFacets, RunState, SchemaField, SchemaFields,
+    RunFacets, RunState, SchemaField, SchemaFields, Unended,
 };
 pub use pii::{
     Action, ColumnRule, DecidedBy, HashKey, MIN_KEY_BYTES, PiiCounts, PiiPolicy, PiiRules,

@@ -1,8 +1,9 @@
 //! Where rows came from: OpenLineage run events in an append log under `_lineage/{dataset}`.
 //!
-//! Every run has one START and one of COMPLETE, FAIL or ABORT. A run that was killed has no end; the next start
-//! of the same host writes it (`lineage/unfinished.rs`), and tells a run that was killed after its commit from
-//! one that was killed before by the version that names the run. Labels and messages pass [`redact_dsn`] before
+//! Every run has one START and one of COMPLETE, FAIL or ABORT. What a bucket does not take is handed to who writes
+//! it once the bucket is back ([`Unended`]). A run that was killed has no end; the next start of the same host writes
+//! it (`lineage/unfinished.rs`), and tells a run that was killed after its commit from one that was killed before by
+//! the version that names the run. Labels and messages pass [`redact_dsn`] before
 //! they are kept. The log outlives its dataset.
 //!
 //! The log is the outbox too: whoever posts events elsewhere is told of each once it is durable
@@ -28,7 +29,7 @@ pub use self::{
         LineageDataset, OutputFacets, OutputStatistics, Run, RunEvent, RunFacets, RunState,
         SchemaField, SchemaFields,
     },
-    origin::{LineageWriter, Origin, Recorded},
+    origin::{LineageWriter, Origin, Recorded, Unended},
 };
 use crate::{DatasetVersion, IngestError, SourceInfo, redact_dsn};
 
@@ -101,11 +102,19 @@ impl Lineage {
     /// Records the start of a run.
     pub(crate) async fn start(&self, source: &SourceInfo) -> Result<RecordedRun<'_>, StorageError> {
         let start = self.started(source);
-        self.append(start.clone()).await?;
-        Ok(RecordedRun {
+        let recorded = self.append(start.clone()).await;
+        let run = RecordedRun {
             lineage: self,
             start,
-        })
+        };
+        match recorded {
+            Ok(()) => Ok(run),
+            Err(error) => {
+                let failed = IngestError::Storage(error.clone());
+                run.owe(run.ended_as(Err(&failed)));
+                Err(error)
+            }
+        }
     }
 
     /// Makes an event durable and tells of it.
@@ -117,7 +126,8 @@ impl Lineage {
     }
 
     fn started(&self, source: &SourceInfo) -> RunEvent {
-        let (dataset, home) = (&self.dataset, format!("boathouse://{}", self.bucket.name()));
+        let dataset = &self.dataset;
+        let home = naming::of_dataset(self.bucket.name().as_str(), dataset.as_str());
         let ingest = IngestFacet {
             source_system: source.system.clone(),
             version: None,
@@ -149,11 +159,7 @@ impl Lineage {
                 },
             },
             inputs: vec![located(&named.namespace, &named.name, &named.uri)],
-            outputs: vec![located(
-                &home,
-                dataset.as_str(),
-                &format!("{home}/datasets/{dataset}"),
-            )],
+            outputs: vec![located(&home.namespace, &home.name, &home.uri)],
         }
     }
 }
@@ -164,17 +170,38 @@ impl RecordedRun<'_> {
         &self.start.run.run_id
     }
 
-    /// Records how the run ended. That this fails does not undo the run, so it is logged only; the next start
-    /// of the host finds the run without an end and writes it.
+    /// Records how the run ended. That this fails does not undo the run, so the end is left to who writes it
+    /// later; failing that too, the next start of the host finds the run without an end and writes it.
     pub(crate) async fn end(self, outcome: Result<&DatasetVersion, &IngestError>) {
-        let now = self.lineage.clock.now();
-        let event = match outcome {
-            Ok(version) => self.start.completed(now, version),
-            Err(IngestError::Cancelled) => self.start.ended(RunState::Abort, now),
-            Err(error) => self.start.failed(now, &error.to_string()),
-        };
-        if let Err(error) = self.lineage.append(event).await {
-            tracing::warn!(dataset = %self.lineage.dataset, %error, "the end of a run is missing in the lineage");
+        let event = self.ended_as(outcome);
+        if let Err(error) = self.lineage.append(event.clone()).await {
+            tracing::warn!(
+                dataset = %self.lineage.dataset, bucket = %self.lineage.bucket.name(), %error,
+                "the end of a run is missing in the lineage until the bucket takes it"
+            );
+            self.owe(event);
+        }
+    }
+
+    fn ended_as(&self, outcome: Result<&DatasetVersion, &IngestError>) -> RunEvent {
+        let (start, now) = (self.start.clone(), self.lineage.clock.now());
+        match outcome {
+            Ok(version) => start.completed(now, version),
+            Err(IngestError::Cancelled) => start.ended(RunState::Abort, now),
+            Err(error) => start.failed(now, &error.to_string()),
+        }
+    }
+
+    fn owe(&self, end: RunEvent) {
+        let lineage = self.lineage;
+        let is_taken = lineage.writer.owe(Unended {
+            bucket: lineage.bucket.name().clone(),
+            dataset: lineage.dataset.clone(),
+            start: self.start.clone(),
+            end,
+        });
+        if !is_taken {
+            tracing::debug!(dataset = %lineage.dataset, "the end of a run is left to the next start");
         }
     }
 }

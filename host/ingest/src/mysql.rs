@@ -29,7 +29,7 @@ use std::{
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use mysql_async::Column as WireColumn;
+use mysql_async::{Column as WireColumn, Statement};
 use tokio::sync::Semaphore;
 
 use self::{
@@ -46,9 +46,13 @@ use self::{
 };
 use crate::{
     Dsn, IngestError, Position, TableRead, TableReport, TableSource, Window,
+    nearest::nearest,
     table::{Connector, PartSink},
     watch::Watch,
 };
+
+const CURRENT_ROWS: &str =
+    "the table is system-versioned: its current rows are read, and not what they were before";
 
 /// A snapshot of a table or query of a MySQL or MariaDB server.
 pub(crate) struct MysqlSource {
@@ -71,8 +75,8 @@ pub(crate) fn uses_this_machine(dsn: &Dsn) -> bool {
 /// Opens a snapshot.
 ///
 /// # Errors
-/// `BadDsn`, `Connect` and `Denied` before anything was asked; `NoSuchTable`, `BadQuery` and `Columns` about what
-/// was asked; `Source` when the server fails; `Cancelled`.
+/// `BadDsn`, `Connect` and `Denied` before anything was asked; `NoSuchTable`, `NoSuchColumn`, `BadQuery` and
+/// `Columns` about what was asked; `Source` when the server fails; `Cancelled`.
 pub(crate) async fn connect(
     dsn: &Dsn,
     read: &TableRead,
@@ -94,6 +98,7 @@ pub(crate) async fn connect(
         mut notes,
     } = snapshot::begin(&door, main, more, &subject).await?;
     watch.check()?;
+    notes.extend(described.note);
     notes.extend(described.parts.note.clone());
     let stretch = match (&read.window, sessions.first_mut()) {
         (Some(window), Some(main)) => {
@@ -207,6 +212,8 @@ struct Described {
     rows: Option<u64>,
     /// See [`Subject`].
     bare_engine: Option<String>,
+    /// What a reader of the rows should know.
+    note: Option<String>,
 }
 
 impl Target {
@@ -237,11 +244,7 @@ impl Target {
         session: &mut Session,
         read: &TableRead,
     ) -> Result<Described, IngestError> {
-        let whole = match &self.query {
-            Some(query) => query.clone(),
-            None => format!("SELECT * FROM {}", self.from),
-        };
-        let statement = session.prepare(&whole).await?;
+        let statement = self.prepare(session).await?;
         if statement.num_params() > 0 {
             return Err(placeholders());
         }
@@ -262,8 +265,36 @@ impl Target {
             parts: self.cut(session, &facts, read).await?,
             rows: self.table.as_ref().and(facts.rows),
             bare_engine: facts.engine.clone().filter(|_| !facts.has_snapshots()),
+            note: facts.is_versioned.then(|| CURRENT_ROWS.to_owned()),
             plan: Plan::new(columns, Arc::new(Schema::new(fields)), read.out_of_range),
         })
+    }
+
+    /// The statement that gives all columns, for the server to describe. `SELECT *` passes over columns of a table that
+    /// are invisible: where there are any, all are named.
+    async fn prepare(&self, session: &mut Session) -> Result<Statement, IngestError> {
+        let all = format!("SELECT * FROM {}", self.from);
+        let Some(table) = &self.table else {
+            let query = self.query.as_ref().unwrap_or(&all);
+            let prepared = session.prepare(query).await;
+            return match prepared {
+                Err(IngestError::NoSuchColumn { what, .. }) => {
+                    Err(proposing(session, what, query).await)
+                }
+                prepared => prepared,
+            };
+        };
+        let statement = session.prepare(&all).await?;
+        let wire = statement.columns();
+        let shown: Vec<_> = wire
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect();
+        let all = catalog::column_names(session, table).await?;
+        match with_hidden(shown, all) {
+            Some(names) => session.prepare(&self.select(&names)).await,
+            None => Ok(statement),
+        }
     }
 
     /// Of the table; for a query, of the first table that it shows and that has no snapshots.
@@ -303,17 +334,20 @@ impl Target {
         Ok(Parts::whole((lanes > 1).then_some(reason)))
     }
 
+    /// The statement that reads these columns of all rows.
+    fn select(&self, names: &[impl AsRef<str>]) -> String {
+        let names = names.iter().map(|name| quote_name(name.as_ref()));
+        let names: Vec<_> = names.collect();
+        format!("SELECT {} FROM {}", names.join(", "), self.from)
+    }
+
     /// One statement a part.
     fn statements(&self, plan: &Plan, parts: &Parts, stretch: Option<&Stretch>) -> Vec<String> {
         if let Some(query) = &self.query {
             return vec![query.clone()];
         }
-        let names: Vec<_> = plan
-            .columns
-            .iter()
-            .map(|column| quote_name(&column.name))
-            .collect();
-        let select = format!("SELECT {} FROM {}", names.join(", "), self.from);
+        let names: Vec<_> = plan.columns.iter().map(|column| &column.name).collect();
+        let select = self.select(&names);
         let stretch = stretch.map(|stretch| stretch.condition.as_str());
         let statement = |condition: &String| {
             let conditions: Vec<_> = [condition.as_str(), stretch.unwrap_or_default()]
@@ -328,6 +362,28 @@ impl Target {
         };
         parts.conditions.iter().map(statement).collect()
     }
+}
+
+/// The columns that are shown with those that are hidden among all of a table, in its order; none where none is hidden.
+fn with_hidden(shown: Vec<String>, all: Vec<String>) -> Option<Vec<String>> {
+    if all.iter().all(|name| shown.contains(name)) {
+        return None;
+    }
+    let strangers = shown.into_iter().filter(|name| !all.contains(name));
+    let strangers: Vec<_> = strangers.collect();
+    Some(all.into_iter().chain(strangers).collect())
+}
+
+/// The error that a query names a column that is not there, with one that may be meant. The server tells no more than
+/// the name, so the columns of all tables are looked at that the query may be about.
+async fn proposing(session: &mut Session, what: String, query: &str) -> IngestError {
+    let known = catalog::columns_for(session, query)
+        .await
+        .unwrap_or_default();
+    let name = what.split('`').nth(1).unwrap_or_default();
+    let name = name.rsplit('.').next().unwrap_or_default();
+    let nearest = nearest(name, known.iter().map(String::as_str));
+    IngestError::NoSuchColumn { what, nearest }
 }
 
 fn goes_on(window: Option<&Window>) -> bool {
@@ -350,4 +406,30 @@ fn check_names(columns: &[WireColumn]) -> Result<(), IngestError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_columns_stand_where_the_table_has_them() {
+        let names = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let check = |shown: &str, all: &str, expected: Option<&str>| {
+            assert_eq!(
+                with_hidden(names(shown), names(all)),
+                expected.map(names),
+                "{shown} of {all}"
+            );
+        };
+        check("a b", "a b", None);
+        check("a b", "", None);
+        check("b a", "a b", None);
+        check("a c", "a b c", Some("a b c"));
+        check("a z", "a b", Some("a b z"));
+    }
 }

@@ -44,7 +44,7 @@ use crate::{
 
 use address::{Address, Endpoint};
 use batch::Batch;
-use column::{Remark, Tally};
+use column::Tally;
 use copy::CopyReader;
 use failure::Failure;
 use kind::Kind;
@@ -227,6 +227,8 @@ impl PostgresSource {
             }
             let fed = reader.feed(&bytes, |cells| batch.push(cells));
             fed.map_err(|refused| Stop::Ingest(batch.error(&refused)))?;
+            // They may be a long row, and the wait for the sink long too.
+            drop(bytes);
             if batch.is_full() {
                 let full = batch.take().map_err(Stop::Ingest)?;
                 sink.write(full).await.map_err(Stop::Ingest)?;
@@ -289,17 +291,10 @@ impl PostgresSource {
                 values: *values,
                 what: (*what).to_owned(),
             });
-        let noted = tally.noted.iter().map(|((at, remark), values)| {
-            let column = name(*at);
-            match remark {
-                Remark::LowerBound => format!(
-                    "{values} arrays of `{column}` do not begin at 1; their elements are there, their bounds are not"
-                ),
-                Remark::Srid(srid) => {
-                    format!("{values} geometries of `{column}` are of reference system {srid}")
-                }
-            }
-        });
+        let noted = tally
+            .noted
+            .iter()
+            .map(|((at, remark), values)| remark.told(*values, &name(*at)));
         TableReport {
             connections: self.connections,
             notes: self.notes.iter().cloned().chain(noted).collect(),

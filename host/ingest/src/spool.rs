@@ -3,6 +3,8 @@
 //! The file has no name, so the system takes it back however the process ends. Nothing reaches a bucket
 //! from here. Row groups end at a million rows or about 16 MiB, whichever is first; together with the
 //! batch in hand that bounds the memory. Spools that are written side by side share those 16 MiB, down to 4 MiB each.
+//! A text that repeats is written once, so they also end at 128 MiB of decoded values: whoever reads a row group at
+//! once, or batches of rows that are long in one place only, takes no more.
 
 mod wide;
 
@@ -18,7 +20,7 @@ use parquet::{
 
 pub(crate) use self::wide::WideSpool;
 use crate::{
-    FileSeal, IngestError,
+    FileSeal, IngestError, decoded,
     sample::{self, Sampler},
     seal::{self, Sealing},
     stamp::stamp,
@@ -27,6 +29,8 @@ use crate::{
 const GROUP_ROWS: usize = 1_000_000;
 /// Bytes of a row group, about.
 pub(crate) const GROUP_BYTES: usize = 16 << 20;
+/// Bytes of a row group once its values are written out, about.
+pub(crate) const GROUP_DECODED_BYTES: u64 = 128 << 20;
 /// Spools that share the bytes of a row group; with more, row groups would become too small to read well.
 const MOST_SPOOLS: usize = 4;
 
@@ -47,6 +51,8 @@ pub(crate) struct Spool {
     schema: SchemaRef,
     sampler: Sampler,
     rows: u64,
+    /// Of the row group in the making, at most.
+    decoded_bytes: u64,
 }
 
 /// A finished Parquet file, not yet in any bucket.
@@ -83,6 +89,7 @@ impl Spool {
             schema: Arc::clone(schema),
             sampler: Sampler::new(schema, SAMPLE_SEED),
             rows: 0,
+            decoded_bytes: 0,
         })
     }
 
@@ -92,7 +99,27 @@ impl Spool {
             .observe(batch)
             .map_err(|error| IngestError::arrow(&error))?;
         self.rows += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(IngestError::spool)
+        self.encode(batch).map_err(IngestError::spool)
+    }
+
+    fn encode(&mut self, batch: &RecordBatch) -> parquet::errors::Result<()> {
+        self.writer.write(batch)?;
+        // A group that the writer has ended meanwhile has no rows from before the batch.
+        if self.writer.in_progress_rows() <= batch.num_rows() {
+            self.decoded_bytes = 0;
+        }
+        self.decoded_bytes += decoded::bytes_of(batch);
+        if self.decoded_bytes >= GROUP_DECODED_BYTES {
+            self.writer.flush()?;
+            self.decoded_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Ends the row group that is open, if one is.
+    pub(crate) fn end_group(&mut self) -> Result<(), IngestError> {
+        self.decoded_bytes = 0;
+        self.writer.flush().map_err(IngestError::spool)
     }
 
     /// Ends the file.

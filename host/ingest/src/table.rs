@@ -187,6 +187,21 @@ pub struct NulledValues {
     pub what: String,
 }
 
+impl TypeMode {
+    /// All of them, as requests and configurations call them.
+    pub const NAMES: [&'static str; 2] = ["exact", "portable"];
+}
+
+impl ValuePolicy {
+    /// All of them, as requests and configurations call them.
+    pub const NAMES: [&'static str; 2] = ["error", "null"];
+}
+
+impl TlsMode {
+    /// All of them, as requests and configurations call them.
+    pub const NAMES: [&'static str; 4] = ["disable", "prefer", "require", "verify-full"];
+}
+
 impl TableSystem {
     /// The name of the system in lineage.
     #[must_use]

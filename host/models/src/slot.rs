@@ -45,7 +45,9 @@ pub use limits::SlotLimits;
 pub use record::{MemoryRecords, RecordStore, SlotRecord};
 pub use view::{ModelUse, SlotState, SlotView, SwapReport, Vram, VramModel};
 
-use crate::{GpuReader, ModelName, ModelServer, ProfileId, Resident, RunOptions, SlotError, gpu};
+use crate::{
+    GpuReader, GpuSample, ModelName, ModelServer, ProfileId, Resident, RunOptions, SlotError, gpu,
+};
 use actor::{Command, Wish};
 use job::Work;
 use lease::Protections;
@@ -203,6 +205,12 @@ impl Slot {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<SlotView> {
         self.work.board.subscribe()
+    }
+
+    /// The GPUs at the last look; none without any.
+    #[must_use]
+    pub fn newest_sample(&self) -> Option<GpuSample> {
+        self.work.board.newest_sample()
     }
 
     /// What is in the memory of the GPUs, looked at now. The list of models is the last one when the server does not

@@ -27,7 +27,7 @@ mod day;
 mod errands;
 mod events;
 mod gates;
-mod ledger;
+pub(crate) mod ledger;
 mod memory;
 mod news;
 mod persons;

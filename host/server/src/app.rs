@@ -3,12 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use boathouse_ingest::{Datasets, IngestContext, Jobs, PiiDetector, PiiRules};
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{EmbedError, GpuReader, ServerAddress, ServerError, StaticEmbedder};
 use boathouse_plugins::{Compiling, PluginHost};
 use boathouse_storage::{Bucket, BucketRegistry, FileCache, Mirror};
 use boathouse_tuning::TunerOptions;
 use boathouse_types::{BucketName, Clock, DatasetName};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     agent::Agent,
@@ -20,6 +20,7 @@ use crate::{
     lineage::{LineageError, Outbox},
     live::Live,
     load::Load,
+    models::{self, Models, ModelsConfig, ModelsParts},
     pii::PiiError,
     plugins::{PluginsError, Registry, RegistryParts},
     system::{SystemClock, this_program},
@@ -53,8 +54,8 @@ pub struct App {
     pub live: Arc<Live>,
     /// Judgements.
     pub plugins: Arc<Registry>,
-    /// Text to vectors.
-    pub embedder: Arc<StaticEmbedder>,
+    /// Models, their profiles and the GPU slot; who turns texts into vectors.
+    pub models: Models,
     /// What happens to personal data, where a dataset's own policy says nothing.
     pub(crate) pii: PiiRules,
     /// Where lineage is posted, and how far that is.
@@ -94,10 +95,16 @@ pub enum OpenError {
     Auth(#[from] AuthError),
     /// The built-in model cannot be read.
     #[error(transparent)]
-    Embedder(#[from] boathouse_models::EmbedError),
+    Embedder(#[from] EmbedError),
     /// Where this program lies cannot be found out.
     #[error("cannot find the path of this program, which compiles plugins")]
     Program(#[source] std::io::Error),
+    /// No client of the model server can be made.
+    #[error(transparent)]
+    Models(#[from] ServerError),
+    /// `[models] ollama_url` or `OLLAMA_HOST` holds no address.
+    #[error("{0}: {1}")]
+    Address(&'static str, #[source] boathouse_models::AddressError),
     /// Opening was cut off.
     #[error("opening was cut off")]
     Worker(#[source] tokio::task::JoinError),
@@ -141,7 +148,7 @@ impl App {
         let lineage = Outbox::open(&config, environment, &clock)?;
         let table = BucketTable::open(&config, environment, &clock, tasks.background()).await?;
         let (buckets, primary, rescue) = (table.registry(), table.primary(), table.rescue());
-        let embedder = tokio::task::spawn_blocking(StaticEmbedder::bundled);
+        let coming = Coming::begin(&config, environment)?;
         let auth = Auth::open(
             &primary,
             &config.server,
@@ -170,7 +177,8 @@ impl App {
         if table.unhealthy().is_empty() {
             indexes.tidy_files(&options).await;
         }
-        let embedder = embedder.await.map_err(OpenError::Worker)??;
+        let place = (&table.primary(), lineage.host());
+        let models = coming.models(&config.models, place, &clock).await?;
         Ok(Arc::new(Self {
             datasets: Datasets::new(Arc::clone(&buckets), Arc::clone(&clock)),
             jobs,
@@ -189,7 +197,7 @@ impl App {
             )),
             indexes,
             auth,
-            embedder: Arc::new(embedder),
+            models,
             config,
             clock,
             buckets,
@@ -229,6 +237,44 @@ impl App {
     #[must_use]
     pub fn tuner_options(&self) -> TunerOptions {
         tuner_options(&self.config, &self.clock, &self.lane)
+    }
+}
+
+/// The built-in model and the GPUs, which are opened while buckets are.
+struct Coming {
+    address: ServerAddress,
+    opened: JoinHandle<(Result<StaticEmbedder, EmbedError>, Arc<dyn GpuReader>)>,
+}
+
+impl Coming {
+    fn begin(config: &Config, environment: &Environment) -> Result<Self, OpenError> {
+        let address = config.models.address(environment);
+        let address = address.map_err(|(place, why)| OpenError::Address(place, why))?;
+        let far = address.clone();
+        let opening = move || (StaticEmbedder::bundled(), models::gpus_of(&far));
+        Ok(Self {
+            address,
+            opened: tokio::task::spawn_blocking(opening),
+        })
+    }
+
+    /// The models of a host of this name, whose profiles are in `primary`.
+    async fn models(
+        self,
+        config: &ModelsConfig,
+        (primary, host): (&Bucket, &str),
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Models, OpenError> {
+        let (built_in, gpus) = self.opened.await.map_err(OpenError::Worker)?;
+        Ok(Models::open(ModelsParts {
+            config,
+            address: self.address,
+            primary,
+            host,
+            clock,
+            built_in: built_in?,
+            gpus,
+        })?)
     }
 }
 

@@ -30,6 +30,7 @@ mod dataset;
 mod gc;
 mod index;
 mod ingest;
+mod job;
 mod key;
 mod lance;
 mod lineage;
@@ -37,12 +38,14 @@ mod objective;
 mod output;
 mod pii;
 mod plugin;
+mod profile;
 mod recall;
 mod restore;
 mod search;
 pub(crate) mod serve;
 mod task;
 mod tune;
+mod watch;
 
 pub(crate) use connection::Connection;
 pub(crate) use output::{Output, cell};
@@ -82,6 +85,12 @@ enum Command {
     Demo(crate::demo::Arguments),
     /// Take a file, or a table of a database, in as a dataset.
     Ingest(Box<ingest::Source>),
+    /// Jobs: what they bring from databases, and when they did last.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Watched folders: how each is, and what became of its files.
+    #[command(subcommand)]
+    Watch(watch::Command),
     /// Datasets.
     #[command(subcommand)]
     Dataset(dataset::Command),
@@ -99,6 +108,9 @@ enum Command {
     /// The agent, which keeps indexes up to date and tunes them.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Model profiles, and the GPU slot that they share.
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Search an index.
     Search(search::Arguments),
     /// Trials, tuning and promotion.
@@ -250,12 +262,15 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
     let client = connection.client();
     let outcome = match cli.command {
         Command::Ingest(source) => ingest::from(client, &output, environment, *source).await,
+        Command::Job(command) => job::run(client, &output, command).await,
+        Command::Watch(command) => watch::run(client, &output, command).await,
         Command::Dataset(command) => dataset::run(client, &output, command).await,
         Command::Pii(command) => pii::run(client, &output, command).await,
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,
         Command::Index(command) => index::run(client, &output, command).await,
         Command::Lance(command) => lance::run(client, &output, command).await,
         Command::Agent(command) => agent::run(client, &output, command).await,
+        Command::Profile(command) => profile::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,
         Command::Tune(command) => tune::run(client, &output, command).await,
         Command::Task(command) => task::run(client, &output, command).await,

@@ -277,12 +277,35 @@ impl Client {
         &self,
         path: &str,
         after: u64,
-        mut on_event: impl FnMut(&Value),
+        on_event: impl FnMut(&Value),
     ) -> Result<(), ClientError> {
         let request = self
             .request(Method::GET, path)
             .header("accept", "text/event-stream")
             .header("last-event-id", after.to_string());
+        self.read_events(request, on_event).await
+    }
+
+    /// `POST` of a JSON body that is answered by server-sent events, showing the data of each, until the host ends them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_and_follow(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        on_event: impl FnMut(&Value),
+    ) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, path).json(body);
+        let request = request.header("accept", "text/event-stream");
+        self.read_events(request, on_event).await
+    }
+
+    async fn read_events(
+        &self,
+        request: RequestBuilder,
+        mut on_event: impl FnMut(&Value),
+    ) -> Result<(), ClientError> {
         let mut stream = self.send(request).await?.bytes_stream();
         let mut waiting = Vec::new();
         while let Some(chunk) = stream.next().await {

@@ -22,6 +22,7 @@ use crate::{
     auth::{PublicKey, Team},
     lance::LanceConfig,
     lineage::LineageConfig,
+    models::ModelsConfig,
     pii::PiiConfig,
     watcher::{self, WatchConfig},
 };
@@ -72,6 +73,8 @@ pub struct Config {
     pub lance: LanceConfig,
     /// What tunes indexes by itself.
     pub agent: AgentConfig,
+    /// The model server.
+    pub models: ModelsConfig,
     /// Plugins: limits and settings.
     pub plugins: PluginsConfig,
     /// Who may do what.
@@ -136,6 +139,10 @@ pub struct StorageConfig {
     pub primary: Option<BackendConfig>,
     /// For the mirror of what recovery needs.
     pub rescue: Option<BackendConfig>,
+    /// Folder for the buckets that profiles name and that are not there yet; `profiles` below `server.data` when
+    /// left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_root: Option<PathBuf>,
     /// What is copied into `rescue`.
     pub mirror: MirrorConfig,
     /// How buckets are looked after.
@@ -394,6 +401,10 @@ impl Config {
         server.bind = flags.bind.unwrap_or(server.bind);
         server.port = flags.port.unwrap_or(server.port);
         config.check()?;
+        config
+            .models
+            .address(environment)
+            .map_err(|(place, error)| invalid(place, &error.to_string()))?;
         Ok(config)
     }
 
@@ -401,6 +412,14 @@ impl Config {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.server.bind, self.server.port)
+    }
+
+    /// Where the buckets of profiles are made, as an absolute path.
+    #[must_use]
+    pub fn profile_root(&self) -> PathBuf {
+        let given = self.storage.profile_root.clone();
+        let root = given.unwrap_or_else(|| self.server.data.join("profiles"));
+        std::path::absolute(&root).unwrap_or(root)
     }
 
     /// All buckets with `primary` and `rescue` first.
@@ -441,6 +460,9 @@ impl Config {
         self.agent
             .check()
             .map_err(|(key, must)| invalid(key, must))?;
+        self.models
+            .check()
+            .map_err(|key| invalid(key, "must be at least 1"))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
         self.lance

@@ -29,7 +29,7 @@ use crate::{
     config::{Config, Environment, TlsConfig},
     gc, http,
     indexes::chores,
-    lineage, live,
+    lineage, live, models,
     tls::{TlsError, TlsListener},
     watcher,
 };
@@ -148,6 +148,7 @@ impl Host {
         chores::start(&app);
         agent::start(&app);
         live::start(&app);
+        models::start(&app);
         lineage::start(&app);
         watcher::start(&app);
         server.close();

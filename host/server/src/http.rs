@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::App, auth, problem::Problem, request_id};
 
+mod admin;
 mod agent;
 mod audit;
 mod buckets;
@@ -35,6 +36,7 @@ mod live;
 mod metrics;
 pub(crate) mod pii;
 mod plugins;
+mod profiles;
 mod promotions;
 mod replay;
 mod rescue;
@@ -180,6 +182,17 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promotions::rollback))
         .routes(routes!(promotions::list))
         .routes(routes!(promotions::history))
+        .routes(routes!(profiles::list, profiles::create))
+        .routes(routes!(profiles::active))
+        .routes(routes!(profiles::show, profiles::change, profiles::delete))
+        .routes(routes!(profiles::activate))
+        .routes(routes!(profiles::deactivate))
+        .routes(routes!(profiles::search))
+        .routes(routes!(profiles::document))
+        .routes(routes!(profiles::ask))
+        .routes(routes!(admin::vram))
+        .routes(routes!(admin::preload))
+        .routes(routes!(admin::unload))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
         .routes(routes!(plugins::upload))

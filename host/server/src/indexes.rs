@@ -21,9 +21,11 @@ use crate::{
 
 pub(crate) mod append;
 pub(crate) mod backend;
+mod by_id;
 pub(crate) mod chores;
 mod chunks;
 pub(crate) mod create;
+mod damage;
 pub(crate) mod delete;
 mod desks;
 mod documents;
@@ -31,6 +33,7 @@ mod embed;
 mod fetch;
 mod filter;
 mod frozen;
+mod ledger;
 mod live;
 mod meta;
 pub(crate) mod moves;
@@ -47,6 +50,7 @@ pub(crate) mod testing;
 mod tests;
 mod tombstones;
 mod truth;
+mod warm;
 
 use chores::Chores;
 use desks::Desks;
@@ -55,15 +59,14 @@ use objects::{erase, sweep};
 use standing::{Found, decides, give_up, look};
 
 pub use backend::LanceView;
+pub(crate) use by_id::document;
+#[cfg(feature = "lance")]
+pub(crate) use by_id::document_of_table;
 pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
 pub use embed::Embeddings;
 pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
-pub(crate) use fetch::document;
-#[cfg(feature = "lance")]
-pub(crate) use fetch::document_of_table;
-pub(crate) use frozen::stored;
 pub(crate) use live::Hold;
 pub use live::{LiveIndex, Serving, Sole, Turn};
 pub use meta::{
@@ -72,9 +75,12 @@ pub use meta::{
 };
 pub(crate) use objects::delete_folder;
 #[cfg(feature = "lance")]
+pub(crate) use search::no_vector;
+#[cfg(feature = "lance")]
 pub(crate) use search::search_table;
 pub use search::{Chunk, Hit, SearchAnswer, SearchRequest, search};
 pub(crate) use truth::Truth;
+pub(crate) use warm::warm;
 
 /// Whether a bucket of that name is registered, also one that could not be opened.
 pub type IsRegistered = Arc<dyn Fn(&BucketName) -> bool + Send + Sync>;

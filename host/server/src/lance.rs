@@ -45,8 +45,9 @@ mod absent;
 
 pub use config::LanceConfig;
 pub use wire::{
-    DocumentView, FoldKind, IndexWish, LanceAppend, LanceAppended, LanceDocument, LanceIndex, LanceIndexKind,
-    LanceIndexStats, LanceMeta, LanceSearch, LanceStats, MigrateWish, OnDuplicate, OptimizeWish, PieceView,
+    DocumentView, FoldKind, IndexWish, LanceAppend, LanceAppended, LanceDocument, LanceIndex,
+    LanceIndexKind, LanceIndexStats, LanceMeta, LanceSearch, LanceStats, MigrateWish, OnDuplicate,
+    OptimizeWish, PieceView,
 };
 
 #[cfg(feature = "lance")]
@@ -64,8 +65,8 @@ pub(crate) use crate::indexes::{document_of_table, search_table};
 
 #[cfg(not(feature = "lance"))]
 pub(crate) use absent::{
-    Change, Room, adopt, append, check_ready, document_of_table, rows_of, search_table, start_index, start_migration,
-    start_optimize, stats, when_due,
+    Change, Room, adopt, append, check_ready, document_of_table, rows_of, search_table,
+    start_index, start_migration, start_optimize, stats, when_due,
 };
 
 use crate::{indexes::LiveIndex, problem::Problem};

@@ -26,6 +26,7 @@ pub mod live;
 pub mod load;
 mod log;
 mod metrics;
+pub mod models;
 pub mod pii;
 pub mod plugins;
 pub mod problem;

@@ -7,7 +7,8 @@
 //! that it refuses (4xx, apart from 408 and 429) is given up after a number of tries, so that it does not hold
 //! up those behind it for ever; it stays in the log.
 //!
-//! The worker also ends runs that a killed process left open, whether or not there is an endpoint.
+//! The worker also ends runs that a killed process left open, whether or not there is an endpoint. Another one writes
+//! the ends of runs whose bucket did not take them, once it does (`ends.rs`).
 //!
 //! Not here: what events say (`boathouse_ingest`), and deliveries to more than one endpoint.
 
@@ -15,25 +16,31 @@ mod config;
 mod cursor;
 mod deliver;
 mod endpoint;
+mod ends;
 mod lag;
 
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use boathouse_ingest::{LineageWriter, Origin, Recorded};
+use boathouse_ingest::{LineageWriter, Origin, Recorded, Unended};
 use boathouse_storage::time_ordered_id;
 use boathouse_types::Clock;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 pub use config::LineageConfig;
-pub(crate) use deliver::start;
 pub(crate) use lag::OutboxView;
 
 use self::{endpoint::Endpoint, lag::Lag};
-use crate::config::{Config, Environment};
+use crate::{
+    app::App,
+    config::{Config, Environment},
+};
 
 /// Name of the file in the data folder that names the host in its events.
 const HOST_FILE: &str = "host.id";
@@ -62,6 +69,16 @@ pub(crate) struct Outbox {
     lag: Lag,
     /// Taken by the worker; none without an endpoint.
     hears: Mutex<Option<UnboundedReceiver<Recorded>>>,
+    /// Taken by who writes ends later.
+    owed: Mutex<Option<UnboundedReceiver<Unended>>>,
+    /// Runs whose end waits for their bucket.
+    unended: AtomicUsize,
+}
+
+/// Starts what posts lineage and what completes it; both end with the host.
+pub(crate) fn start(app: &Arc<App>) {
+    deliver::start(app);
+    ends::start(app);
 }
 
 impl Outbox {
@@ -81,12 +98,16 @@ impl Outbox {
         let endpoint = Endpoint::open(&config.lineage, environment)?;
         let (told, hears) = mpsc::unbounded_channel();
         let is_posting = endpoint.is_some();
+        let writer = LineageWriter::new(origin.clone(), is_posting.then_some(told));
+        let (owing, owed) = mpsc::unbounded_channel();
         Ok(Self {
-            writer: LineageWriter::new(origin.clone(), is_posting.then_some(told)),
+            writer: writer.owing(owing),
             origin,
             endpoint,
             lag: Lag::default(),
             hears: Mutex::new(is_posting.then_some(hears)),
+            owed: Mutex::new(Some(owed)),
+            unended: AtomicUsize::new(0),
         })
     }
 
@@ -95,15 +116,30 @@ impl Outbox {
         self.writer.clone()
     }
 
+    /// The name of this host, which its data folder keeps.
+    pub(crate) fn host(&self) -> &str {
+        &self.origin.host
+    }
+
     /// How far posting is; none without an endpoint.
     pub(crate) fn view(&self, clock: &dyn Clock) -> Option<OutboxView> {
         let endpoint = self.endpoint.as_ref()?;
         Some(self.lag.view(endpoint.shown(), clock.now()))
     }
 
+    /// Runs whose end is not in the lineage yet, because their bucket does not take it.
+    pub(crate) fn unended(&self) -> usize {
+        self.unended.load(Ordering::Relaxed)
+    }
+
     fn take_hears(&self) -> Option<UnboundedReceiver<Recorded>> {
         let mut hears = self.hears.lock().unwrap_or_else(PoisonError::into_inner);
         hears.take()
+    }
+
+    fn take_owed(&self) -> Option<UnboundedReceiver<Unended>> {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        owed.take()
     }
 }
 

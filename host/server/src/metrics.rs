@@ -12,6 +12,7 @@ mod agent;
 mod buckets;
 mod intake;
 mod live;
+mod models;
 mod pii;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -34,6 +35,7 @@ use crate::{
     gc::Class,
     lineage::OutboxView,
     load::SearchFigures,
+    models::ModelFigures,
     plugins::shadow::{LiveView, report::cause_name},
     watcher::WatchView,
 };
@@ -66,12 +68,16 @@ pub(crate) struct Figures {
     pub(crate) watched: Vec<WatchView>,
     /// Rows by which each index is behind its dataset, as far as somebody has looked.
     pub(crate) behind: Vec<(String, u64)>,
+    /// Objects of each index that serves which are gone or damaged, as far as somebody has looked.
+    pub(crate) damaged: Vec<(String, u64)>,
     /// What clients search.
     pub(crate) searches: SearchFigures,
     /// What the agent did.
     pub(crate) agent: AgentFigures,
     /// Live recall, by index.
     pub(crate) live: Vec<LiveFigures>,
+    /// The GPU slot and the model server.
+    pub(crate) models: ModelFigures,
 }
 
 /// The figures of one version of a plugin.
@@ -109,9 +115,11 @@ impl Collector for Figures {
         buckets::encode(&self.buckets, &mut encoder)?;
         intake::encode(self.lineage.as_ref(), &self.watched, &mut encoder)?;
         intake::behind(&self.behind, &mut encoder)?;
+        intake::damaged(&self.damaged, &mut encoder)?;
         pii::encode(&self.pii, &mut encoder)?;
         agent::encode(&self.searches, &self.agent, &mut encoder)?;
         live::encode(&self.live, &mut encoder)?;
+        models::encode(&self.models, &mut encoder)?;
         self.plugin_calls(&mut encoder)?;
         self.plugin_states(&mut encoder)?;
         self.shadows(&mut encoder)
@@ -332,6 +340,7 @@ mod tests {
             collected: [(Class::Rows, (3, 4_096))].into(),
             buckets: vec![BucketFigures::example()],
             behind: vec![("notes".to_owned(), 12)],
+            damaged: vec![("notes".to_owned(), 2)],
             plugins: vec![plugin],
             ..Figures::default()
         }
@@ -356,6 +365,7 @@ mod tests {
             r#"boathouse_gc_collected_bytes_total{class="rows"} 4096"#.to_owned(),
             r#"boathouse_bucket_healthy{bucket="archive"} 0"#.to_owned(),
             r#"boathouse_index_behind_rows{index="notes"} 12"#.to_owned(),
+            r#"boathouse_index_damaged_objects{index="notes"} 2"#.to_owned(),
             r#"boathouse_bucket_objects{bucket="archive"} 7"#.to_owned(),
             r#"boathouse_bucket_size_bytes{bucket="archive"} 4096"#.to_owned(),
             r#"boathouse_mirror_waiting_objects{bucket="archive"} 3"#.to_owned(),

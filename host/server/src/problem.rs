@@ -4,6 +4,8 @@
 //! went wrong inside (5xx) goes to the log under the request's id, not to the client. Credentials that a detail
 //! quotes are hidden here, whoever wrote it.
 
+use std::time::Duration;
+
 use axum::{
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
@@ -11,11 +13,12 @@ use axum::{
 };
 use boathouse_ingest::redact_dsn;
 use boathouse_tuning::Evidence;
-use boathouse_types::NameError;
+use boathouse_types::{BucketName, NameError};
 use serde::{Deserialize, Serialize};
 
 use crate::{buckets::Holds, request_id};
 
+mod models;
 mod rooms;
 
 /// One error, as it goes to the client.
@@ -49,6 +52,9 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<boathouse_tuning::Evidence>)]
     pub evidence: Option<Box<serde_json::Value>>,
+    /// Seconds after which another try makes sense, in the header `Retry-After`; 1 where nothing is said of a 429 or 503.
+    #[serde(skip)]
+    pub retry_after_secs: Option<u32>,
 }
 
 /// One wrong field of a request.
@@ -76,7 +82,28 @@ impl Problem {
             report: None,
             holds: None,
             evidence: None,
+            retry_after_secs: None,
         }
+    }
+
+    /// The same problem, with after how long another try makes sense.
+    #[must_use]
+    pub fn after(mut self, wait: Option<Duration>) -> Self {
+        let seconds = |wait: Duration| u32::try_from(wait.as_secs().max(1)).unwrap_or(u32::MAX);
+        self.retry_after_secs = wait.map(seconds);
+        self
+    }
+
+    /// The same problem about a field that the client knows by another name.
+    #[must_use]
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Some(rest) = self.detail.strip_prefix(from) {
+            self.detail = format!("{to}{rest}");
+        }
+        for error in self.errors.iter_mut().filter(|error| error.field == from) {
+            error.field = to.to_owned();
+        }
+        self
     }
 
     /// The same problem with the duel behind it.
@@ -164,13 +191,25 @@ impl Problem {
         problem
     }
 
-    /// 503: the store behind the host does not answer as it should.
+    /// 503: a store behind the host does not answer as it should.
     #[must_use]
     pub fn storage(cause: &dyn std::error::Error) -> Self {
+        Self::unavailable("a bucket", cause)
+    }
+
+    /// 503: the store of this bucket does not answer as it should.
+    #[must_use]
+    pub fn bucket(name: &BucketName, cause: &dyn std::error::Error) -> Self {
+        Self::unavailable(&format!("bucket `{name}`"), cause)
+    }
+
+    fn unavailable(what: &str, cause: &dyn std::error::Error) -> Self {
         let problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "storage_unavailable",
-            "the bucket could not be read or written; see the log and `GET /readyz`, then try again",
+            format!(
+                "{what} could not be read or written; see the log and `GET /readyz`, then try again"
+            ),
         );
         tracing::error!(request_id = %problem.request_id, cause = %chain(cause), "storage error");
         problem
@@ -212,10 +251,11 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if matches!(self.status, 429 | 503) {
+        let wait = matches!(self.status, 429 | 503).then_some(1);
+        if let Some(seconds) = self.retry_after_secs.or(wait) {
             response
                 .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

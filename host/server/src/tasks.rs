@@ -40,10 +40,13 @@ pub enum TaskState {
     Cancelled,
 }
 
+/// The stage of a task that has succeeded.
+const DONE: &str = "done";
+
 /// How far a task is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Progress {
-    /// What is being done.
+    /// What is being done; `done` once the task has succeeded.
     pub stage: String,
     /// Units done in this stage.
     pub done: u64,
@@ -443,11 +446,12 @@ fn finish(entry: &Entry, outcome: Result<Value, Problem>, now: Timestamp) {
         match outcome {
             Ok(result) => {
                 let early = entry.stopped_early.load(Ordering::Relaxed);
-                view.state = if early {
-                    TaskState::Cancelled
+                if early {
+                    view.state = TaskState::Cancelled;
                 } else {
-                    TaskState::Succeeded
-                };
+                    view.state = TaskState::Succeeded;
+                    DONE.clone_into(&mut view.progress.stage);
+                }
                 view.result = result;
             }
             Err(problem) => {
@@ -500,6 +504,27 @@ mod tests {
             .collect();
         assert_eq!(names, ["step", "end"]);
         assert!(tasks.events_after(&id, 2).await.expect("known").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_succeeded_is_done_and_one_that_failed_shows_where() {
+        let tasks = tasks();
+        for (outcome, stage) in [
+            (Ok(Value::Null), "done"),
+            (
+                Err(Problem::conflict("changed_meanwhile", "full")),
+                "storing",
+            ),
+        ] {
+            let id = tasks
+                .start("test", "x", |task| async move {
+                    task.progress("storing", 3, Some(3), "rows");
+                    outcome
+                })
+                .id;
+            let progress = tasks.wait(&id).await.expect("known").progress;
+            assert_eq!((&*progress.stage, progress.done), (stage, 3));
+        }
     }
 
     #[tokio::test]

@@ -7,10 +7,11 @@ mod sets;
 use std::sync::Arc;
 
 use boathouse_tuning::{
-    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, Evaluation, StepRequest,
-    Strategy, TrialReport, TrialRequest, TuneBounds, best, check_config, keep_newest_queries,
+    AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSetName, Evaluation,
+    StepRequest, Strategy, TrialReport, TrialRequest, TuneBounds, best, check_config,
+    keep_newest_queries,
 };
-use boathouse_types::{IndexConfig, PluginKind};
+use boathouse_types::{IndexConfig, PluginKind, Trial};
 use serde::Deserialize;
 
 use crate::{
@@ -19,10 +20,10 @@ use crate::{
 };
 
 pub(crate) use follow::{carried, follow};
-use sets::present_queries;
-pub(crate) use sets::{DEFAULT_SET, default_set, delete_evalset};
+pub(crate) use sets::{DEFAULT_SET, LIVE_SET, default_set, delete_evalset, wanted_set};
 pub use sets::{EvalSetList, EvalSetSpec, EvalSetView, UnreadableSet, evalsets};
 pub(crate) use sets::{make_evalset, plan_evalset};
+use sets::{named_set, present_queries};
 
 /// Trials of a run that says nothing.
 const DEFAULT_TRIALS: u32 = 12;
@@ -43,6 +44,8 @@ pub struct TrialSpec {
     pub seed: Option<u64>,
     /// A note for the journal.
     pub note: Option<String>,
+    /// Name of the evaluation set to measure with, `default` when left out.
+    pub evalset: Option<String>,
 }
 
 /// A run of trials.
@@ -60,6 +63,8 @@ pub struct AutotuneSpec {
     pub bounds: Option<TuneBounds>,
     /// A note for the journal.
     pub note: Option<String>,
+    /// Name of the evaluation set to measure with, `default` when left out.
+    pub evalset: Option<String>,
 }
 
 /// Who says what to try next.
@@ -75,19 +80,21 @@ pub enum StrategyName {
     Halving,
 }
 
-/// The default set with its queries ready to be asked.
+/// A set with its queries ready to be asked.
 ///
 /// # Errors
-/// 409 `no_documents` for an index that nothing can be found in; when the set cannot be made or read.
-pub(crate) async fn evaluation(
+/// 409 `no_documents` for an index that nothing can be found in, `unfit_evaluation_set` for a set that is of other
+/// vectors; when the set cannot be made or read.
+async fn evaluation(
     app: &App,
     index: &LiveIndex,
+    set: &EvalSetName,
     task: &TaskContext,
 ) -> Result<Arc<Evaluation>, Problem> {
     has_documents(index)?;
     let cancel = task.cancellation();
     let telling = || task.progress("finding exact neighbours", 0, None, "queries");
-    let set = default_set(app, index, &cancel, telling).await?;
+    let set = named_set(app, index, set, &cancel, telling).await?;
     Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
 }
 
@@ -124,19 +131,19 @@ pub fn trial_config(index: &LiveIndex, spec: &TrialSpec) -> Result<IndexConfig, 
     Ok(config)
 }
 
-/// Runs one trial.
+/// Runs one trial, measured with a set.
 ///
 /// # Errors
 /// What went wrong; the journal is as it was.
 pub async fn run_trial(
     app: &App,
     index: &LiveIndex,
-    config: IndexConfig,
-    note: Option<String>,
+    (config, note): (IndexConfig, Option<String>),
+    set: &EvalSetName,
     task: &TaskContext,
 ) -> Result<TrialReport, Problem> {
     let _person = app.agent.make_way();
-    let evaluation = evaluation(app, index, task).await?;
+    let evaluation = evaluation(app, index, set, task).await?;
     task.progress("building and measuring", 0, Some(1), "trials");
     let request = TrialRequest {
         config,
@@ -200,7 +207,7 @@ pub(crate) fn judge(app: &App, kind: PluginKind, index: &LiveIndex) -> Judge {
     app.plugins.judge(kind, place)
 }
 
-/// Runs trials until a budget ends.
+/// Runs trials until a budget ends, measured with a set.
 ///
 /// # Errors
 /// What went wrong; trials that ended before stay in the journal.
@@ -208,10 +215,11 @@ pub async fn autotune(
     app: &App,
     index: &LiveIndex,
     request: AutotuneRequest,
+    set: &EvalSetName,
     task: &TaskContext,
 ) -> Result<AutotuneReport, Problem> {
     let _person = app.agent.make_way();
-    let evaluation = evaluation(app, index, task).await?;
+    let evaluation = evaluation(app, index, set, task).await?;
     let (total, done) = (
         u64::from(request.max_trials),
         std::sync::atomic::AtomicU64::new(0),
@@ -243,16 +251,25 @@ pub async fn autotune(
 }
 
 /// The best trial of the journal, among those that measured the vectors that serve, all of them and to the end, with
-/// the queries that the next trial is asked too: figures on others do not compare. Where the set of these is gone, with
-/// the queries of the newest; the answer says so then.
+/// the queries that the next trial with this set is asked too: figures on others do not compare. Where the set is gone,
+/// with the queries of its newest trial; the answer says so then.
 ///
 /// # Errors
-/// 404 for an empty journal and for one without such trials; the scoring plugin's failure.
-pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best, Problem> {
+/// 404 for an empty journal, for one without such trials, and for a set that is not there and has none; the scoring
+/// plugin's failure.
+pub async fn best_trial(
+    app: &App,
+    index: &LiveIndex,
+    by: BestBy,
+    set: Option<&str>,
+) -> Result<Best, Problem> {
+    let set = EvalSetName::new(set.unwrap_or(DEFAULT_SET))?;
     let journal = index.tuner.journal().read().await?;
     let (all, mut trials) = (journal.trials.len(), journal.trials);
-    trials.retain(|trial| trial.is_whole() && index.is_measured_by(trial));
-    let queries = present_queries(index).await?;
+    trials.retain(|trial| {
+        trial.is_whole() && index.is_measured_by(trial) && is_measured_with(trial, &set)
+    });
+    let queries = present_queries(index, &set).await?;
     match &queries {
         // Lines of older hosts do not tell theirs.
         Some(queries) => {
@@ -261,11 +278,12 @@ pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best
         None => keep_newest_queries(&mut trials),
     }
     if trials.is_empty() && all > 0 {
+        wanted_set(index, Some(set.as_str())).await?;
         let name = &index.meta.name;
         return Err(Problem::not_found(
             "no_comparable_trials",
             format!(
-                "all {all} trials of index `{name}` measured vectors that serve no more, or with queries that are asked no more; run a trial or autotune"
+                "all {all} trials of index `{name}` measured vectors that serve no more, or with queries that are asked no more or are of another evaluation set than `{set}`; run a trial or autotune with it"
             ),
         ));
     }
@@ -280,3 +298,16 @@ pub async fn best_trial(app: &App, index: &LiveIndex, by: BestBy) -> Result<Best
     }
     Ok(best)
 }
+
+/// Whether a trial was measured with the set of a name, whatever its queries were then. What the agent measured with
+/// recent queries of clients, and lines of older hosts, count for the default one.
+fn is_measured_with(trial: &Trial, set: &EvalSetName) -> bool {
+    let own = trial.evalset.as_deref().map_or(DEFAULT_SET, |identity| {
+        identity.rsplit_once('@').map_or(identity, |(name, _)| name)
+    });
+    let is_default = set.as_str() == DEFAULT_SET;
+    own == set.as_str() || (is_default && own == LIVE_SET)
+}
+
+#[cfg(test)]
+mod tests;

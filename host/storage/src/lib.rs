@@ -36,7 +36,7 @@ pub use cache::FileCache;
 pub use config::{BackendConfig, BucketConfig, S3Config};
 pub use error::StorageError;
 pub use id::time_ordered_id;
-pub use log::{AppendLog, CoveredFile, LogContents};
+pub use log::{AppendLog, CoveredFile, KeptFile, LogContents, Salvage};
 pub use manifest::{MIN_KEPT, Manifest, Versioned};
 pub use mirror::{Mirror, MirrorLag, MirrorScope, Restored, noting_rescue, restore};
 pub use registry::BucketRegistry;

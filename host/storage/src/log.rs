@@ -12,6 +12,7 @@
 //! may append under one prefix. Reading and compaction are in `log/read.rs`, the bytes of a file in
 //! `log/format.rs`; there it is also told why no record is ever lost or doubled.
 
+mod aside;
 mod covered;
 mod decode;
 mod format;
@@ -28,8 +29,11 @@ use boathouse_types::Clock;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::covered::CoveredFile;
 use self::format::{BatchName, header_line};
+pub use self::{
+    aside::{KeptFile, Salvage},
+    covered::CoveredFile,
+};
 pub(crate) use self::{format::is_log_file, sound::is_sounder};
 use crate::{Bucket, StorageError, path::trimmed, time_ordered_id};
 

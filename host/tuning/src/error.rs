@@ -33,6 +33,17 @@ pub enum TuningError {
         /// The data version of the index.
         found: String,
     },
+    /// The evaluation set is for vectors of another shape than those at hand, though it says otherwise, or for another
+    /// index; make it anew or delete it.
+    #[error(
+        "evaluation set `{set}` does not fit the index: {why}; make it anew (`POST /vectors/evalsets`, `boathouse tune evalset`) or delete it"
+    )]
+    Unfit {
+        /// The evaluation set.
+        set: String,
+        /// What does not fit.
+        why: String,
+    },
     /// A stored object is not what was written; delete or replace it.
     #[error("`{path}` is damaged: {detail}")]
     Damaged {

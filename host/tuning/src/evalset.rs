@@ -209,16 +209,16 @@ impl EvalSet {
     /// Checks that vectors are of the index and shape that this set is for.
     pub(crate) fn check_shape(&self, data: &IndexData) -> Result<(), TuningError> {
         let vectors = &data.vectors;
-        let (set, here) = (&self.name, (vectors.dimension(), vectors.metric()));
+        let here = (vectors.dimension(), vectors.metric());
         if self.index != data.index {
-            return Err(TuningError::InvalidInput(format!(
-                "evaluation set `{set}` is for index `{}`, not `{}`",
+            return Err(self.unfit(format!(
+                "it is for index `{}`, not `{}`",
                 self.index, data.index
             )));
         }
         if (self.dimension, self.metric) != here {
-            return Err(TuningError::InvalidInput(format!(
-                "evaluation set `{set}` is for {} components by {:?}, the index has {} by {:?}",
+            return Err(self.unfit(format!(
+                "it is for vectors of {} components by {:?}, and those of the index have {} by {:?}",
                 self.dimension.get(),
                 self.metric,
                 here.0.get(),
@@ -226,6 +226,32 @@ impl EvalSet {
             )));
         }
         Ok(())
+    }
+
+    /// Checks that this set tells the truth about vectors.
+    ///
+    /// # Errors
+    /// [`TuningError::Stale`] when it is for another version of them; [`TuningError::Unfit`] when it is of another index
+    /// or shape.
+    pub fn check_fits(&self, data: &IndexData) -> Result<(), TuningError> {
+        self.check_shape(data)?;
+        if self.data_version != data.data_version {
+            return Err(TuningError::Stale {
+                set: self.name.to_string(),
+                expected: self.data_version.clone(),
+                found: data.data_version.clone(),
+            });
+        }
+        if self.vectors != data.len() as u64 {
+            let (own, here) = (self.vectors, data.len());
+            return Err(self.unfit(format!("it is for {own} vectors, and the index has {here}")));
+        }
+        Ok(())
+    }
+
+    fn unfit(&self, why: String) -> TuningError {
+        let set = self.name.to_string();
+        TuningError::Unfit { set, why }
     }
 }
 

@@ -56,21 +56,14 @@ impl Evaluation {
     /// Prepares `set` for trials on `data`.
     ///
     /// # Errors
-    /// [`TuningError::Stale`] when the set is for other vectors; [`TuningError::InvalidInput`] when it is
+    /// [`TuningError::Stale`] when the set is for other vectors; [`TuningError::Unfit`] when it is
     /// of another index or shape; [`TuningError::Cancelled`].
     pub async fn prepare(
         data: &IndexData,
         set: EvalSet,
         cancel: &CancellationToken,
     ) -> Result<Arc<Self>, TuningError> {
-        set.check_shape(data)?;
-        if set.data_version != data.data_version || set.vectors != data.len() as u64 {
-            return Err(TuningError::Stale {
-                set: set.name.to_string(),
-                expected: set.data_version,
-                found: data.data_version.clone(),
-            });
-        }
+        set.check_fits(data)?;
         let data = data.clone();
         blocking(cancel, move |stop| {
             let evalset = set.identity();

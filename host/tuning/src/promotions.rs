@@ -7,10 +7,14 @@
 //!
 //! Their order is that of a number in each line, and not that of the files: those sort by the clock, which may have
 //! gone back while no host ran. Lines of older hosts have no number; they come first, in the order of their files.
+//!
+//! Lines that read neither in the bucket nor in its copy can be set aside ([`Promotions::set_damage_aside`]): the files
+//! are kept, what reads of them goes on to count, and [`Promotions::kept_aside`] tells of them until somebody has decided
+//! anew what serves.
 
 use std::sync::Arc;
 
-use boathouse_storage::{AppendLog, Bucket};
+use boathouse_storage::{AppendLog, Bucket, KeptFile};
 use boathouse_types::{Clock, IndexConfig, IndexName, PluginRef, Timestamp, Trial};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -176,10 +180,43 @@ impl Promotions {
             let (index, lines) = (&self.index, contents.malformed);
             tracing::warn!(%index, lines, "the promotion log has lines that are no promotion");
         }
-        let mut events = contents.records;
-        // Stable: lines of older hosts stay in the order of their files.
-        events.sort_by_key(|event| event.number);
-        Ok(events)
+        Ok(in_order(contents.records))
+    }
+
+    /// Takes lines that do not read out of the registry, after their files were kept aside; gives how many files that
+    /// were.
+    ///
+    /// # Errors
+    /// The bucket fails, or the rescue does not answer: whether it has a sound copy is not known then.
+    pub async fn set_damage_aside(&self) -> Result<usize, TuningError> {
+        let _turn = self.turn.lock().await;
+        let Some(salvage) = self.own.salvage().await? else {
+            return Ok(0);
+        };
+        let left = in_order(salvage.contents.records.clone());
+        // What is decided from now on has this number at least.
+        let label = next_number(&left, &mut 0).to_string();
+        let kept = self.own.set_aside(&salvage, &label).await?;
+        let (index, left) = (&self.index, left.len());
+        tracing::error!(%index, ?kept, left, "damaged files of the promotions are kept aside; what reads of them decides what serves");
+        Ok(kept.len())
+    }
+
+    /// Where damaged files of the registry are kept, as long as nothing was promoted or taken back since.
+    ///
+    /// # Errors
+    /// When the bucket fails.
+    pub async fn kept_aside(&self) -> Result<Vec<String>, TuningError> {
+        let mut kept = self.log.kept_aside().await?;
+        if !kept.is_empty() {
+            let history = self.history().await?;
+            let newest = history.last().and_then(|event| event.number);
+            let next = |file: &KeptFile| file.label.parse::<u64>().ok();
+            kept.retain(|file| {
+                newest.is_none_or(|newest| next(file).is_none_or(|next| newest < next))
+            });
+        }
+        Ok(kept.into_iter().map(|file| file.path).collect())
     }
 
     /// What serves by this registry; none before the first promotion.
@@ -293,6 +330,14 @@ impl Promotions {
     }
 }
 
+/// Events in their order, each once: a line may stand in two files after one of them was damaged.
+fn in_order(mut events: Vec<Promotion>) -> Vec<Promotion> {
+    // Stable: lines of older hosts stay in the order of their files.
+    events.sort_by_key(|event| event.number);
+    events.dedup_by(|next, event| event.number.is_some() && next == event);
+    events
+}
+
 /// The number of the line after these, which is `least` or more; the one after that may have more only.
 fn next_number(history: &[Promotion], least: &mut u64) -> u64 {
     let last = history.last().and_then(|event| event.number);
@@ -326,212 +371,4 @@ fn stack(history: &[Promotion]) -> Vec<Served> {
 }
 
 #[cfg(test)]
-mod tests {
-    use boathouse_faults::{FaultyStore, Last, Plan};
-    use boathouse_storage::{Mirror, MirrorScope};
-    use boathouse_types::BucketName;
-
-    use super::*;
-    use crate::testing::{clock, index_name, memory_bucket, trial};
-
-    async fn registry(bucket: &Bucket) -> Promotions {
-        let journal = Journal::new(bucket, &index_name(), clock());
-        for (id, ef_search) in [("t1", 40), ("t2", 50)] {
-            let mut trial = trial(id, 0.97, 100.0);
-            trial.config.ef_search = ef_search;
-            journal.append(&trial).await.unwrap();
-        }
-        Promotions::new(bucket, &index_name(), clock())
-    }
-
-    fn request(trial: &str) -> Promote {
-        Promote {
-            trial: trial.to_owned(),
-            serving: IndexConfig::default(),
-            by: Some("ada".to_owned()),
-            reason: None,
-            evidence: None,
-            graph: None,
-        }
-    }
-
-    /// Takes the newest promotion back, whatever it is.
-    async fn back(registry: &Promotions) -> Result<Promotion, TuningError> {
-        let previous = registry.previous().await?;
-        registry.rollback(&previous, None, None).await
-    }
-
-    #[tokio::test]
-    async fn promotions_stack_and_rollbacks_unstack() {
-        let bucket = memory_bucket();
-        let registry = registry(&bucket).await;
-        assert_eq!(registry.current().await.unwrap(), None);
-        registry.promote(request("t1")).await.unwrap();
-        registry.promote(request("t2")).await.unwrap();
-        let reopened = Promotions::new(&bucket, &index_name(), clock());
-        let current = reopened.current().await.unwrap().unwrap();
-        assert_eq!(
-            (current.trial.as_deref(), current.config.ef_search),
-            (Some("t2"), 50)
-        );
-        let slow = Some("slow".to_owned());
-        let previous = reopened.previous().await.unwrap();
-        let first = reopened.rollback(&previous, None, slow).await.unwrap();
-        assert_eq!(first.served.trial.as_deref(), Some("t1"));
-        let first = back(&reopened).await.unwrap();
-        assert_eq!(first.served, Served::of_config(IndexConfig::default()));
-        let error = back(&reopened).await.unwrap_err();
-        assert!(matches!(error, TuningError::NoPrevious(_)), "{error}");
-        assert_eq!(reopened.history().await.unwrap().len(), 4);
-        reopened.promote(request("t2")).await.unwrap();
-        let again = back(&reopened).await.unwrap();
-        assert_eq!(again.served.trial, None);
-    }
-
-    #[tokio::test]
-    async fn nothing_else_is_put_back_than_what_was_expected() {
-        let registry = registry(&memory_bucket()).await;
-        registry.promote(request("t1")).await.unwrap();
-        let expected = registry.previous().await.unwrap();
-        registry.promote(request("t2")).await.unwrap();
-        let refused = registry.rollback(&expected, None, None).await;
-        let error = refused.unwrap_err();
-        assert!(matches!(error, TuningError::NotPrevious(_)), "{error}");
-        let current = registry.current().await.unwrap().unwrap();
-        assert_eq!(current.trial.as_deref(), Some("t2"));
-        assert_eq!(registry.history().await.unwrap().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_line_names_the_graph_and_the_vectors_that_serve() {
-        let registry = registry(&memory_bucket()).await;
-        let graph = ServedGraph {
-            build_id: "built".to_owned(),
-            data_version: "v2".to_owned(),
-        };
-        let wish = Promote {
-            graph: Some(graph),
-            ..request("t1")
-        };
-        let served = registry.promote(wish).await.unwrap().served;
-        assert_eq!(
-            (served.build_id.as_deref(), served.data_version.as_deref()),
-            (Some("built"), Some("v2"))
-        );
-    }
-
-    /// The file that was written last, under a name that a host with another clock would have given it.
-    async fn written_at(bucket: &Bucket, millis: u64, written: &mut Vec<String>) {
-        let files = bucket.list("_promotions").await.unwrap();
-        let last = files.iter().find(|file| !written.contains(&file.path));
-        let last = last.unwrap().path.clone();
-        let (high, low) = (millis >> 16, millis & 0xffff);
-        let renamed =
-            format!("_promotions/papers/{high:08x}-{low:04x}-7000-8000-000000000000.jsonl");
-        let bytes = bucket.get(&last).await.unwrap();
-        bucket.put(&renamed, bytes).await.unwrap();
-        bucket.delete(&last).await.unwrap();
-        written.push(renamed);
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_goes_back_over_a_restart_changes_no_order() {
-        let (bucket, mut written) = (memory_bucket(), Vec::new());
-        let first = registry(&bucket).await;
-        first.promote(request("t1")).await.unwrap();
-        written_at(&bucket, 1_800_000_000_000, &mut written).await;
-        for (number, trial) in [(1, "t2"), (2, "t1"), (3, "t2")] {
-            // Each host finds the clock a minute behind that of the one before.
-            let reopened = Promotions::new(&bucket, &index_name(), clock());
-            reopened.promote(request(trial)).await.unwrap();
-            let millis = 1_800_000_000_000 - number * 60_000;
-            written_at(&bucket, millis, &mut written).await;
-            let history = reopened.history().await.unwrap();
-            assert_eq!(history.len() as u64, number + 1);
-            assert_eq!(history.last().unwrap().number, Some(number));
-            let current = reopened.current().await.unwrap().unwrap();
-            assert_eq!(current.trial.as_deref(), Some(trial));
-        }
-        let back = back(&Promotions::new(&bucket, &index_name(), clock())).await;
-        assert_eq!(back.unwrap().served.trial.as_deref(), Some("t1"));
-    }
-
-    #[tokio::test]
-    async fn lines_of_older_hosts_come_first_in_the_order_of_their_files() {
-        let bucket = memory_bucket();
-        let registry = registry(&bucket).await;
-        for trial in ["t1", "t2"] {
-            let line = Promotion {
-                number: None,
-                ..registry.promote(request(trial)).await.unwrap()
-            };
-            let files = bucket.list("_promotions").await.unwrap();
-            let written = &files.last().unwrap().path;
-            bucket.delete(written).await.unwrap();
-            registry.log.append(line).await.unwrap();
-        }
-        let next = registry.promote(request("t1")).await.unwrap();
-        assert_eq!(next.number, Some(2));
-        let history = registry.history().await.unwrap();
-        let shown: Vec<_> = history
-            .iter()
-            .map(|line| (line.number, line.served.trial.as_deref()))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                (None, Some("t1")),
-                (None, Some("t2")),
-                (Some(2), Some("t1"))
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_promoted_is_told() {
-        let registry = registry(&memory_bucket()).await;
-        let error = registry.promote(request("t9")).await.unwrap_err();
-        assert!(error.to_string().contains("no trial `t9`"), "{error}");
-        let error = back(&registry).await.unwrap_err();
-        assert!(error.to_string().contains("no earlier"), "{error}");
-        registry.promote(request("t1")).await.unwrap();
-        let error = registry.promote(request("t1")).await.unwrap_err();
-        assert!(
-            matches!(error, TuningError::AlreadyServes { .. }),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn an_older_copy_does_not_decide_what_is_put_back() {
-        let home = memory_bucket();
-        let plain = registry(&home).await;
-        plain.promote(request("t1")).await.unwrap();
-        let rescue = Bucket::memory(BucketName::rescue());
-        let copies = rescue.within("primary").unwrap();
-        for object in home.list("").await.unwrap() {
-            let bytes = home.get(&object.path).await.unwrap();
-            copies.put(&object.path, bytes).await.unwrap();
-        }
-        plain.promote(request("t2")).await.unwrap();
-
-        let store = FaultyStore::new(Arc::clone(home.store()), Plan::Never);
-        let mirror = Mirror::new(rescue, clock(), MirrorScope::Recovery);
-        let mirrored = mirror.over(&home.with_store(Arc::new(store.clone())));
-        let registry = Promotions::new(&mirrored, &index_name(), clock());
-        let (at, last) = (0, Last::Lost);
-        store.follow(Plan::FailOnce { at, last });
-        let shown = registry.current().await.unwrap().unwrap();
-        assert_eq!(shown.trial.as_deref(), Some("t1"));
-        store.follow(Plan::FailOnce { at, last });
-        let error = registry.previous().await.unwrap_err();
-        assert!(matches!(error, TuningError::Storage(_)), "{error}");
-        let previous = registry.previous().await.unwrap();
-        store.follow(Plan::FailOnce { at, last });
-        let refused = registry.rollback(&previous, None, None).await;
-        let error = refused.unwrap_err();
-        assert!(matches!(error, TuningError::Storage(_)), "{error}");
-        let back = back(&registry).await.unwrap();
-        assert_eq!(back.served.trial.as_deref(), Some("t1"));
-    }
-}
+mod tests;

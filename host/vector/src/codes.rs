@@ -16,7 +16,8 @@
 //!
 //! Invariants: no code exceeds [`MAX_CODE`]; rows start on cache lines and are followed by zeros; the same set
 //! gives the same codes, and a distance by codes has the same bits on every machine of one rounding. A set whose
-//! steps are too coarse to tell its rows apart, because a few of them lie far out, has no codes:
+//! steps are too coarse to tell its rows apart, because a few of them lie far out, or to tell them from their neighbours,
+//! because they stand in clusters finer than a step, has no codes:
 //! [`Scales::of`] gives none. What a code means is in [`scales`]; codes can be written without being kept
 //! ([`Scales::write`]).
 
@@ -78,6 +79,12 @@ impl Codes {
     ) -> Option<Self> {
         let scales = Scales::of(rows, count, metric, exact)?;
         Some(Self::encoded(scales, metric, rows, 0..count))
+    }
+
+    /// Codes of all rows, whether or not they tell them apart.
+    #[cfg(test)]
+    pub(crate) fn unjudged(rows: Rows<'_, f32>, count: u32, metric: Metric) -> Self {
+        Self::encoded(Scales::unjudged(rows, count), metric, rows, 0..count)
     }
 
     /// Codes of some rows, in the order given.

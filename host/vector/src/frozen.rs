@@ -42,7 +42,7 @@ use crate::{
     error::VectorError,
     held::{Held, Number as _},
     set::{MAX_ROWS, VectorSet, stride_of},
-    table::VectorTable,
+    table::{Origin, VectorTable},
 };
 
 const MAGIC: &[u8; 8] = b"BOATROWS";
@@ -99,6 +99,26 @@ impl Frozen {
                 spans => Some(spans.iter().copied().collect()),
             },
         })
+    }
+
+    /// The vectors as a table, in the form in which they serve, so that they are unit vectors where the metric is the
+    /// cosine. Of which texts they are is not known here.
+    ///
+    /// # Errors
+    /// None that can happen.
+    pub fn to_table(&self) -> Result<VectorTable, VectorError> {
+        let mut table = VectorTable::new(self.vectors.dimension());
+        for row in 0..self.vectors.rows() {
+            let at = row as usize;
+            let origin = Origin {
+                doc_id: self.doc_ids.get(at),
+                row: self.rows[at],
+                span: self.spans.as_ref().map(|spans| spans.get(at)),
+                text_digest: None,
+            };
+            table.push_from(&origin, self.vectors.row(row))?;
+        }
+        Ok(table)
     }
 
     /// Writes the vectors of a version, which [`Self::read`] asks for again, and their codes, so that who reads them

@@ -26,6 +26,8 @@ mod apart;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod fine;
+#[cfg(test)]
 mod tests;
 
 use std::ops::ControlFlow;

@@ -102,6 +102,13 @@ impl VectorSet {
         });
     }
 
+    /// Makes codes of the rows even if they do not tell them apart.
+    #[cfg(test)]
+    pub(crate) fn encode_unjudged(&self) {
+        let codes = Codes::unjudged(self.table(), self.rows, self.metric);
+        self.set_codes(Some(codes));
+    }
+
     /// Whether the vectors are used where they lie in the bytes that they were read from, and take no memory of
     /// their own.
     #[must_use]

@@ -73,7 +73,7 @@ async fn rows_of_one_generation(host: &Host) -> u64 {
 }
 
 /// Columns of a key, their values, and how many connections read such a table.
-const KEYS: [(&str, &str, u64); 10] = [
+const KEYS: [(&str, &str, u64); 12] = [
     ("id INT PRIMARY KEY", "seq", 4),
     (
         "id BIGINT UNSIGNED PRIMARY KEY",
@@ -100,6 +100,17 @@ const KEYS: [(&str, &str, u64); 10] = [
         "id UUID PRIMARY KEY",
         "CONCAT(LPAD(HEX(seq * 85899), 8, '0'), '-0000-4000-8000-', LPAD(HEX(seq * 85899), 8, '0'), 'abcd')",
         4,
+    ),
+    // Of version 1, all from one machine: MariaDB compares their last digits first.
+    (
+        "id UUID PRIMARY KEY",
+        "CONCAT(LPAD(HEX(seq), 8, '0'), '-1111-11ee-8000-f402ac130003')",
+        1,
+    ),
+    (
+        "id VARCHAR(40) PRIMARY KEY",
+        "CONCAT('order-', LPAD(seq, 8, '0'))",
+        1,
     ),
     (
         "id INT, part INT, PRIMARY KEY (part, id)",

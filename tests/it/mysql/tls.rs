@@ -46,10 +46,14 @@ async fn a_certificate_is_checked_where_that_was_asked_for() {
     let by_number = server.dsn("mysql");
     let by_name = by_number.replacen("127.0.0.1", "localhost", 1);
     let trusting = |dsn: &str| format!("{dsn}?ssl-ca={}", file("localhost.pem").display());
-    for dsn in [&by_number, &by_name, &trusting(&by_number)] {
+    for (dsn, words) in [
+        (&by_number, "`ssl-ca`"),
+        (&by_name, "`ssl-ca`"),
+        (&trusting(&by_number), "another name"),
+    ] {
         let what = json!({"query": CIPHER, "tls": "verify-full"});
         let ended = ingest(&host, dsn, &what).await;
-        check_failed(&ended, "source_unreachable", &["certificate"]);
+        check_failed(&ended, "source_unreachable", &["certificate", words]);
     }
     is_absent(&host).await;
     for (dsn, tls, is_secure) in [
@@ -62,4 +66,28 @@ async fn a_certificate_is_checked_where_that_was_asked_for() {
         let rows = rows(&host).await;
         assert_eq!(rows[0]["cipher"] != "", is_secure, "{tls}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_authority_is_refused_in_words() {
+    let Some(server) = db::own_mariadb(&[]).await else {
+        return;
+    };
+    let certificate = file("authority.pem");
+    let server = server
+        .with_tls(&certificate, &file("authority.key"))
+        .expect("a server with TLS");
+    let host = Host::fresh();
+    let by_name = server.dsn("mysql").replacen("127.0.0.1", "localhost", 1);
+    let trusting = format!("{by_name}?ssl-ca={}", certificate.display());
+    let what = json!({"query": CIPHER, "tls": "verify-full"});
+    for (dsn, words) in [
+        (&trusting, "basicConstraints=CA:FALSE"),
+        (&by_name, "certificate"),
+    ] {
+        let ended = ingest(&host, dsn, &what).await;
+        check_failed(&ended, "source_unreachable", &["TLS failed", words]);
+    }
+    is_absent(&host).await;
+    ingested(&host, &by_name, &json!({"query": CIPHER, "tls": "require"})).await;
 }

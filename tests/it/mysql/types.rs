@@ -413,7 +413,8 @@ async fn types_of_the_source_stay_with_the_columns() {
         [
             ("decimal(10,2)", false),
             ("varchar(20)", true),
-            ("tinyint(1) unsigned", false)
+            ("tinyint(1) unsigned", false),
+            ("int(11)", true)
         ]
     );
 }
@@ -478,7 +479,12 @@ async fn values_without_a_place_end_the_ingest_or_become_null_and_are_counted() 
     check_failed(
         &ended,
         "value_out_of_range",
-        &["column `d`", "zero dates", "out_of_range"],
+        &[
+            "column `d`",
+            "zero dates",
+            "`out_of_range` to `null`",
+            "`types` to `portable`",
+        ],
     );
     let query = json!({"query": "SELECT id, f FROM t ORDER BY id"});
     let ended = ingest(&host, &database.dsn(), &query).await;

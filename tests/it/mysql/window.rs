@@ -63,7 +63,8 @@ async fn a_lag_keeps_back_what_is_too_new() {
 
 #[tokio::test]
 async fn a_cursor_needs_a_column_with_an_exact_order() {
-    let Some(database) = db::mariadb_with("CREATE TABLE t (id INT, f DOUBLE, s TEXT);").await
+    let Some(database) =
+        db::mariadb_with("CREATE TABLE t (id INT, f DOUBLE, s TEXT, d TIME);").await
     else {
         return;
     };
@@ -71,8 +72,18 @@ async fn a_cursor_needs_a_column_with_an_exact_order() {
     for (job, code, word) in [
         (
             json!({"name": "j", "column": "nosuch"}),
-            "no_such_table",
-            "nosuch",
+            "no_such_column",
+            "column `nosuch` in table t",
+        ),
+        (
+            json!({"name": "j", "column": "idd"}),
+            "no_such_column",
+            "did you mean `id`?",
+        ),
+        (
+            json!({"name": "j", "column": "d"}),
+            "bad_job",
+            "column `d`, which is `time`",
         ),
         (
             json!({"name": "j", "column": "f"}),

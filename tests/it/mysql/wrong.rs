@@ -68,8 +68,18 @@ async fn what_is_not_there_is_named() {
         (json!({"table": "a.b.c"}), "no_such_table", "a.b.c"),
         (
             json!({"query": "SELECT nosuch FROM t"}),
-            "no_such_table",
-            "column `nosuch`",
+            "no_such_column",
+            "column `nosuch`; check the name",
+        ),
+        (
+            json!({"query": "SELECT nmae FROM t"}),
+            "no_such_column",
+            "did you mean `name`?",
+        ),
+        (
+            json!({"query": "SELECT x.idd FROM t x"}),
+            "no_such_column",
+            "did you mean `id`?",
         ),
         (json!({"query": "SELEC 1"}), "bad_query", "SELECT"),
         (json!({"query": "SELECT FROM t"}), "bad_query", "syntax"),

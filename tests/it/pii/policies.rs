@@ -241,3 +241,31 @@ async fn the_command_line_sets_shows_and_scans() {
     let (code, said) = ask(&["policy", "set", "people", "--kind", "email"]);
     assert_eq!(code, Some(2), "{said}");
 }
+
+/// Whether or not it may read the policy, it is told of the scope that changing one takes.
+#[tokio::test]
+async fn a_key_that_may_not_change_a_policy_is_told_so_at_once() {
+    let folder = folder(KINDS);
+    let host = Host::on(folder.path());
+    let body = json!({"name": "boss", "scopes": ["admin"]});
+    let (status, boss) = host.post("/auth/keys", &body).await;
+    assert_eq!(status, 201, "{boss}");
+    let boss = host.with_key(boss["key"].as_str().expect("a key"));
+    for scope in ["ingest", "read"] {
+        let body = json!({"name": scope, "scopes": [scope]});
+        let (status, made) = boss.post("/auth/keys", &body).await;
+        assert_eq!(status, 201, "{made}");
+        let file = folder.path().join(scope);
+        std::fs::write(&file, made["key"].as_str().expect("a key")).expect("written");
+        let file = file.to_str().expect("a path");
+        let client = ["--url", &boss.url, "--key-file", file];
+        let wanted = ["pii", "policy", "set", "people", "--kind", "email=drop"];
+        let refused = run(&[&client[..], &wanted[..]].concat());
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("`admin`") && !said.contains("`read`"),
+            "{said}"
+        );
+    }
+}

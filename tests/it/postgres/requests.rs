@@ -118,8 +118,8 @@ async fn what_is_not_there_is_named() {
     check_refused(
         &host,
         &wish(&dsn, "query", query),
-        "no_such_table",
-        &["nmae"],
+        "no_such_column",
+        &["column `nmae`", "did you mean `people.name`?"],
     )
     .await;
     let guest = dsn.replace(
@@ -135,7 +135,11 @@ async fn what_is_not_there_is_named() {
     .await;
     let mut with_window = wish(&dsn, "table", "people");
     with_window["job"] = json!({"name": "j", "column": "changed"});
-    check_refused(&host, &with_window, "no_such_table", &["column `changed`"]).await;
+    let told = ["column `changed` in table public.people"];
+    check_refused(&host, &with_window, "no_such_column", &told).await;
+    with_window["job"] = json!({"name": "j", "column": "Name"});
+    let told = ["column `Name`", "did you mean `name`?"];
+    check_refused(&host, &with_window, "no_such_column", &told).await;
 }
 
 #[tokio::test]

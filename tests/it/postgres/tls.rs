@@ -125,3 +125,37 @@ async fn what_must_be_protected_is_not_sent_in_clear() {
     ingest(&host, &wish(&database.dsn(), "table", "t")).await;
     assert_eq!(landed::rows(&host.data).num_rows(), 1);
 }
+
+/// A certificate for `localhost` that is marked as an authority's and signed by itself, and its key.
+fn authority() -> [std::path::PathBuf; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/mysql/tls");
+    ["authority.pem", "authority.key"].map(|name| folder.join(name))
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_server_made_itself_is_taken_from_who_names_it() {
+    let Some(server) = db::own_postgres(&[]).await else {
+        return;
+    };
+    let [certificate, key] = authority();
+    let server = server
+        .with_tls(&certificate, &key)
+        .expect("a server with TLS");
+    let host = Host::fresh();
+    let by_address = server.dsn("postgres");
+    let by_name = by_address.replace("127.0.0.1", "localhost");
+    let trusting = with_roots(&by_name, &certificate);
+    check(&host, &trusting, Some("verify-full"), "t").await;
+    check(&host, &format!("{trusting}&sslmode=verify-ca"), None, "t").await;
+    let (status, _) = host.delete("/datasets/d").await;
+    assert!(status < 300);
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("it/mysql/tls/localhost.pem");
+    for (dsn, words) in [
+        (with_roots(&by_address, &certificate), "another name"),
+        (with_roots(&by_name, &other), "CA:TRUE"),
+    ] {
+        let mut wish = wish(&dsn, "query", IS_PROTECTED);
+        wish["tls"] = json!("verify-full");
+        check_refused(&host, &wish, "source_unreachable", &["TLS failed", words]).await;
+    }
+}

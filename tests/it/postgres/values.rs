@@ -105,7 +105,7 @@ async fn columns_keep_what_they_are_at_the_source() {
     assert_eq!(said("a", "boathouse.array_bounds"), "from 0 to 1");
     let notes = report(&result)["notes"].to_string();
     assert!(
-        notes.contains("1 arrays of `a` do not begin at 1"),
+        notes.contains("1 array of `a` does not begin at 1"),
         "{notes}"
     );
     assert_eq!(
@@ -174,6 +174,17 @@ const WITHOUT_FORM: &[(&str, &str, &str)] = &[
     ("numeric(60,2)", "NaN", "NaN or infinite numbers"),
     ("date[]", "{2024-01-01,infinity}", "infinite dates"),
     ("tsrange", "[2024-01-01,infinity)", "infinite times"),
+    (
+        "daterange",
+        "[0044-03-15 BC,2024-01-01)",
+        "dates before Christ",
+    ),
+    ("daterange", "[-infinity,infinity]", "infinite dates"),
+    (
+        "datemultirange",
+        "{[2024-01-01,2024-02-01),[2025-01-01,infinity)}",
+        "infinite dates",
+    ),
 ];
 
 #[tokio::test]
@@ -199,6 +210,12 @@ async fn values_without_a_form_follow_the_policy() {
         };
         assert_eq!(report(&result)["nulled"], expected, "{kind} {value}");
         assert_eq!(result["added_rows"], 2, "{result}");
+        // Of an array it is the element that is null, of everything else the value.
+        if !what.is_empty() {
+            let page = host.read("/datasets/d/rows").await;
+            let shown = &page["rows"][0]["v"];
+            assert_eq!(shown.is_null(), *kind != "date[]", "{kind} {value}: {page}");
+        }
         let (status, answer) = host.delete("/datasets/d").await;
         assert!(status < 300, "{answer}");
     }

@@ -171,15 +171,25 @@ async fn an_index_that_serves_from_local_files_alone_says_so() {
     assert_eq!(code, Some(3), "{done}");
 
     let host = Host::on(data);
-    unready(&host, |ready| {
-        ready.to_string().contains("from local files alone")
-    })
-    .await;
+    let is_told = |ready: &Value| {
+        let text = ready.to_string();
+        text.contains("index notes") && text.contains("boathouse index refresh notes")
+    };
+    unready(&host, is_told).await;
     // Its rows are lost.
-    let again = host
-        .search("notes", &json!({"text": QUERY, "with": []}))
+    let wish = json!({"text": QUERY, "with": []});
+    assert_eq!(ids(&host.search("notes", &wish).await), ids(&answer));
+    let task = host
+        .start("/vectors/indexes/notes/refresh", &json!({}))
         .await;
-    assert_eq!(ids(&again), ids(&answer));
+    let ended = host.ended(&task).await;
+    assert_eq!(ended["result"]["mended_objects"], 1, "{ended}");
+    let (_, ready) = host.get("/readyz").await;
+    assert!(!ready.to_string().contains("index notes"), "{ready}");
+    let host = host.kill_and(|data| {
+        fs::remove_dir_all(data.join("cache/indexes")).expect("lost as well");
+    });
+    assert_eq!(ids(&host.search("notes", &wish).await), ids(&answer));
     let search = json!({"text": QUERY});
     let refused = host.post("/vectors/indexes/notes/search", &search).await;
     let words = [
@@ -269,7 +279,12 @@ async fn damaged_objects_are_read_from_their_copies_and_told_where_there_is_none
     let list = host.read("/datasets").await;
     assert_eq!(list["broken"][0]["name"], "notes", "{list}");
     let history = host.read("/vectors/promotions/notes").await;
-    assert_eq!(history["malformed"], 1, "{history}");
+    let kept = history["kept_aside"].as_array().expect("kept files");
+    assert_eq!((kept.len(), &history["malformed"]), (1, &json!(0)));
+    let kept = primary.join(kept[0].as_str().expect("a path"));
+    assert_eq!(fs::read(kept).expect("it is kept"), b"{");
+    let index = host.read("/vectors/indexes/notes").await;
+    assert_eq!(index["serving"]["trial"], Value::Null, "{index}");
 }
 
 /// Waits until the host says why it is not ready.

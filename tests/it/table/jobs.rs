@@ -94,7 +94,7 @@ async fn a_job_keeps_to_its_column() {
     let task = host
         .start("/ingest/db", &job(&database.dsn(), unknown))
         .await;
-    crate::support::check_failed(&host.ended(&task).await, "no_such_table", &["nowhere"]);
+    crate::support::check_failed(&host.ended(&task).await, "no_such_column", &["nowhere"]);
     let (status, _) = host
         .post(
             "/ingest/db",

@@ -21,6 +21,10 @@ pub struct Call {
     pub unloads: bool,
     /// Texts that were to be embedded.
     pub texts: usize,
+    /// What it asked a model, empty where it asked nothing.
+    pub prompt: String,
+    /// How the model was told to answer.
+    pub system: String,
     /// Options that it carried.
     pub options: Value,
 }

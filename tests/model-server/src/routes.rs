@@ -1,6 +1,6 @@
 //! The protocol over the memory: what a request asks for, and what is answered when.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -51,6 +51,8 @@ struct GenerateBody {
     model: String,
     #[serde(default)]
     prompt: String,
+    #[serde(default)]
+    system: String,
     options: Option<Value>,
     keep_alive: Option<Value>,
     #[serde(default = "yes")]
@@ -159,7 +161,16 @@ async fn generate(State(double): State<Double>, body: Bytes) -> Response {
     };
     let unloads = body.prompt.is_empty() && keep == Some(Duration::ZERO);
     let options = body.options.unwrap_or_else(no_options);
-    note(&double, Route::Generate, &body.model, unloads, 0, &options);
+    note(
+        &double,
+        Call {
+            unloads,
+            prompt: body.prompt.clone(),
+            system: body.system,
+            options: options.clone(),
+            ..Call::of(Route::Generate, &body.model)
+        },
+    );
     let fault = double.memory().fault(Route::Generate);
     if let Some(answer) = obey(fault.as_ref()).await {
         return answer;
@@ -211,11 +222,11 @@ async fn embed(State(double): State<Double>, body: Bytes) -> Response {
     let options = body.options.unwrap_or_else(no_options);
     note(
         &double,
-        Route::Embed,
-        &body.model,
-        false,
-        texts.len(),
-        &options,
+        Call {
+            texts: texts.len(),
+            options: options.clone(),
+            ..Call::of(Route::Embed, &body.model)
+        },
     );
     let fault = double.memory().fault(Route::Embed);
     if let Some(answer) = obey(fault.as_ref()).await {
@@ -288,13 +299,19 @@ async fn hold(
 
 /// An answer word by word, which holds its model until it ends or nobody reads it any more.
 fn words(held: Use, model: &str, fault: Option<Fault>) -> Response {
-    let (pause, words) = {
+    let (pause, says, words) = {
         let memory = held.double.memory();
-        (memory.settings.word, memory.settings.words)
+        let settings = &memory.settings;
+        let says: Arc<[String]> = settings.says.iter().cloned().collect();
+        let words = match says.is_empty() {
+            true => settings.words,
+            false => says.len(),
+        };
+        (settings.word, says, words)
     };
     let model = model.to_owned();
     let lines = stream::unfold(Some((held, 0)), move |state| {
-        let (model, fault) = (model.clone(), fault.clone());
+        let (model, fault, says) = (model.clone(), fault.clone(), Arc::clone(&says));
         async move {
             let (held, count) = state?;
             time::sleep(pause).await;
@@ -312,7 +329,9 @@ fn words(held: Use, model: &str, fault: Option<Fault>) -> Response {
                 });
                 return Some((Ok(line(&end)), None));
             }
-            let word = json!({"model": model, "response": format!("word{count} "), "done": false});
+            let word = says.get(count).cloned();
+            let word = word.unwrap_or_else(|| format!("word{count} "));
+            let word = json!({"model": model, "response": word, "done": false});
             Some((Ok(line(&word)), Some((held, count + 1))))
         }
     });
@@ -325,7 +344,7 @@ fn line(value: &Value) -> Bytes {
 
 /// Meets a fault, if one waits on a route.
 async fn meet(double: &Double, route: Route) -> Option<Response> {
-    note(double, route, "", false, 0, &Value::Null);
+    note(double, Call::of(route, ""));
     let fault = double.memory().fault(route);
     obey(fault.as_ref()).await
 }
@@ -344,19 +363,27 @@ async fn obey(fault: Option<&Fault>) -> Option<Response> {
     }
 }
 
-fn note(double: &Double, route: Route, model: &str, unloads: bool, texts: usize, options: &Value) {
-    let model = if model.is_empty() {
-        String::new()
-    } else {
-        with_tag(model)
-    };
-    double.memory().calls.push(Call {
-        route,
-        model,
-        unloads,
-        texts,
-        options: options.clone(),
-    });
+impl Call {
+    /// A request of a route about a model, none when that is empty.
+    fn of(route: Route, model: &str) -> Self {
+        let model = match model.is_empty() {
+            true => String::new(),
+            false => with_tag(model),
+        };
+        Self {
+            route,
+            model,
+            unloads: false,
+            texts: 0,
+            prompt: String::new(),
+            system: String::new(),
+            options: Value::Null,
+        }
+    }
+}
+
+fn note(double: &Double, call: Call) {
+    double.memory().calls.push(call);
 }
 
 /// A status of success whose body breaks off at once.

@@ -57,6 +57,8 @@ pub struct Settings {
     pub word: Duration,
     /// Words of an answer.
     pub words: usize,
+    /// What an answer says, word by word, in the place of counted words.
+    pub says: Vec<String>,
     /// Whether the list of resident models hangs while a model loads.
     pub list_hangs: bool,
     /// Memory of the GPU in bytes.
@@ -79,6 +81,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(300),
             word: Duration::from_millis(50),
             words: 5,
+            says: Vec::new(),
             list_hangs: true,
             gpu_bytes: 24_000_000_000,
             queue: 512,

@@ -30,6 +30,8 @@ pub struct ScanReport {
     pub bucket: BucketName,
     /// The version that was scanned.
     pub version: u64,
+    /// Rows as of it, all of which were read.
+    pub rows: u64,
     /// What was found, as it is kept with the version.
     pub scan: PiiScan,
     /// Columns with which the policies in force would do something that was not done to them.
@@ -41,7 +43,7 @@ impl Datasets {
     /// they say with the version.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`IngestError::NoDetector`]; [`IngestError::Cancelled`];
+    /// As [`Self::open`]; [`IngestError::NobodyToAsk`]; [`IngestError::Cancelled`];
     /// [`IngestError::Conflict`] when the version went away meanwhile or others kept changing the dataset.
     pub async fn scan_pii(
         &self,
@@ -51,7 +53,9 @@ impl Datasets {
         cancel: CancellationToken,
     ) -> Result<ScanReport, IngestError> {
         if context.detectors.is_empty() {
-            return Err(IngestError::NoDetector);
+            return Err(IngestError::NobodyToAsk {
+                dataset: name.clone(),
+            });
         }
         let in_force = InForce::for_scan(context, name).await?;
         let dataset = self.open(name, version).await?;
@@ -74,6 +78,7 @@ impl Datasets {
         Ok(ScanReport {
             bucket: dataset.bucket().name().clone(),
             version: scanned.version,
+            rows: scanned.rows,
             scan,
             wanting,
         })

@@ -17,16 +17,13 @@ use super::{
     plain,
     source::{Read, Sink, Source, no_rows},
 };
-use crate::{IngestError, error::Place, watch::Watch};
+use crate::{IngestError, decoded, error::Place, watch::Watch};
 
 /// The first bytes of a file with a footer, and of a stream.
 const FILE_MAGIC: &[u8] = b"ARROW1";
 const STREAM_MAGIC: &[u8] = &[0xFF; 4];
 
 const READ_BUFFER: usize = 256 << 10;
-
-/// Rows that are handed on at a time; batches of a file may be of any size.
-const BATCH_ROWS: usize = 8_192;
 
 /// Whether a file begins as Arrow IPC does.
 pub(super) fn is_arrow(head: &[u8]) -> bool {
@@ -92,9 +89,9 @@ impl Source for ArrowFile {
             let Some(schema) = schema else {
                 continue;
             };
-            for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
-                let length = BATCH_ROWS.min(batch.num_rows() - start);
-                sink(plain::batch(&batch.slice(start, length), schema)?)?;
+            // Batches of a file may be of any size, and plain ones larger still.
+            for piece in decoded::pieces(&batch) {
+                sink(plain::batch(&piece, schema)?)?;
             }
         }
         self.watch.progress.add_bytes(total);

@@ -1,4 +1,9 @@
 //! Which format a file has: said by the caller, by its first bytes, by its name, in this order of trust.
+//!
+//! A file that is called Parquet or Arrow and begins otherwise is refused unless its format is said: it is more
+//! likely damaged, or not what it is taken for, than a text. Any other difference between name and content is told.
+
+use std::fmt;
 
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
@@ -22,6 +27,18 @@ pub enum FileFormat {
     /// Arrow IPC, a file or a stream.
     #[serde(alias = "ipc", alias = "feather", alias = "arrows")]
     Arrow,
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+            Self::JsonLines => "JSON lines",
+            Self::Parquet => "Parquet",
+            Self::Arrow => "Arrow",
+        })
+    }
 }
 
 impl FileFormat {
@@ -61,17 +78,38 @@ pub(super) fn settle(
             "name its real format",
         ));
     }
-    let by_name = || {
-        let names = names.iter().map(|name| Compression::strip(name));
-        names.into_iter().find_map(by_name)
-    };
-    Ok(match said.or_else(by_name) {
+    if said.is_none()
+        && let Some(named @ (FileFormat::Parquet | FileFormat::Arrow)) = by_names(names)
+        && !is_parquet
+        && !is_arrow
+    {
+        return Err(IngestError::bad(
+            Place::default(),
+            format!("the file is called {named} by its name and begins otherwise"),
+            "send the file that was meant, or say its format if it is right",
+        ));
+    }
+    Ok(match said.or_else(|| by_names(names)) {
         _ if is_parquet => FileFormat::Parquet,
         _ if is_arrow => FileFormat::Arrow,
         Some(FileFormat::Json) => json_layout(head),
         Some(format) => format,
         None => by_content(head),
     })
+}
+
+/// How the name of a file misleads about its format, if it does.
+pub(super) fn difference(names: &[&str], format: FileFormat) -> Option<String> {
+    let named = by_names(names)?;
+    let is_json = |format| matches!(format, FileFormat::Json | FileFormat::JsonLines);
+    let agrees = named == format || (is_json(named) && is_json(format));
+    (!agrees).then(|| format!("the file is called {named} by its name and was read as {format}"))
+}
+
+/// A format by the first of a file's names that tells one.
+fn by_names(names: &[&str]) -> Option<FileFormat> {
+    let names = names.iter().map(|name| Compression::strip(name));
+    names.into_iter().find_map(by_name)
 }
 
 /// A format by the end of a file's name.
@@ -81,6 +119,8 @@ fn by_name(name: &str) -> Option<FileFormat> {
         "csv" | "tsv" | "tab" | "psv" => Some(FileFormat::Csv),
         "json" => Some(FileFormat::Json),
         "jsonl" | "ndjson" => Some(FileFormat::JsonLines),
+        "parquet" | "pq" => Some(FileFormat::Parquet),
+        "arrow" | "arrows" | "feather" | "ipc" => Some(FileFormat::Arrow),
         _ => None,
     }
 }
@@ -157,12 +197,43 @@ mod tests {
             ("x.csv", "ARROW1..", None, Arrow),
             ("x.json.gz", "{}", None, JsonLines),
             ("x.tsv.ZST", "{,", None, Csv),
+            ("x.arrow", "PAR1...", None, Parquet),
+            ("x.parquet", "a,b\n", Some(Csv), Csv),
         ] {
             assert_eq!(
                 detect(name, bytes.as_bytes(), said),
                 Ok(expected),
                 "{name} {bytes:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_called_parquet_is_no_csv_in_silence() {
+        for (name, words) in [("x.parquet", "Parquet"), ("x.feather.gz", "Arrow")] {
+            let message = detect(name, b"id,n\n1,2\n", None).unwrap_err();
+            assert!(
+                message.contains(words) && message.contains("say its format"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_misleads_is_told() {
+        use FileFormat::{Csv, Json, JsonLines, Parquet};
+        let told = difference(&["upload", "x.csv.gz"], Parquet);
+        assert_eq!(
+            told.as_deref(),
+            Some("the file is called CSV by its name and was read as Parquet")
+        );
+        for (name, format) in [
+            ("x.csv", Csv),
+            ("x.jsonl", Json),
+            ("x.json", JsonLines),
+            ("x", Csv),
+        ] {
+            assert_eq!(difference(&[name], format), None, "{name}");
         }
     }
 

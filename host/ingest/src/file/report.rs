@@ -11,6 +11,9 @@ use super::{compress::Compression, format::FileFormat};
 pub struct FileReport {
     /// The format that was read.
     pub format: FileFormat,
+    /// How its name misleads about the format, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The delimiter that was found, for CSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
@@ -36,6 +39,7 @@ impl FileReport {
     pub(super) fn new(format: FileFormat) -> Self {
         Self {
             format,
+            note: None,
             delimiter: None,
             compression: None,
             encoding: None,

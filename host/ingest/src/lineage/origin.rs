@@ -1,8 +1,11 @@
-//! Who writes lineage: the host that is named in every event, and whoever is told of the events.
+//! Who writes lineage: the host that is named in every event, and whoever is told of the events, and of those that
+//! could not be written.
 
 use boathouse_types::{BucketName, DatasetName, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
+
+use super::RunEvent;
 
 /// The host that a run ran on. A run without an end is dead once another start of the same host is there,
 /// because one process at a time holds a data folder; of other hosts nothing is known.
@@ -25,11 +28,26 @@ pub struct Recorded {
     pub at: Timestamp,
 }
 
+/// A run of which the log does not have everything, because its bucket did not take it.
+/// [`Lineage::end_run`](super::Lineage::end_run) writes what is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unended {
+    /// The bucket of the log.
+    pub bucket: BucketName,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// How the run began.
+    pub(super) start: RunEvent,
+    /// How it ended.
+    pub(super) end: RunEvent,
+}
+
 /// What a host adds to the lineage that it writes; by default nothing. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct LineageWriter {
     origin: Option<Origin>,
     told: Option<UnboundedSender<Recorded>>,
+    owed: Option<UnboundedSender<Unended>>,
 }
 
 impl LineageWriter {
@@ -39,6 +57,16 @@ impl LineageWriter {
         Self {
             origin: Some(origin),
             told,
+            owed: None,
+        }
+    }
+
+    /// The same, which hands runs to `owed` whose end the bucket does not take.
+    #[must_use]
+    pub fn owing(self, owed: UnboundedSender<Unended>) -> Self {
+        Self {
+            owed: Some(owed),
+            ..self
         }
     }
 
@@ -58,5 +86,11 @@ impl LineageWriter {
             // Nobody listens any more when the host stops; the log has the event.
             let _ = told.send(recorded);
         }
+    }
+
+    /// Hands a run to who writes its end later; tells whether there is anybody.
+    pub(super) fn owe(&self, run: Unended) -> bool {
+        let owed = self.owed.as_ref();
+        owed.is_some_and(|owed| owed.send(run).is_ok())
     }
 }

@@ -99,6 +99,72 @@ async fn a_run_that_was_killed_after_its_commit_is_complete() {
     assert_eq!(again[1].run.facets.ingest, events[1].run.facets.ingest);
 }
 
+/// A world whose bucket takes so many writes, and what it hears of the runs that want more.
+fn owing(writes: i64) -> (World, mpsc::UnboundedReceiver<Unended>) {
+    let mut world = World::new();
+    let (owed, hears) = mpsc::unbounded_channel();
+    world.context.lineage = LineageWriter::new(origin("first"), None).owing(owed);
+    world.faults.allow_writes(writes);
+    (world, hears)
+}
+
+async fn states(lineage: &Lineage) -> Vec<RunState> {
+    let events = lineage.read().await.unwrap();
+    events.iter().map(|event| event.event_type).collect()
+}
+
+/// Also where the bucket was away before the run had begun.
+#[tokio::test]
+async fn what_a_bucket_does_not_take_of_a_run_is_written_once_it_is_back() {
+    for writes in [1, 0] {
+        let (world, mut hears) = owing(writes);
+        let failed = world.ingest("id\n1\n", "a.csv", IngestMode::Replace);
+        let why = failed.await.unwrap_err().to_string();
+        let run = hears.try_recv().unwrap();
+        let lineage = written(&world, "first");
+        let datasets = &world.context.datasets;
+        lineage.end_run(&run, datasets).await.unwrap_err();
+        world.faults.allow_writes(i64::MAX);
+        for _ in 0..2 {
+            lineage.end_run(&run, datasets).await.unwrap();
+        }
+        assert_eq!(states(&lineage).await, [RunState::Start, RunState::Fail]);
+        let events = lineage.read().await.unwrap();
+        let told = events[1].run.facets.error_message.as_ref().unwrap();
+        assert_eq!(told.content.message, why);
+        assert_eq!(events[0].run.run_id, events[1].run.run_id);
+        assert!(hears.try_recv().is_err(), "one run");
+    }
+}
+
+/// A commit whose answer was lost took place nevertheless.
+#[tokio::test]
+async fn a_run_that_believes_it_failed_and_whose_version_is_there_is_complete() {
+    let (world, mut hears) = owing(i64::MAX);
+    world
+        .ingest("id\n1\n", "a.csv", IngestMode::Replace)
+        .await
+        .unwrap();
+    assert!(hears.try_recv().is_err(), "the bucket took everything");
+    let lineage = written(&world, "first");
+    let start = lineage.read().await.unwrap().remove(0);
+    for path in world.paths("_lineage").await {
+        world.bucket.delete(&path).await.unwrap();
+    }
+    let run = Unended {
+        bucket: BucketName::primary(),
+        dataset: dataset(),
+        end: start.clone().failed(start.event_time, "no answer"),
+        start,
+    };
+    let ended = lineage.end_run(&run, &world.context.datasets).await;
+    ended.unwrap();
+    assert_eq!(
+        states(&lineage).await,
+        [RunState::Start, RunState::Complete]
+    );
+}
+
 #[tokio::test]
 async fn who_listens_is_told_of_every_event_and_nobody_waits_for_who_left() {
     let (told, mut hears) = mpsc::unbounded_channel();

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::IngestError;
 
+/// Columns that are looked at for the one that somebody may have meant.
+const MOST_COLUMNS: usize = 5_000;
+
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
@@ -82,6 +85,8 @@ pub(super) struct TableFacts {
     pub(super) rows: Option<u64>,
     /// Columns of the primary key, in order, with their types.
     pub(super) key: Vec<(String, String)>,
+    /// Whether the server keeps earlier states of its rows beside the current ones.
+    pub(super) is_versioned: bool,
 }
 
 impl TableFacts {
@@ -102,13 +107,13 @@ pub(super) async fn table_facts(
     let place = place("TABLE_SCHEMA", name);
     let rows = session
         .ask(&format!(
-            "SELECT ENGINE, TABLE_ROWS FROM information_schema.TABLES WHERE {place}"
+            "SELECT ENGINE, TABLE_ROWS, TABLE_TYPE FROM information_schema.TABLES WHERE {place}"
         ))
         .await?;
     let Some(row) = rows.into_iter().next() else {
         return Ok(TableFacts::default());
     };
-    let [engine, count] = cells(row);
+    let [engine, count, table_type] = cells(row);
     let key = session
         .ask(&format!(
             "SELECT s.COLUMN_NAME, c.COLUMN_TYPE \
@@ -126,7 +131,45 @@ pub(super) async fn table_facts(
         engine,
         rows: count.and_then(|count| count.parse().ok()),
         key: key.collect(),
+        is_versioned: table_type.as_deref() == Some("SYSTEM VERSIONED"),
     })
+}
+
+/// All columns of a table in its order, those too that `SELECT *` does not show.
+pub(super) async fn column_names(
+    session: &mut Session,
+    table: &TableName,
+) -> Result<Vec<String>, IngestError> {
+    let rows = session
+        .ask(&format!(
+            "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS WHERE {} ORDER BY ORDINAL_POSITION",
+            place("TABLE_SCHEMA", table)
+        ))
+        .await?;
+    let found = rows.into_iter().map(cells);
+    let found: Vec<(String, String)> = found
+        .filter_map(|[table, column]| table.zip(column))
+        .collect();
+    // A catalogue may tell great letters from small ones less well than the server tells tables.
+    let is_there = found.iter().any(|(name, _)| *name == table.table);
+    let of_table =
+        |(name, column): (String, String)| (!is_there || name == table.table).then_some(column);
+    Ok(found.into_iter().filter_map(of_table).collect())
+}
+
+/// Columns of the tables of the default database whose names a query holds.
+pub(super) async fn columns_for(
+    session: &mut Session,
+    query: &str,
+) -> Result<Vec<String>, IngestError> {
+    let rows = session
+        .ask(&format!(
+            "SELECT DISTINCT COLUMN_NAME FROM information_schema.COLUMNS \
+             WHERE TABLE_SCHEMA = DATABASE() AND LOCATE(TABLE_NAME, {}) > 0 LIMIT {MOST_COLUMNS}",
+            quote_text(query)
+        ))
+        .await?;
+    Ok(rows.into_iter().flatten().flatten().collect())
 }
 
 /// The columns of tables that the columns of a result show, by the place in the result.
@@ -212,7 +255,7 @@ async fn json_columns(
         .await;
     match checks {
         Ok(rows) => Ok(rows.into_iter().flatten().flatten().collect()),
-        Err(IngestError::NoSuchTable { .. }) => Ok(Vec::new()),
+        Err(IngestError::NoSuchTable { .. } | IngestError::NoSuchColumn { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

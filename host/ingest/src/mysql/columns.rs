@@ -16,7 +16,7 @@ use mysql_async::{
 };
 
 use super::catalog::Origin;
-use crate::{TypeMode, ValuePolicy, dataset::SOURCE_TYPE};
+use crate::{IngestError, TypeMode, ValuePolicy, dataset::SOURCE_TYPE};
 
 /// Number of the character set whose texts are bytes.
 const BINARY_CHARSET: u16 = 63;
@@ -79,9 +79,10 @@ pub(super) struct Column {
     pub(super) is_long: bool,
     /// Whether the source may have nulls.
     pub(super) nullable: bool,
+    /// Which mapping gave it its Arrow type.
+    pub(super) types: TypeMode,
     source_type: String,
     labels: Vec<String>,
-    types: TypeMode,
 }
 
 impl Column {
@@ -121,6 +122,26 @@ impl Column {
         }
         Field::new(&self.name, self.data_type.clone(), self.nullable || widened)
             .with_metadata(metadata)
+    }
+
+    /// The error that it holds values for which its Arrow type has none.
+    pub(super) fn lacks(&self, what: &str) -> IngestError {
+        let other = match (self.types, self.kind) {
+            (TypeMode::Exact, Kind::Date | Kind::DateTime { .. } | Kind::Timestamp { .. }) => {
+                Some("`types` to `portable`, which has dates and times as text")
+            }
+            (TypeMode::Portable, Kind::Integer { .. }) => {
+                Some("`types` to `exact`, which has every number")
+            }
+            _ => None,
+        };
+        IngestError::lacks(&self.name, what, self.types, &self.data_type, other)
+    }
+
+    /// The server's name of its type, without lengths and labels.
+    pub(super) fn type_name(&self) -> &str {
+        let end = self.source_type.find('(');
+        &self.source_type[..end.unwrap_or(self.source_type.len())]
     }
 
     fn extension(&self) -> Option<&'static str> {
@@ -464,6 +485,27 @@ mod tests {
         assert!(!field.is_nullable());
         assert_eq!(field.metadata()[SOURCE_TYPE], "enum('a','it''s')");
         assert_eq!(field.metadata()[ENUM_LABELS], r#"["a","it's"]"#);
+    }
+
+    #[test]
+    fn a_value_without_a_place_is_told_with_what_to_set() {
+        let date = wire(ColumnType::MYSQL_TYPE_DATE, 10, ColumnFlags::empty());
+        let column = Column::new(&date, None, TypeMode::Exact);
+        assert_eq!(
+            column.lacks("zero dates").to_string(),
+            "column `a`: it holds zero dates, for which a Date32 column has no value (`types` = `exact`); set \
+             `out_of_range` to `null` to have null in their place, or `types` to `portable`, which has dates and \
+             times as text; or turn them into something else by a query, or correct them at the source"
+        );
+        let flags = ColumnFlags::UNSIGNED_FLAG;
+        let number = wire(ColumnType::MYSQL_TYPE_LONGLONG, 20, flags);
+        let told = |types| {
+            Column::new(&number, None, types)
+                .lacks("numbers")
+                .to_string()
+        };
+        assert!(told(TypeMode::Portable).contains("or `types` to `exact`"));
+        assert!(!told(TypeMode::Exact).contains("or `types` to"));
     }
 
     #[test]

@@ -124,17 +124,7 @@ impl Plan {
     /// Whether a value that does not fit may become null.
     fn judge(&self, at: usize, unfit: Unfit) -> Result<(), IngestError> {
         match self.policy {
-            ValuePolicy::Error => Err(IngestError::Value {
-                column: self.columns[at].name.clone(),
-                problem: format!(
-                    "it holds {}, which {} cannot",
-                    unfit.0, self.columns[at].data_type
-                ),
-                cure:
-                    "correct them at the source, set `out_of_range` to `null`, or turn them into \
-                       something else in a query"
-                        .to_owned(),
-            }),
+            ValuePolicy::Error => Err(self.columns[at].lacks(unfit.0)),
             ValuePolicy::Null => {
                 let mut nulled = self.nulled.lock().unwrap_or_else(PoisonError::into_inner);
                 *nulled.entry((at, unfit.0)).or_default() += 1;

@@ -4,16 +4,20 @@
 //! about names keep what they quote; from others whose form is known it is taken, from the first quote to the
 //! last. Of all the rest, as of what a stored function says of its own (SIGNAL), only the number is shown.
 
-use mysql_async::{DriverError, Error, IoError, ServerError};
+use mysql_async::{DriverError, Error, IoError, ServerError, TlsError};
 
-use crate::{IngestError, redact_dsn};
+use crate::{IngestError, redact_dsn, tls};
+
+/// The option of a connection text that names a file of certificates.
+const ROOTS: &str = "ssl-ca";
 
 /// An error of the driver as one of this room.
 pub(super) fn fault(error: Error) -> IngestError {
     match error {
         Error::Server(error) => said(&error),
         Error::Driver(error) => driver(&error),
-        Error::Io(IoError::Io(error)) => lost(&error.to_string()),
+        Error::Io(IoError::Io(error)) => lost(&tls::reason(&error, ROOTS)),
+        Error::Io(IoError::Tls(TlsError::Tls(error))) => lost(&tls::handshake(&error, ROOTS)),
         Error::Io(IoError::Tls(error)) => lost(&format!("TLS failed: {error}")),
         Error::Url(_) => lost("the connection text cannot be used"),
         Error::Other(error) => lost(&error.to_string()),
@@ -58,7 +62,10 @@ fn said(error: &ServerError) -> IngestError {
         code if is_denial(code) => IngestError::Denied { reason: text },
         1046 => bad_dsn(),
         1049 => missing("database", &text),
-        1054 => missing("column", &text),
+        1054 => IngestError::NoSuchColumn {
+            what: format!("column `{}`", quoted(&text)),
+            nearest: None,
+        },
         1109 | 1146 => missing("table", &text),
         1040 | 1203 | 1226 => lost(&text),
         1792 => refused("it writes, and a source is only read"),
@@ -147,6 +154,7 @@ fn driver(error: &DriverError) -> IngestError {
         | DriverError::UnexpectedPacket { .. } => {
             lost("it sent what the driver does not understand")
         }
+        DriverError::ConnectionClosed => lost(tls::CLOSED),
         DriverError::UnknownAuthPlugin { name } => IngestError::Denied {
             reason: format!("it asks for `{name}`, a way to log in that is not known here"),
         },
@@ -179,10 +187,14 @@ pub(super) fn lost(reason: &str) -> IngestError {
 }
 
 fn missing(kind: &str, text: &str) -> IngestError {
-    let name = text.split('\'').nth(1).unwrap_or_default();
     IngestError::NoSuchTable {
-        what: format!("{kind} `{name}`"),
+        what: format!("{kind} `{}`", quoted(text)),
     }
+}
+
+/// The name that a message quotes.
+fn quoted(text: &str) -> &str {
+    text.split('\'').nth(1).unwrap_or_default()
 }
 
 /// The text without what it quotes.
@@ -224,7 +236,7 @@ mod tests {
             1054,
             "42S22",
             "Unknown column 'x' in 'field list'",
-            &missing("column `x`"),
+            "the database has no column `x`; check the name",
         );
         check(
             1690,
@@ -327,6 +339,19 @@ mod tests {
         let near = said("''x' at line 9 Jane Doe' at line 12");
         check(1064, "42000", &near, &shown(" at line 12"));
         check(1064, "42000", &said("'Jane Doe"), &shown(""));
+    }
+
+    #[test]
+    fn a_connection_that_ends_is_told_without_a_link() {
+        let cut = std::io::Error::new(
+            std::io::ErrorKind::UnexpectedEof,
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls",
+        );
+        assert_eq!(
+            fault(Error::from(cut)).to_string(),
+            "the database failed: the server closed the connection; nothing of the ingest is visible, \
+             so start it again"
+        );
     }
 
     #[test]

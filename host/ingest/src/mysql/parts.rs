@@ -28,7 +28,7 @@ const LETTERS: &str = "123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /// A table in parts, each a condition; one part without a condition is the whole.
 pub(super) struct Parts {
     pub(super) conditions: Vec<String>,
-    /// Why there is one only although more were wanted.
+    /// Why there are fewer than were wanted.
     pub(super) note: Option<String>,
 }
 
@@ -54,13 +54,14 @@ pub(super) async fn cut(
         return Ok(Parts::whole((lanes > 1).then_some(note)));
     };
     let key_name = quote_name(key);
+    let rows = facts.rows.unwrap_or_default();
+    let mut note = None;
     let bounds = match KeyKind::of(key_type) {
-        Some(KeyKind::Integer) => {
-            let rows = facts.rows.unwrap_or_default();
-            between(session, table, &key_name, rows, lanes as u64).await?
-        }
-        Some(kind) if wanted(facts.rows.unwrap_or_default(), lanes as u64) > 1 => {
-            stepped(session, table, &key_name, kind).await?
+        Some(KeyKind::Integer) => between(session, table, &key_name, rows, lanes as u64).await?,
+        Some(kind) if wanted(rows, lanes as u64) > 1 => {
+            let bounds = stepped(session, table, &key_name, kind).await?;
+            note = too_alike(key, kind, bounds.len() + 1, lanes);
+            bounds
         }
         Some(_) => Vec::new(),
         None => {
@@ -73,8 +74,27 @@ pub(super) async fn cut(
     };
     Ok(Parts {
         conditions: conditions(&key_name, &bounds),
-        note: None,
+        note,
     })
+}
+
+/// Why a key makes no more parts, where those are fewer than connections.
+fn too_alike(key: &str, kind: KeyKind, parts: usize, lanes: usize) -> Option<String> {
+    let alike = match kind {
+        KeyKind::Uuid => format!(
+            "the UUIDs in `{key}` end too much alike, as those of version 1 from one machine do"
+        ),
+        _ => format!("the keys in `{key}` begin too much alike"),
+    };
+    match parts {
+        _ if parts >= lanes => None,
+        1 => Some(format!(
+            "{alike}, to be cut into ranges, so the table is read through one connection"
+        )),
+        _ => Some(format!(
+            "{alike}, to be cut into more than {parts} ranges, so the table is read through {parts} connections"
+        )),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +168,8 @@ fn even_bounds(least: i128, greatest: i128, parts: u64) -> Vec<String> {
     bounds.iter().map(i128::to_string).collect()
 }
 
-/// Keys at or after even steps over first letters or bytes. The server says which of them lie after all the
-/// ones before, since only it knows the order.
+/// Keys at or after even steps over first letters or bytes. The server says which of them lie after the least key and
+/// after all the ones before, since only it knows the order.
 async fn stepped(
     session: &mut Session,
     table: &TableName,
@@ -170,16 +190,16 @@ async fn stepped(
         KeyKind::Bytes => (format!("HEX({key})"), "X"),
         _ => (format!("HEX(CONVERT({key} USING utf8mb4))"), "_utf8mb4 X"),
     };
+    let from = table.quoted();
     let mut bounds: Vec<String> = Vec::new();
     for step in steps {
-        let is_later = match bounds.last() {
-            Some(bound) => format!("{key} > {bound}"),
-            None => "1".to_owned(),
+        let before = match bounds.last() {
+            Some(bound) => bound.clone(),
+            None => format!("(SELECT {key} FROM {from} ORDER BY {key} LIMIT 1)"),
         };
         let found = session
             .ask(&format!(
-                "SELECT {shown}, {is_later} FROM {} WHERE {key} >= {step} ORDER BY {key} LIMIT 1",
-                table.quoted()
+                "SELECT {shown}, {key} > {before} FROM {from} WHERE {key} >= {step} ORDER BY {key} LIMIT 1"
             ))
             .await?;
         if let Some([Some(hex), Some(later)]) = found.first().map(Vec::as_slice)
@@ -234,6 +254,23 @@ mod tests {
         assert_eq!(wanted(40_000, 4), 4);
         assert_eq!(wanted(10_000_000, 4), 40);
         assert_eq!(wanted(u64::MAX, 4), MAX_PARTS);
+    }
+
+    #[test]
+    fn keys_that_make_fewer_ranges_than_connections_are_told() {
+        let told = |kind, parts| too_alike("id", kind, parts, 4);
+        assert_eq!(told(KeyKind::Text, 4), None);
+        assert_eq!(told(KeyKind::Bytes, 60), None);
+        let one = told(KeyKind::Uuid, 1).unwrap();
+        assert!(
+            one.contains("version 1") && one.ends_with("through one connection"),
+            "{one}"
+        );
+        let two = told(KeyKind::Text, 2).unwrap();
+        assert!(
+            two.contains("`id` begin") && two.ends_with("through 2 connections"),
+            "{two}"
+        );
     }
 
     #[test]

@@ -63,6 +63,8 @@ async fn pump(
     while let Some(row) = rows.next().await {
         let row = row.map_err(broken)?;
         batch.push(|at| row.as_ref(at))?;
+        // It may be long, and the wait for the sink too.
+        drop(row);
         if batch.is_full() {
             give(&mut batch, sink).await?;
         }

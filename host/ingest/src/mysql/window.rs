@@ -31,11 +31,9 @@ pub(super) async fn settle(
     window: &Window,
     moment: &str,
 ) -> Result<Stretch, IngestError> {
-    let column = Cursor::find(columns, &window.column)?;
-    let key = match &window.key {
-        Some(key) => Some(Cursor::find(columns, key)?),
-        None => None,
-    };
+    let find = |name: &String| Cursor::find(columns, name, from);
+    let column = find(&window.column)?;
+    let key = window.key.as_ref().map(find).transpose()?;
     let mut stretch = Stretch {
         condition: "1 = 0".to_owned(),
         position: None,
@@ -80,12 +78,18 @@ enum Order {
 }
 
 impl Cursor {
-    fn find(columns: &[Column], name: &str) -> Result<Self, IngestError> {
+    /// The column of this name in what is read, `from`.
+    fn find(columns: &[Column], name: &str, from: &str) -> Result<Self, IngestError> {
         let column = columns
             .iter()
             .find(|column| column.name.eq_ignore_ascii_case(name))
-            .ok_or_else(|| IngestError::NoSuchTable {
-                what: format!("column `{name}`"),
+            .ok_or_else(|| {
+                let known = columns.iter().map(|column| column.name.as_str());
+                let place = match from.starts_with('(') {
+                    true => "the query".to_owned(),
+                    false => format!("table {}", from.replace('`', "")),
+                };
+                IngestError::no_such_column(name, &place, known)
             })?;
         let order = match column.kind {
             Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Flag => Order::Number,
@@ -94,8 +98,9 @@ impl Cursor {
             _ => {
                 return Err(IngestError::BadJob {
                     problem: format!(
-                        "rows have no exact order by column `{name}`; take one of integers, decimals, \
-                         dates, times or texts as cursor and key"
+                        "rows have no exact order by column `{name}`, which is `{}`; take one of integers, decimals, \
+                         `date`, `datetime`, `timestamp` or texts as cursor and key",
+                        column.type_name()
                     ),
                 });
             }
@@ -224,7 +229,38 @@ async fn last_row(
 
 #[cfg(test)]
 mod tests {
+    use mysql_async::{Column as WireColumn, consts::ColumnType};
+
     use super::*;
+    use crate::TypeMode;
+
+    #[test]
+    fn a_cursor_is_a_column_with_an_exact_order() {
+        let column = |column_type, name: &str| {
+            let wire = WireColumn::new(column_type).with_name(name.as_bytes());
+            Column::new(&wire, None, TypeMode::Exact)
+        };
+        let columns = [
+            column(ColumnType::MYSQL_TYPE_TIME, "lasts"),
+            column(ColumnType::MYSQL_TYPE_DATETIME, "at"),
+            column(ColumnType::MYSQL_TYPE_DATE, "day"),
+        ];
+        let find = |name: &str| {
+            let found = Cursor::find(&columns, name, "`shop`.`calls`");
+            found
+                .map(|cursor| cursor.order)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(find("at"), Ok(Order::Time));
+        assert_eq!(find("DAY"), Ok(Order::Time));
+        let told = find("lasts").unwrap_err();
+        assert!(told.contains("which is `time`"), "{told}");
+        assert!(told.contains("`date`, `datetime`, `timestamp`"), "{told}");
+        assert_eq!(
+            find("last").unwrap_err(),
+            "the database has no column `last` in table shop.calls; did you mean `lasts`?"
+        );
+    }
 
     fn cursor(name: &str, order: Order) -> Cursor {
         Cursor {

@@ -12,6 +12,7 @@ pub struct PiiCounts {
     dropped: AtomicU64,
     refused: AtomicU64,
     unanswered: AtomicU64,
+    unexamined: AtomicU64,
 }
 
 impl PiiCounts {
@@ -37,12 +38,22 @@ impl PiiCounts {
         self.unanswered.load(Relaxed)
     }
 
+    /// Tables that were taken in while no detector was active, so that nobody looked at them.
+    #[must_use]
+    pub fn unexamined(&self) -> u64 {
+        self.unexamined.load(Relaxed)
+    }
+
     pub(crate) fn count_refusal(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count_unanswered(&self, failures: usize) {
         self.unanswered.fetch_add(failures as u64, Relaxed);
+    }
+
+    pub(crate) fn count_unexamined(&self) {
+        self.unexamined.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count(&self, treatments: &[Treatment]) {

@@ -107,6 +107,16 @@ async fn without_an_answer_nothing_comes_in_where_a_policy_depends_on_it() {
         .await
         .unwrap();
     assert!(tagged.version.treatments.is_empty());
+    assert!(tagged.version.detection.is_unexamined());
+    assert_eq!((counts.unexamined(), counts.unanswered()), (2, 1));
+    // Nor can anybody look again, which is no matter of a policy.
+    let (datasets, name) = (&world.context.datasets, dataset());
+    let scan = datasets.scan_pii(&world.context, &name, None, CancellationToken::new());
+    let refused = scan.await.unwrap_err().to_string();
+    assert!(
+        refused.contains("no personal-data detector is active for dataset `people`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
-use crate::{IngestError, ValuePolicy};
+use crate::{IngestError, TypeMode, ValuePolicy};
 
 use super::{
     column::{Column, Fault, Tally},
     copy::{Cells, Malformed},
     failure,
+    kind::Kind,
     plan::Planned,
 };
 
@@ -132,11 +133,18 @@ impl<'a> Batch<'a> {
                 "a text holds bytes that are not UTF-8".to_owned(),
                 "correct it at the source, or read its bytes by a query with `convert_to`",
             ),
-            Fault::NoForm(what) => (
-                format!("it holds {what}, which {} has not", column.kind.data_type()),
-                "correct them at the source, read the column as text by a query, or let them become null by \
-                 `out_of_range`",
-            ),
+            Fault::NoForm(what) => {
+                let other = match column.kind {
+                    Kind::Decimal { .. } => {
+                        "`types` to `portable`, which has such numbers as floats"
+                    }
+                    _ => "`types` to `portable`, which has such values as text",
+                };
+                // No column of the portable mapping lacks a value.
+                let types = TypeMode::Exact;
+                let data_type = column.kind.data_type();
+                return IngestError::lacks(&column.name, what, types, &data_type, Some(other));
+            }
         };
         IngestError::Value {
             column: column.name.clone(),
@@ -153,7 +161,26 @@ mod tests {
     use arrow::datatypes::Schema;
 
     use super::*;
-    use crate::postgres::{kind::Kind, text::Form};
+    use crate::postgres::text::Form;
+
+    #[test]
+    fn a_value_without_a_form_is_told_with_what_to_set() {
+        let kind = Kind::Range(Box::new(Kind::Date));
+        let schema = Arc::new(Schema::new(vec![kind.field("c")]));
+        let planned = [Planned {
+            name: "c".to_owned(),
+            kind,
+            source_type: "daterange".to_owned(),
+        }];
+        let batch = Batch::new(&planned, schema, ValuePolicy::Error);
+        let told = batch.error(&Refused::Cell(0, Fault::NoForm("infinite dates")));
+        assert_eq!(
+            told.to_string(),
+            "column `c`: it holds infinite dates, for which a Struct column has no value (`types` = `exact`); set \
+             `out_of_range` to `null` to have null in their place, or `types` to `portable`, which has such values as \
+             text; or turn them into something else by a query, or correct them at the source"
+        );
+    }
 
     /// How many rows of one and the same cell fill a batch, and the bytes that they then take.
     fn rows_until_full(kind: Kind, cell: Option<&[u8]>) -> (usize, usize) {

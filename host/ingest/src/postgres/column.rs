@@ -75,6 +75,26 @@ pub(super) enum Remark {
     Srid(u32),
 }
 
+impl Remark {
+    /// As a clause about so many values of a column.
+    pub(super) fn told(self, values: u64, column: &str) -> String {
+        match (self, values) {
+            (Self::LowerBound, 1) => format!(
+                "1 array of `{column}` does not begin at 1; its elements are there, its bounds are not"
+            ),
+            (Self::LowerBound, _) => format!(
+                "{values} arrays of `{column}` do not begin at 1; their elements are there, their bounds are not"
+            ),
+            (Self::Srid(srid), 1) => {
+                format!("1 geometry of `{column}` is of reference system {srid}")
+            }
+            (Self::Srid(srid), _) => {
+                format!("{values} geometries of `{column}` are of reference system {srid}")
+            }
+        }
+    }
+}
+
 impl Tally {
     /// An empty one of a policy.
     pub(super) fn of(policy: ValuePolicy) -> Self {
@@ -93,6 +113,22 @@ impl Tally {
                 Ok(())
             }
         }
+    }
+
+    /// Meets the parts of a value that is worth nothing without one of them: whether all of them are there. If not,
+    /// the value counts as one that has no form.
+    fn whole(&mut self, parts: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<bool, Fault> {
+        let mut met = Self {
+            column: self.column,
+            ..Self::of(self.policy)
+        };
+        parts(&mut met)?;
+        let lost = met.nulled.keys().next().map(|(_, what)| *what);
+        match lost {
+            None => self.add(met),
+            Some(what) => self.no_form(what)?,
+        }
+        Ok(lost.is_none())
     }
 
     fn remark(&mut self, remark: Remark) {

@@ -3,7 +3,8 @@
 //! A server's message may quote what it could not use: a text that is no number, a key that exists already.
 //! Messages of the classes that are about names, rights and the server itself are shown; for a value that a
 //! query choked on, the condition is named in words of ours; anything else, such as what a function of the
-//! database raises, is shown by its code alone. Details, hints and contexts are never shown.
+//! database raises, is shown by its code alone. Details, hints and contexts are never shown, but for the column that a
+//! hint proposes in place of one that is not there.
 
 use std::error::Error as _;
 
@@ -12,9 +13,18 @@ use tokio_postgres::{
     error::{DbError, SqlState},
 };
 
-use crate::{IngestError, redact_dsn};
+use crate::{
+    IngestError, redact_dsn,
+    tls::{self, CLOSED},
+};
 
 use super::{address::Endpoint, guard::TooLong};
+
+/// The option of a connection text that names a file of certificates.
+pub(super) const ROOTS: &str = "sslrootcert";
+
+/// How the library calls an error of the connection, as it does not tell by type; what it could not read is another.
+const COMMUNICATING: &str = "error communicating with the server";
 
 /// Why work on a session failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub(super) enum Failure {
         code: String,
         /// What may be shown of it.
         shown: String,
+        /// Of a column that is not there: one that is, and is called much the same.
+        nearest: Option<String>,
     },
     /// A row was longer than the guard allows.
     RowTooLong,
@@ -39,6 +51,7 @@ impl Failure {
             return Self::Server {
                 code: told.code().code().to_owned(),
                 shown: shown(told),
+                nearest: told.hint().and_then(|hint| nearest(told.code(), hint)),
             };
         }
         let io = error
@@ -50,11 +63,23 @@ impl Failure {
         {
             return Self::RowTooLong;
         }
+        if let Some(io) = io.filter(|_| error.to_string() == COMMUNICATING) {
+            return Self::cut(io);
+        }
         match (error.is_closed(), error.source()) {
-            (true, _) => Self::Lost("the server closed the connection".to_owned()),
+            (true, _) => Self::Lost(CLOSED.to_owned()),
             (false, Some(source)) => Self::Lost(redact_dsn(&format!("{error}: {source}"))),
             (false, None) => Self::Lost(error.to_string()),
         }
+    }
+
+    /// A connection that failed.
+    fn cut(error: &std::io::Error) -> Self {
+        let why = tls::reason(error, ROOTS);
+        Self::Lost(match why == CLOSED {
+            true => why,
+            false => redact_dsn(&format!("{COMMUNICATING}: {why}")),
+        })
     }
 
     /// Whether the server named one of these codes.
@@ -91,17 +116,18 @@ impl Failure {
     /// As an error of reading.
     pub(super) fn at_work(self) -> IngestError {
         let denied = self.is(&[SqlState::INSUFFICIENT_PRIVILEGE]);
-        let missing = self.is(&[
-            SqlState::UNDEFINED_TABLE,
-            SqlState::UNDEFINED_COLUMN,
-            SqlState::INVALID_SCHEMA_NAME,
-        ]);
+        let missing = self.is(&[SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]);
+        let no_column = self.is(&[SqlState::UNDEFINED_COLUMN]);
         let locked = self.is(&[SqlState::LOCK_NOT_AVAILABLE]);
         let class = self.class().to_owned();
         match self {
             Self::Lost(reason) => IngestError::Source { reason },
             Self::RowTooLong => too_long("*"),
-            Self::Server { shown, .. } => match class.as_str() {
+            Self::Server { shown, nearest, .. } => match class.as_str() {
+                _ if no_column => IngestError::NoSuchColumn {
+                    what: subject(&shown),
+                    nearest,
+                },
                 _ if locked => IngestError::Source {
                     reason: "something else has locked the table for over 10 seconds".to_owned(),
                 },
@@ -168,7 +194,6 @@ fn without_constants(message: &str) -> String {
 /// A message without quoted names that hold more than a name mostly does: in double quotes by mistake, a
 /// constant is a name to the server.
 fn without_odd_names(message: &str) -> String {
-    let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
     let parts = message.split('"').enumerate();
     let parts: Vec<&str> = parts
         .map(
@@ -179,6 +204,10 @@ fn without_odd_names(message: &str) -> String {
         )
         .collect();
     parts.join("\"")
+}
+
+fn is_usual(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '.')
 }
 
 /// Words for the conditions that a query meets most.
@@ -213,9 +242,57 @@ fn subject(message: &str) -> String {
     subject.replace('"', "`")
 }
 
+/// The column that the server's hint proposes for one that is not there. Of hints nothing else is shown; this one is a
+/// name of the schema.
+fn nearest(code: &SqlState, hint: &str) -> Option<String> {
+    if *code != SqlState::UNDEFINED_COLUMN {
+        return None;
+    }
+    let (_, name) = hint.split_once("Perhaps you meant to reference the column \"")?;
+    let (name, _) = name.split_once('"')?;
+    name.chars().all(is_usual).then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_ends_is_told_in_words() {
+        use std::io::{Error, ErrorKind};
+        let cut = Error::new(
+            ErrorKind::UnexpectedEof,
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls",
+        );
+        let lost = Failure::cut(&cut);
+        assert_eq!(
+            lost,
+            Failure::Lost("the server closed the connection".to_owned())
+        );
+        let reset = Failure::cut(&Error::from(ErrorKind::ConnectionReset));
+        let told = "error communicating with the server: connection reset";
+        assert_eq!(reset, Failure::Lost(told.to_owned()));
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_told_with_the_nearest_one() {
+        let none = SqlState::UNDEFINED_COLUMN;
+        let hint =
+            "Perhaps you meant to reference the column \"people.name\" or the column \"p.named\".";
+        assert_eq!(nearest(&none, hint).as_deref(), Some("people.name"));
+        assert_eq!(nearest(&SqlState::UNDEFINED_TABLE, hint), None);
+        let odd = "Perhaps you meant to reference the column \"jane@corp.test\".";
+        assert_eq!(nearest(&none, odd), None);
+        let failure = Failure::Server {
+            code: none.code().to_owned(),
+            shown: "column \"nmae\" does not exist".to_owned(),
+            nearest: Some("people.name".to_owned()),
+        };
+        assert_eq!(
+            failure.at_work().to_string(),
+            "the database has no column `nmae`; did you mean `people.name`?"
+        );
+    }
 
     #[test]
     fn a_constant_in_double_quotes_is_not_shown_as_a_name() {
@@ -228,6 +305,7 @@ mod tests {
         Failure::Server {
             code: code.to_owned(),
             shown: shown.to_owned(),
+            nearest: None,
         }
     }
 

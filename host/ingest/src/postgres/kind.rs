@@ -224,7 +224,17 @@ impl Kind {
             | Self::Interval => true,
             // An array of other dimensions.
             Self::List { .. } => true,
+            // A range is null where a bound lacks a value.
+            Self::Range(bound) | Self::Multirange(bound) => bound.may_lose(),
             _ => false,
+        }
+    }
+
+    /// Whether something in a value can become null.
+    fn may_lose(&self) -> bool {
+        match self {
+            Self::Struct(fields) => fields.iter().any(|(_, kind)| kind.may_lose()),
+            kind => kind.lacks_values(),
         }
     }
 

@@ -51,9 +51,8 @@ impl Stretch {
     ) -> Result<Self, IngestError> {
         let named = |name: &str| {
             let found = columns.iter().find(|column| column.name == name);
-            found.ok_or_else(|| IngestError::NoSuchTable {
-                what: format!("column `{name}` in {}", shown(source)),
-            })
+            let known = columns.iter().map(|column| column.name.as_str());
+            found.ok_or_else(|| IngestError::no_such_column(name, &shown(source), known))
         };
         let column = named(&window.column)?;
         let key = window.key.as_deref().map(named).transpose()?;

@@ -51,7 +51,7 @@ impl FooterCache {
         let mut data = DataFile::new(bucket, file, None);
         let metadata = ArrowReaderMetadata::load_async(&mut data, ArrowReaderOptions::new())
             .await
-            .map_err(|error| IngestError::unreadable(&file.path, &error))?;
+            .map_err(|error| IngestError::unreadable(bucket.name(), &file.path, &error))?;
         stamp::check(&file.path, metadata.metadata().file_metadata())?;
         let footer = Footer {
             metadata,

@@ -74,7 +74,9 @@ impl Scan {
                 }
             } else if let Some(groups) = &mut self.groups {
                 let next = groups.next_row_group().await;
-                self.group = next.map_err(|error| IngestError::unreadable(&self.path, &error))?;
+                let bucket = self.dataset.bucket().name();
+                self.group =
+                    next.map_err(|error| IngestError::unreadable(bucket, &self.path, &error))?;
                 if self.group.is_none() {
                     self.groups = None;
                 }

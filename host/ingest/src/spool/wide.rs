@@ -30,9 +30,11 @@ use parquet::{
     file::writer::SerializedFileWriter,
 };
 
-use super::{GROUP_BYTES, GROUP_ROWS, SAMPLE_SEED, SpooledTable, nameless, properties};
+use super::{
+    GROUP_BYTES, GROUP_DECODED_BYTES, GROUP_ROWS, SAMPLE_SEED, SpooledTable, nameless, properties,
+};
 use crate::{
-    IngestError,
+    IngestError, decoded,
     sample::Sampler,
     seal::{self, Sealing},
 };
@@ -111,7 +113,7 @@ impl WideSpool {
             let is_open = group.send(&batch.slice(start, length));
             start += length;
             // A thread that has stopped tells why when the group ends.
-            if !is_open || group.rows == GROUP_ROWS || group.bytes() >= GROUP_BYTES {
+            if !is_open || group.is_full() {
                 self.end_group()?;
             }
         }
@@ -136,6 +138,7 @@ impl WideSpool {
 struct Group {
     lanes: Vec<Lane>,
     rows: usize,
+    decoded_bytes: u64,
 }
 
 /// A thread with its share of the columns.
@@ -181,15 +184,23 @@ impl Group {
         Ok(Self {
             lanes: lanes.collect(),
             rows: 0,
+            decoded_bytes: 0,
         })
     }
 
     /// Hands a batch to all threads; false when one of them has stopped.
     fn send(&mut self, batch: &RecordBatch) -> bool {
         self.rows += batch.num_rows();
+        self.decoded_bytes += decoded::bytes_of(batch);
         self.lanes
             .iter()
             .all(|lane| lane.batches.send(batch.clone()).is_ok())
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows == GROUP_ROWS
+            || self.bytes() >= GROUP_BYTES
+            || self.decoded_bytes >= GROUP_DECODED_BYTES
     }
 
     fn bytes(&self) -> usize {
@@ -261,7 +272,7 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
-    use crate::testing::shown;
+    use crate::{spool::Spool, testing::shown};
 
     /// Numbers, lists of structs of two columns, and texts.
     fn batch(rows: std::ops::Range<i64>) -> RecordBatch {
@@ -303,6 +314,31 @@ mod tests {
             at += 10_000;
         }
         assert_eq!(at, 1_050_000);
+    }
+
+    #[test]
+    fn a_text_that_repeats_makes_no_group_that_is_large_once_decoded() {
+        const ROWS: usize = 80;
+        const LENGTH: usize = 100_000;
+        let text = "x".repeat(LENGTH);
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![text.as_str(); ROWS]));
+        let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        let mut wide = WideSpool::create(None, &batch.schema()).unwrap();
+        let mut plain = Spool::one_of(1, None, &batch.schema()).unwrap();
+        for _ in 0..40 {
+            wide.write(&batch).unwrap();
+            plain.write(&batch).unwrap();
+        }
+        for table in [wide.finish("t"), plain.finish("t")] {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(table.unwrap().file).unwrap();
+            let groups = reader.metadata().row_groups().iter();
+            let stated = groups.map(|group| group.column(0).unencoded_byte_array_data_bytes());
+            let stated: Vec<u64> = stated.map(|bytes| bytes.unwrap().cast_unsigned()).collect();
+            assert_eq!(stated.iter().sum::<u64>(), (40 * ROWS * LENGTH) as u64);
+            let most = GROUP_DECODED_BYTES + (ROWS * LENGTH) as u64;
+            assert!(stated.iter().all(|bytes| *bytes <= most), "{stated:?}");
+            assert_eq!(stated.len(), 3, "no smaller ones than needed: {stated:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! What a database is called in lineage, messages and manifests: its place, and the table or the query.
 //!
+//! Names in lineage are those of OpenLineage (its page "Naming"). A query has none there: it goes by its database and
+//! a digest of its text without constants, so that queries which differ in constants alone share a name, and nobody can
+//! try out from it what a constant was.
+//!
 //! No credentials and no constants: a place is read from the text that [`redact_dsn`] gives, and of a query
 //! all literals and comments are blanked, because a condition may name a person. Where a text can be read in
 //! two ways, as with a backslash inside quotes, the rest of the query is left out.
+
+use ring::digest::{SHA256, digest};
 
 use super::{TableSource, TableSystem};
 use crate::{Dsn, SourceInfo, file::clean_label, redact_dsn};
@@ -10,22 +16,70 @@ use crate::{Dsn, SourceInfo, file::clean_label, redact_dsn};
 /// What stands for a literal.
 const BLANK: char = '?';
 
+/// Bytes of the digest of a query that its name has.
+const DIGEST_BYTES: usize = 8;
+
 /// Where the rows come from.
 pub(super) fn source_info(system: TableSystem, dsn: &Dsn, source: &TableSource) -> SourceInfo {
     let place = Place::of(&redact_dsn(dsn.expose()), system.port());
-    let namespace = format!("{}://{}:{}", system.name(), place.host, place.port);
+    // A host that is the folder of a socket is one part of the authority.
+    let host = place.host.replace('/', "%2F");
+    let namespace = format!("{}://{host}:{}", system.name(), place.port);
     let what = subject(system, source);
-    let name = match (source, place.database.is_empty()) {
-        (TableSource::Query(_), _) => None,
-        (TableSource::Table(_), true) => Some(what.clone()),
-        (TableSource::Table(_), false) => Some(format!("{}.{what}", place.database)),
-    };
     let label = format!("{}:{}/{}: {what}", place.host, place.port, place.database);
     SourceInfo {
         namespace: Some(clean_label(&namespace)),
-        name,
+        name: Some(clean_label(&name(system, &place.database, source))),
         ..SourceInfo::new(system.name(), clean_label(&label))
     }
+}
+
+/// What OpenLineage calls a table, and we a query.
+fn name(system: TableSystem, database: &str, source: &TableSource) -> String {
+    let (name, has_database) = match source {
+        TableSource::Query(query) => {
+            let digest = digest(&SHA256, blanked(query, system).as_bytes());
+            let digits = digest.as_ref().iter().take(DIGEST_BYTES);
+            let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
+            (format!("query.{digits}"), false)
+        }
+        TableSource::Table(table) => {
+            let (name, parts) = unquoted(table.trim(), system);
+            let own = match system {
+                TableSystem::Postgres => 3,
+                TableSystem::Mysql => 2,
+            };
+            (name, parts >= own)
+        }
+    };
+    match has_database || database.is_empty() {
+        true => name,
+        false => format!("{database}.{name}"),
+    }
+}
+
+/// A name without the quotes around its parts, and how many parts it has.
+fn unquoted(table: &str, system: TableSystem) -> (String, usize) {
+    let quote = match system {
+        TableSystem::Postgres => '"',
+        TableSystem::Mysql => '`',
+    };
+    let (mut name, mut parts, mut is_quoted) = (String::new(), 1, false);
+    let mut rest = table.chars().peekable();
+    while let Some(next) = rest.next() {
+        if next == quote {
+            // Inside quotes two of them are one.
+            if is_quoted && rest.next_if_eq(&quote).is_some() {
+                name.push(quote);
+            } else {
+                is_quoted = !is_quoted;
+            }
+            continue;
+        }
+        parts += usize::from(next == '.' && !is_quoted);
+        name.push(next);
+    }
+    (name, parts)
 }
 
 /// The table or query alone, wherever the database is.
@@ -211,7 +265,69 @@ mod tests {
             query.label,
             "db:5432/shop: SELECT * FROM orders WHERE name = ? AND id > ?"
         );
-        assert!(query.name.is_none() && !query.label.contains("secret"));
+        assert!(!query.label.contains("secret"));
+    }
+
+    #[track_caller]
+    fn check_name(system: TableSystem, dsn: &str, table: &str, namespace: &str, name: &str) {
+        let info = source_info(
+            system,
+            &Dsn::new(dsn),
+            &TableSource::Table(table.to_owned()),
+        );
+        assert_eq!(info.namespace.as_deref(), Some(namespace));
+        assert_eq!(info.name.as_deref(), Some(name));
+    }
+
+    #[test]
+    fn a_table_has_the_name_that_openlineage_gives_it() {
+        use TableSystem::{Mysql, Postgres};
+        let (pg, my) = ("postgres://db/shop", "mysql://db/shop");
+        let place = "postgres://db:5432";
+        check_name(Postgres, pg, "public.orders", place, "shop.public.orders");
+        check_name(
+            Postgres,
+            pg,
+            "\"My \"\"own\"\".a\".\"b\"",
+            place,
+            "shop.My \"own\".a.b",
+        );
+        check_name(Postgres, pg, "shop.public.t", place, "shop.public.t");
+        check_name(Mysql, my, "`orders`", "mysql://db:3306", "shop.orders");
+        check_name(Mysql, my, "other.orders", "mysql://db:3306", "other.orders");
+        let socket = "host=/run/pg dbname=shop";
+        check_name(
+            Postgres,
+            socket,
+            "a.b",
+            "postgres://%2Frun%2Fpg:5432",
+            "shop.a.b",
+        );
+    }
+
+    #[test]
+    fn a_query_has_a_name_of_its_own_without_its_constants() {
+        let dsn = Dsn::new("postgres://me:secret@db/shop");
+        let name = |query: &str| {
+            let query = TableSource::Query(query.to_owned());
+            source_info(TableSystem::Postgres, &dsn, &query).name
+        };
+        let jane = name("SELECT * FROM orders WHERE name = 'Jane'").unwrap();
+        let digest = jane.strip_prefix("shop.query.").unwrap();
+        let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        assert!(digest.len() == 16 && digest.chars().all(is_hex), "{jane}");
+        assert_eq!(
+            name("SELECT *\n FROM orders WHERE name = 'John'"),
+            Some(jane.clone()),
+            "constants do not count"
+        );
+        assert_ne!(
+            name("SELECT id FROM orders WHERE name = 'Jane'"),
+            Some(jane)
+        );
+        // What the label does not show any more counts too.
+        let long = |end: &str| name(&format!("SELECT {} FROM {end}", "a, ".repeat(200)));
+        assert_ne!(long("t"), long("u"));
     }
 
     #[track_caller]

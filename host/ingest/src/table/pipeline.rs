@@ -3,8 +3,8 @@
 //! A worker is two threads that may block: one reads and decodes parts, one after the other, the other writes
 //! its rows to a spool of the worker's own, so that there are no more files than workers. Between them are
 //! batches whose bytes come from one budget for all workers; what a part sends waits while it is spent, and so
-//! does its server. Row groups of all workers share one bound too (`spool.rs`). So memory depends on neither
-//! rows nor parts.
+//! does its server. Row groups of all workers share one bound too (`spool.rs`), but a single long row goes beyond it, in
+//! the encoder several times over; so batches of long rows count that often. So memory depends on neither rows nor parts.
 //!
 //! The first worker that fails stops all others, and so does a cancellation: a read is dropped wherever it
 //! waits. Nothing here knows a database or a bucket.
@@ -37,6 +37,10 @@ use crate::{
 const BUDGET: u32 = 16 << 10;
 /// What the budget is counted in, in bytes.
 const UNIT: usize = 1 << 10;
+/// Bytes of a row, on average, from which those of a batch count [`COPIES`] times.
+const LONG_ROW: usize = 1 << 20;
+/// How often an encoder holds a long value: as it came, in a dictionary, in a page, and compressed.
+const COPIES: usize = 4;
 /// Batches between a reader and its writer; what really bounds them is the budget.
 const QUEUE: usize = 4;
 
@@ -171,7 +175,15 @@ fn write_rows(crew: &Crew, mut rows: mpsc::Receiver<Parcel>) -> Result<SpooledTa
     while let Some(parcel) = rows.blocking_recv() {
         crew.check()?;
         let count = parcel.batch.num_rows() as u64;
+        let is_long = has_long_rows(
+            parcel.batch.get_array_memory_size(),
+            parcel.batch.num_rows(),
+        );
         spool.write(&plan.fit.apply(parcel.batch)?)?;
+        if is_long {
+            // An open row group keeps its least and greatest values, whole, for as many spools as there are.
+            spool.end_group()?;
+        }
         crew.progress.add_rows(count);
     }
     // The reader has ended, or it was stopped before it could.
@@ -207,14 +219,28 @@ impl Crew {
     }
 }
 
+/// What a batch of so many bytes and rows takes of the budget.
+fn cost(bytes: usize, rows: usize) -> u32 {
+    let copies = match has_long_rows(bytes, rows) {
+        true => COPIES,
+        false => 1,
+    };
+    let units = bytes.div_ceil(UNIT).saturating_mul(copies);
+    u32::try_from(units).unwrap_or(BUDGET).clamp(1, BUDGET)
+}
+
+/// Whether rows of so many bytes are long ones, on average.
+fn has_long_rows(bytes: usize, rows: usize) -> bool {
+    bytes / rows.max(1) >= LONG_ROW
+}
+
 #[async_trait]
 impl PartSink for Sender {
     async fn write(&mut self, batch: RecordBatch) -> Result<(), IngestError> {
         if batch.num_rows() == 0 {
             return self.crew.check();
         }
-        let units = batch.get_array_memory_size().div_ceil(UNIT);
-        let units = u32::try_from(units).unwrap_or(BUDGET).clamp(1, BUDGET);
+        let units = cost(batch.get_array_memory_size(), batch.num_rows());
         let spent = Arc::clone(&self.crew.budget).acquire_many_owned(units);
         // Only a run that is given up closes what these wait for.
         let spent = spent.await.map_err(|_| IngestError::Cancelled)?;

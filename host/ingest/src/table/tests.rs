@@ -1,6 +1,8 @@
 //! A table comes in whole and once, however it is cut into parts; what fails or is cancelled leaves nothing;
 //! jobs bring what is new and nothing twice.
 
+mod long;
+
 use std::{
     collections::BTreeMap,
     sync::{

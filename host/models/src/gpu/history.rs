@@ -62,6 +62,11 @@ impl History {
         }
     }
 
+    /// The last sample.
+    pub(crate) fn newest(&self) -> Option<&GpuSample> {
+        self.samples.back()
+    }
+
     /// All samples, oldest first.
     pub(crate) fn samples(&self) -> Vec<GpuSample> {
         self.samples.iter().cloned().collect()

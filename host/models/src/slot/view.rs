@@ -212,6 +212,10 @@ impl Board {
         self.history().samples()
     }
 
+    pub(super) fn newest_sample(&self) -> Option<GpuSample> {
+        self.history().newest().cloned()
+    }
+
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }

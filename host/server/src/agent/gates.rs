@@ -39,7 +39,7 @@ pub enum GateName {
     Rate,
     /// Clients search little enough.
     Load,
-    /// Nobody computes on the accelerator.
+    /// Nobody computes on the accelerator: no answer of a model, and no change of the GPU slot.
     Slot,
     /// Nobody else runs a trial in this process, nor what belongs to one.
     Lane,
@@ -109,7 +109,7 @@ pub(super) struct Signals<'a> {
     pub(super) config: &'a AgentConfig,
     pub(super) memory: &'a Document,
     pub(super) load: LoadNow,
-    /// Who computes on the accelerator.
+    /// What is under way on the accelerator.
     pub(super) slot_held_by: Option<String>,
     /// Nobody but the agent runs a trial, or has one promoted.
     pub(super) lane_is_free: bool,
@@ -261,11 +261,7 @@ fn rate(signals: &Signals<'_>) -> Gate {
 fn slot(signals: &Signals<'_>) -> Gate {
     match &signals.slot_held_by {
         None => Gate::open(GateName::Slot, "nobody computes on an accelerator"),
-        Some(holder) => Gate::closed(
-            GateName::Slot,
-            format!("{holder} computes on the accelerator"),
-            None,
-        ),
+        Some(holder) => Gate::closed(GateName::Slot, format!("{holder} is under way"), None),
     }
 }
 

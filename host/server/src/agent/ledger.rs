@@ -1,10 +1,10 @@
-//! A small document of the agent in a bucket, which several hosts may change at once.
+//! A small document in a bucket, which several hosts may change at once.
 //!
 //! Nothing of it is lost with the process. A change is made on what the bucket itself says, and made again on top
 //! of another host's when that one was first; so what a change decides, it decides on the newest version. What was
 //! read or written last is at hand without asking the bucket ([`Ledger::known`]), for whoever only looks.
 //!
-//! A version that does not read, and of which `rescue` has no sound copy, does not keep the agent from working: the
+//! A version that does not read, and of which `rescue` has no sound copy, does not keep anybody from working: the
 //! document goes on from the newest version that reads, or begins anew. While `rescue` does not answer it waits: nothing
 //! is forgotten of which there may be a copy.
 
@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 const ATTEMPTS: usize = 16;
 
 /// The document under a prefix.
-pub(super) struct Ledger<T> {
+pub(crate) struct Ledger<T> {
     prefix: &'static str,
     manifest: Manifest<T>,
     /// Changes of this process, one after the other.
@@ -27,7 +27,7 @@ pub(super) struct Ledger<T> {
 
 impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
     /// The document; nothing is read yet.
-    pub(super) fn new(primary: &Bucket, prefix: &'static str) -> Self {
+    pub(crate) fn new(primary: &Bucket, prefix: &'static str) -> Self {
         Self {
             prefix,
             manifest: Manifest::new(primary.clone(), prefix),
@@ -37,7 +37,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
     }
 
     /// As it was read or written last.
-    pub(super) fn known(&self) -> Arc<T> {
+    pub(crate) fn known(&self) -> Arc<T> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&known)
     }
@@ -46,7 +46,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
     ///
     /// # Errors
     /// When the bucket fails.
-    pub(super) async fn load(&self) -> Result<Arc<T>, StorageError> {
+    pub(crate) async fn load(&self) -> Result<Arc<T>, StorageError> {
         // Not while somebody writes, or what is known could fall behind.
         let _turn = self.turn.lock().await;
         let (_, found) = self.stored(&self.manifest).await?;
@@ -78,7 +78,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
         let sound = sound.unwrap_or_default();
         let version = self.manifest.commit(newest, &sound).await?;
         let prefix = self.prefix;
-        tracing::error!(%prefix, %damage, "a document of the agent goes on from an earlier version; what it was told since is forgotten");
+        tracing::error!(%prefix, %damage, "a document goes on from an earlier version; what it was told since is forgotten");
         Ok((version, sound))
     }
 
@@ -86,7 +86,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
     ///
     /// # Errors
     /// When the bucket fails; the change may be stored or not then.
-    pub(super) async fn change<R>(&self, change: impl Fn(&mut T) -> R) -> Result<R, StorageError> {
+    pub(crate) async fn change<R>(&self, change: impl Fn(&mut T) -> R) -> Result<R, StorageError> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let home = self.manifest.without_rescue();
@@ -120,7 +120,7 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> Ledger<T> {
     async fn tidy(&self) {
         if let Err(error) = self.manifest.prune(MIN_KEPT).await {
             let prefix = self.prefix;
-            tracing::warn!(%prefix, %error, "old versions of a document of the agent could not be deleted");
+            tracing::warn!(%prefix, %error, "old versions of a document could not be deleted");
         }
     }
 

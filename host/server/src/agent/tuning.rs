@@ -106,12 +106,12 @@ type Choose = dyn Fn(&App, &LiveIndex) -> Judges + Send + Sync;
 pub(super) struct Surroundings {
     /// Who is asked about an index.
     pub(super) judges: Box<Choose>,
-    /// Who computes on the accelerator that all heavy work shares.
-    pub(super) slot: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// What is under way on the accelerator that all heavy work shares.
+    pub(super) slot: Box<dyn Fn(&App) -> Option<String> + Send + Sync>,
 }
 
 impl Surroundings {
-    /// Those of a host: the plugins that serve; nothing of a host computes on an accelerator, so its slot is free.
+    /// Those of a host: the plugins that serve, and its GPU slot.
     pub(super) fn of_host() -> Self {
         let judges = |app: &App, index: &LiveIndex| {
             let judge = |kind| {
@@ -125,7 +125,7 @@ impl Surroundings {
         };
         Self {
             judges: Box::new(judges),
-            slot: Box::new(|| None),
+            slot: Box::new(|app| app.models.under_way()),
         }
     }
 }
@@ -238,7 +238,7 @@ impl Tuning {
             config: &app.config.agent,
             memory: &memory,
             load: app.load.now(),
-            slot_held_by: (around.slot)(),
+            slot_held_by: (around.slot)(app),
             lane_is_free: !app.agent.persons.are_at_work()
                 && (app.lane_is_free() || self.working().is_some()),
         };

@@ -27,6 +27,7 @@ pub(super) enum Right {
     Search,
     Ingest,
     Tune,
+    Models,
     Plugins,
     Admin,
 }
@@ -126,6 +127,7 @@ impl Right {
             Self::Search => Some(Scope::Search),
             Self::Ingest => Some(Scope::Ingest),
             Self::Tune => Some(Scope::Tune),
+            Self::Models => Some(Scope::Models),
             Self::Plugins => team.and_then(Scope::plugins_of),
             Self::Admin => Some(Scope::Admin),
         }
@@ -139,14 +141,15 @@ const READ: Needs = Needs::One(&[Right::Read]);
 const SEARCH: Needs = Needs::One(&[Right::Search]);
 const INGEST: Needs = Needs::One(&[Right::Ingest]);
 const TUNE: Needs = Needs::One(&[Right::Tune]);
+const MODELS: Needs = Needs::One(&[Right::Models]);
 const ADMIN: Needs = Needs::One(&[Right::Admin]);
 const PLUGINS: Needs = Needs::One(&[Right::Plugins]);
 /// Reading about plugins: also for who writes those of the team.
 const PLUGINS_READ: Needs = Needs::One(&[Right::Read, Right::Plugins]);
 /// Who starts work may follow it.
-const FOLLOW: Needs = Needs::One(&[Right::Read, Right::Ingest, Right::Tune]);
+const FOLLOW: Needs = Needs::One(&[Right::Read, Right::Ingest, Right::Tune, Right::Models]);
 /// Who may start work may stop it; the handler looks at whose kind of work it is.
-const STOP: Needs = Needs::One(&[Right::Ingest, Right::Tune]);
+const STOP: Needs = Needs::One(&[Right::Ingest, Right::Tune, Right::Models]);
 
 const fn row(
     method: &'static str,
@@ -257,6 +260,21 @@ const RULES: &[Rule] = &[
     post("/vectors/rollback/{idx}", TUNE, IDX),
     get("/vectors/promotions", READ, Touches::Handler),
     get("/vectors/promotions/{idx}", READ, IDX),
+
+    get("/vectors/profile", READ, Touches::Everything),
+    post("/vectors/profile", MODELS, Touches::Everything),
+    get("/vectors/profile/active", READ, Touches::Everything),
+    get("/vectors/profile/{id}", READ, Touches::Everything),
+    row("PATCH", "/vectors/profile/{id}", MODELS, Touches::Everything, Effect::Changes),
+    delete("/vectors/profile/{id}", MODELS, Touches::Everything),
+    post("/vectors/profile/{id}/activate", MODELS, Touches::Everything),
+    post("/vectors/profile/{id}/deactivate", MODELS, Touches::Everything),
+    row("POST", "/vectors/profile/{id}/search", SEARCH, Touches::Handler, Effect::Reads),
+    get("/vectors/profile/{id}/doc/{idx}/{doc}", SEARCH, Touches::Handler),
+    post("/vectors/profile/{id}/ask", SEARCH, Touches::Handler),
+    get("/admin/vram", READ, Touches::Everything),
+    post("/admin/preload", MODELS, Touches::Everything),
+    post("/admin/unload", MODELS, Touches::Everything),
 
     get("/plugins", READ, Touches::Everything),
     get("/plugins/events", READ, Touches::Everything),

@@ -4,6 +4,7 @@ use crate::{
     app::App,
     auth::{Caller, Reach, Scope, caller::scope_missing},
     http::pii::SCAN,
+    models::ACTIVATE,
     problem::Problem,
     tasks::TaskView,
 };
@@ -43,7 +44,8 @@ pub(crate) fn may_see_task(caller: &Caller, task: &TaskView) -> Result<(), Probl
     ))
 }
 
-/// That a task may be stopped: ingests and scans by who may ingest, the rest by who may tune, all by who began them.
+/// That a task may be stopped: ingests and scans by who may ingest, activations by who may change models, the rest by who
+/// may tune, all by who began them.
 ///
 /// # Errors
 /// 403 `forbidden` or `scope_missing`.
@@ -51,6 +53,8 @@ pub(crate) fn may_stop_task(caller: &Caller, task: &TaskView) -> Result<(), Prob
     may_see_task(caller, task)?;
     let scope = if ["ingest", SCAN].contains(&task.kind.as_str()) {
         Scope::Ingest
+    } else if task.kind == ACTIVATE {
+        Scope::Models
     } else {
         Scope::Tune
     };

@@ -115,7 +115,7 @@ fn missing_files(dataset: &DatasetManifest, paths: &HashSet<String>) -> BTreeSet
 }
 
 /// The objects that an index is opened from.
-pub(crate) fn objects(index: &IndexMeta) -> BTreeSet<String> {
+fn objects(index: &IndexMeta) -> BTreeSet<String> {
     index.objects().map(|(path, _)| path.to_owned()).collect()
 }
 

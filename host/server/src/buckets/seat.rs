@@ -85,6 +85,8 @@ struct Status {
     usage: Option<Usage>,
     /// Not to be counted before.
     count_after: Option<Instant>,
+    /// Objects of its indexes are not to be looked at before.
+    check_after: Option<Instant>,
     /// What was found missing of its datasets and indexes.
     gone: Gone,
     /// It was in use since the host started.
@@ -131,6 +133,7 @@ impl Seat {
                 },
                 usage: None,
                 count_after: None,
+                check_after: None,
                 gone: Gone::default(),
                 was_admitted: false,
                 look: Look::Owed,
@@ -181,6 +184,7 @@ impl Seat {
         status.was_admitted = true;
         status.look = Look::Owed;
         status.count_after = None;
+        status.check_after = None;
         if status.health.state != HealthState::Healthy {
             status.health = Health {
                 state: HealthState::Healthy,
@@ -238,6 +242,17 @@ impl Seat {
         status.count_after = Some(next);
     }
 
+    /// Whether the objects of its indexes are to be looked at now.
+    pub(super) fn is_check_due(&self) -> bool {
+        let after = self.status().check_after;
+        after.is_none_or(|after| after <= Instant::now())
+    }
+
+    /// The objects of its indexes were looked at.
+    pub(super) fn checked(&self, next: Instant) {
+        self.status().check_after = Some(next);
+    }
+
     /// How far what is missing was looked for.
     pub(super) fn look(&self) -> Look {
         self.status().look
@@ -257,11 +272,6 @@ impl Seat {
     /// A dataset whose missing files are nobody's any more.
     pub(super) fn excuse_dataset(&self, dataset: &DatasetName) {
         self.status().gone.datasets.remove(dataset);
-    }
-
-    /// An index whose missing objects are nobody's any more.
-    pub(super) fn excuse_index(&self, index: &IndexName) {
-        self.status().gone.indexes.remove(index);
     }
 
     /// A dataset whose manifest is to be believed after all.

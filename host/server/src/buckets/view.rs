@@ -279,25 +279,6 @@ impl BucketTable {
         gone
     }
 
-    /// Indexes that serve although objects of theirs are gone, with the number of objects: those that were found and
-    /// still stand so. What cannot be opened for that is among the broken indexes.
-    pub async fn gone_indexes(&self, app: &App) -> Vec<(IndexName, usize)> {
-        let mut gone = Vec::new();
-        for seat in self.all_seats() {
-            for (name, objects) in seat.gone().indexes {
-                let live = app.indexes.get(name.as_str());
-                let here = live.ok().filter(|live| live.meta.bucket == *seat.name());
-                let wanted = here.map(|live| gone::objects(&live.meta));
-                let wanted = wanted.unwrap_or_default();
-                match still_gone(&seat.bucket(), &objects, &wanted).await {
-                    0 => seat.excuse_index(&name),
-                    missing => gone.push((name, missing)),
-                }
-            }
-        }
-        gone
-    }
-
     /// Datasets and indexes whose manifest is not to be believed, with the reason: those that were found and still
     /// stand so.
     pub(crate) async fn doubtful(&self) -> Vec<(Doubtful, String)> {

@@ -4,7 +4,8 @@
 //! the gate is shut. A look at one that is out of use goes the whole way of an admission; when that
 //! succeeds the gate opens, what the rescue bucket lacks is queued, and the indexes that live there are
 //! opened. In between a watcher counts what lies in a folder and finds what is gone of datasets and indexes, once the
-//! bucket is in use, and once more when its copies answer that did not then.
+//! bucket is in use, and once more when its copies answer that did not then. Whether the objects of indexes that serve
+//! are still there it looks again and again.
 //!
 //! Credentials are read again at every admission, so one that was exchanged is taken up by itself.
 
@@ -32,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(40);
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// A count takes at most one part in this many of the time.
 const COUNT_SHARE: u32 = 100;
+/// Least time between two looks at the objects of indexes that serve from a bucket: a listing or two of each.
+const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 impl BucketTable {
     /// Starts the watchers of all buckets.
@@ -103,7 +106,8 @@ impl BucketTable {
     /// Counts and looks for what is missing, where that is due, beside the looks.
     fn keep_up(&self, app: &Arc<App>, seat: &Arc<Seat>) {
         let counts = seat.is_local() && seat.is_count_due();
-        let wanted = counts || self.is_look_due(seat);
+        let checks = seat.is_check_due() && seat.name() != self.rescue.name();
+        let wanted = counts || checks || self.is_look_due(seat);
         let Some(bucket) = seat.open().filter(|_| wanted && seat.begin_upkeep()) else {
             return;
         };
@@ -113,6 +117,11 @@ impl BucketTable {
             let work = app.bucket_table.upkeep(&seat, &bucket, counts);
             if let Some(Err(error)) = left.run_until_cancelled(work).await {
                 tracing::warn!(bucket = %seat.name(), %error, "what lies in the bucket cannot be listed");
+            }
+            if checks {
+                let looking = app.indexes.look_at_objects(seat.name());
+                left.run_until_cancelled(looking).await;
+                seat.checked(Instant::now() + CHECK_EVERY);
             }
             seat.end_upkeep();
         });
@@ -135,9 +144,6 @@ impl BucketTable {
         {
             for (dataset, files) in &gone.datasets {
                 tracing::error!(bucket = %seat.name(), %dataset, files = files.len(), "files of the dataset are gone");
-            }
-            for (index, objects) in &gone.indexes {
-                tracing::error!(bucket = %seat.name(), %index, objects = objects.len(), "objects of the index are gone");
             }
             seat.looked(look, gone);
             for (what, why) in self.doubts(seat).await {
@@ -213,6 +219,7 @@ pub(super) async fn welcome(app: &Arc<App>, seat: &Seat) {
     }
     if let Ok(bucket) = app.buckets.get(name) {
         app.indexes.open_bucket(&bucket, &app.tuner_options()).await;
+        app.indexes.look_at_objects(name).await;
         agent::look(app).await;
     }
     if let Err(error) = app.mirror.catch_up(name).await {

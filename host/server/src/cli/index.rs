@@ -36,6 +36,12 @@ pub(crate) enum Command {
         /// Bucket to keep it in.
         #[arg(long)]
         bucket: Option<String>,
+        /// `static`, or `ollama:MODEL` for a model of the model server; `static` when left out.
+        #[arg(long)]
+        embedder: Option<String>,
+        /// The profile that it is made for, which says what is left out: bucket, embedder, first configuration.
+        #[arg(long, value_name = "ID")]
+        profile: Option<String>,
         /// What happens to rows that are appended to the dataset: `auto` or `manual`.
         #[arg(long)]
         appends: Option<String>,
@@ -66,8 +72,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "BUCKET")]
         to: String,
     },
-    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild, and so do vectors that are damaged
-    /// or gone, for which the index is not served.
+    /// Bring an index up to date with its dataset; a replaced dataset takes a rebuild. Objects of it that are damaged or
+    /// gone from its bucket are made good, also when it is not served for that.
     Refresh {
         /// Name of the index.
         name: String,
@@ -157,7 +163,13 @@ pub(crate) async fn run(
         Command::Refresh { name } => {
             let path = format!("/vectors/indexes/{name}/refresh");
             let task = client.post(&path, &json!({})).await?;
-            output.result(&awaited(client, output, &task).await?, summary);
+            output.result(&awaited(client, output, &task).await?, |index| {
+                summary(index);
+                if index["mended_objects"].as_u64() > Some(0) {
+                    let objects = counted(index.get("mended_objects"), "object");
+                    println!("{objects} in its bucket, gone or damaged before, made good");
+                }
+            });
         }
         Command::Appends { name, policy } => {
             let path = format!("/vectors/indexes/{name}");
@@ -209,6 +221,8 @@ impl Command {
             id,
             metric,
             bucket,
+            embedder,
+            profile,
             appends,
             backend,
             wish,
@@ -223,6 +237,8 @@ impl Command {
         let texts = [
             ("id_column", id),
             ("bucket", bucket),
+            ("embedder", embedder),
+            ("profile", profile),
             ("appends", appends),
             ("vector_backend", backend),
         ];

@@ -192,6 +192,9 @@ pub(crate) fn report(value: &Value) {
 
 /// Prints how a text was read, as far as it was found out rather than said.
 fn show_reading(file: &Value) {
+    if let Some(note) = file["note"].as_str() {
+        println!("  {note}");
+    }
     if let Some(dialect) = file.get("dialect") {
         let has_header = dialect["header"] == true;
         println!(

@@ -92,8 +92,8 @@ impl Bar {
         if progress.unit == "trials" && progress.done > self.told.get() {
             self.told.set(progress.done);
             match progress.total {
-                Some(total) => eprintln!("{}: {} of {total}", progress.stage, progress.done),
-                None => eprintln!("{}: {}", progress.stage, progress.done),
+                Some(total) => eprintln!("{}: {} of {total}", progress.unit, progress.done),
+                None => eprintln!("{}: {}", progress.unit, progress.done),
             }
         }
     }

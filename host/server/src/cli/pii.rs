@@ -9,8 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::{CliError, Output, cell, output::table, task::awaited},
-    client::Client,
+    client::{Client, ClientError},
 };
+
+/// What a key is told that can neither read nor change a policy.
+const NEEDS_ADMIN: &str = "changing a policy takes a key with the scope `admin`, which this one does not have; use one that does, or have one made by whoever may read the data folder (`boathouse key create --admin --data DIR`)";
 
 /// What to do about personal data.
 #[derive(Debug, Subcommand)]
@@ -36,7 +39,8 @@ pub(crate) enum PolicyCommand {
         /// Name of the dataset.
         dataset: String,
     },
-    /// Change what is named and keep the rest; the dataset need not be there yet.
+    /// Change what is named and keep the rest; the dataset need not be there yet. Takes the scope `admin`, as it can
+    /// open what the configuration closes.
     Set(Changes),
 }
 
@@ -77,13 +81,24 @@ pub(crate) async fn run(
         Command::Policy(PolicyCommand::Set(changes)) => {
             let body = match &changes.file {
                 Some(file) => read(file)?,
-                None => changed(client.get(&path(&changes.dataset)).await?, &changes)?,
+                None => changed(before(client, &changes.dataset).await?, &changes)?,
             };
             let policy: Value = client.put(&path(&changes.dataset), &body).await?;
             output.result(&policy, show_policy);
         }
     }
     Ok(())
+}
+
+/// The policy that is to be changed. A key that may not read it may not change it either, and that takes more: it is
+/// told of that at once.
+async fn before(client: &Client, dataset: &str) -> Result<Value, CliError> {
+    match client.get(&path(dataset)).await {
+        Err(ClientError::Refused(problem)) if problem.code == "scope_missing" => {
+            Err(CliError::Failed(NEEDS_ADMIN.to_owned()))
+        }
+        answer => Ok(answer?),
+    }
 }
 
 fn path(dataset: &str) -> String {

@@ -34,7 +34,7 @@ pub(crate) enum Command {
         /// The queries of recent searches, instead of drawn ones.
         #[arg(long, conflicts_with_all = ["queries", "texts"])]
         live: bool,
-        /// Name of the set; trials use `default`.
+        /// Name of the set; trials use `default` unless they name another.
         #[arg(long, default_value = "default")]
         name: String,
         /// Neighbours per query.
@@ -72,6 +72,9 @@ pub(crate) enum Command {
         /// A note for the journal.
         #[arg(long)]
         note: Option<String>,
+        /// Evaluation set to measure with; `default` when left out.
+        #[arg(long, value_name = "NAME")]
+        evalset: Option<String>,
     },
     /// Try configurations until a limit is reached.
     Run {
@@ -93,6 +96,9 @@ pub(crate) enum Command {
         /// A note for the journal, on every trial of the run.
         #[arg(long)]
         note: Option<String>,
+        /// Evaluation set to measure with; `default` when left out.
+        #[arg(long, value_name = "NAME")]
+        evalset: Option<String>,
     },
     /// Show the journal.
     Journal {
@@ -109,6 +115,9 @@ pub(crate) enum Command {
         /// `pareto`, `recall` or `latency`.
         #[arg(long, default_value = "pareto")]
         metric: String,
+        /// Among trials with this evaluation set; `default` when left out.
+        #[arg(long, value_name = "NAME")]
+        evalset: Option<String>,
     },
     /// Serve the configuration of a trial if it is better than what serves.
     Promote {
@@ -166,9 +175,10 @@ pub(crate) async fn run(
             ef_search,
             seed,
             note,
+            evalset,
         } => {
             let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "seed": seed,
-                "note": note});
+                "note": note, "evalset": evalset});
             trial(client, output, &index, &body).await
         }
         Command::Run {
@@ -178,11 +188,12 @@ pub(crate) async fn run(
             max_seconds,
             bounds,
             note,
+            evalset,
         } => {
             // Empty bounds are bounds too.
             let bounds = (!bounds.is_empty()).then_some(bounds);
             let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds,
-                "bounds": bounds, "note": note});
+                "bounds": bounds, "note": note, "evalset": evalset});
             autotune(client, output, &index, &body).await
         }
         Command::Journal { index, limit } => {
@@ -190,7 +201,11 @@ pub(crate) async fn run(
             output.result(&journal, all_trials);
             Ok(())
         }
-        Command::Best { index, metric } => best(client, output, &index, &metric).await,
+        Command::Best {
+            index,
+            metric,
+            evalset,
+        } => best(client, output, (&index, &metric), evalset).await,
         Command::Promote {
             index,
             trial,
@@ -273,9 +288,15 @@ fn all_evalsets(list: &Value) {
     }
 }
 
-async fn best(client: &Client, output: &Output, index: &str, metric: &str) -> Result<(), CliError> {
+async fn best(
+    client: &Client,
+    output: &Output,
+    (index, metric): (&str, &str),
+    evalset: Option<String>,
+) -> Result<(), CliError> {
+    let set = evalset.map(|name| format!("&evalset={name}"));
     let path = format!("/vectors/trials/{index}/best?metric={metric}");
-    let best: Value = client.get(&path).await?;
+    let best: Value = client.get(&(path + &set.unwrap_or_default())).await?;
     output.result(&best, |best| {
         println!("{}", trials(&json!([best["trial"]])));
         println!("{}", cell(best.pointer("/reason")));
@@ -390,6 +411,12 @@ async fn history(client: &Client, output: &Output, index: &str) -> Result<(), Cl
         if let Some(lines @ 1..) = history["malformed"].as_u64() {
             println!(
                 "{lines} lines of it do not read, so an earlier configuration may serve: promote the one that is to serve"
+            );
+        }
+        for file in history["kept_aside"].as_array().into_iter().flatten() {
+            println!(
+                "a damaged file of it is kept as {}, so an earlier configuration may serve: promote the one that is to serve",
+                cell(Some(file))
             );
         }
     });

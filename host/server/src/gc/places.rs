@@ -189,6 +189,7 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         ["plugins" | "storage", "manifest", file]
         | ["auth", "keys", file]
         | ["agent", "queue" | "state", file]
+        | ["models", "profiles" | "slot", file]
             if is_version(file) =>
         {
             manifest(path, true)
@@ -287,6 +288,8 @@ mod tests {
         ("ingest/jobs/d/j/VERSION.json", "manifest `ingest/jobs/d/j`", Class::Manifests),
         ("agent/queue/VERSION.json", "manifest `agent/queue`", Class::Manifests),
         ("agent/state/VERSION.json", "manifest `agent/state`", Class::Manifests),
+        ("models/profiles/VERSION.json", "manifest `models/profiles`", Class::Manifests),
+        ("models/slot/VERSION.json", "manifest `models/slot`", Class::Manifests),
         ("storage/manifest/VERSION.json", "manifest `storage/manifest`", Class::Manifests),
         (".boathouse-probe/x/race-1", "probes", Class::Probes),
     ];

@@ -55,12 +55,12 @@ pub(crate) struct DatasetView {
     /// Personal data of the newest version: what its newest scan found in all rows, or, before there is one,
     /// what the ingest found in the rows that it added.
     findings: Vec<FindingView>,
-    /// Whether every detector answered; when not, the findings are incomplete.
+    /// Whether a detector was asked and every one answered; when not, the findings are incomplete.
     findings_complete: bool,
     /// When the findings are those of a scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     findings_scanned_at: Option<Timestamp>,
-    /// Detectors that gave no answer.
+    /// Detectors that gave no answer, or that none was active.
     detector_failures: Vec<String>,
     /// What policies did to columns of the newest version, and what people said about them.
     treatments: Vec<Treatment>,
@@ -122,8 +122,14 @@ pub(crate) fn findings(detection: &Detection) -> Vec<FindingView> {
     detection.findings.iter().map(view).collect()
 }
 
-/// Detectors that gave no answer, and why.
+/// What is said of findings that nobody looked for.
+const UNEXAMINED: &str = "no detector of personal data was active, so nobody looked: activate one, then look again with `boathouse pii scan`";
+
+/// Detectors that gave no answer, and why; or that there was none.
 pub(crate) fn failures(detection: &Detection) -> Vec<String> {
+    if detection.is_unexamined() {
+        return vec![UNEXAMINED.to_owned()];
+    }
     let failures = detection.failures.iter();
     failures
         .map(|failure| format!("{}: {}", failure.detector, failure.message))

@@ -8,6 +8,8 @@ use crate::{
     auth::{Caller, Scope},
     buckets::HealthState,
     http::AppState,
+    indexes::LiveIndex,
+    models,
     plugins::State as PluginState,
     watcher::WatchState,
 };
@@ -50,7 +52,10 @@ pub(crate) async fn ready(State(app): AppState, caller: Caller) -> (StatusCode, 
         ready: true,
         detail: plugins(&app),
     });
+    components.extend(unexamined(&app));
     components.extend(lineage(&app));
+    components.extend(unended(&app));
+    components.extend(model_server(&app));
     components.extend(watched(&app));
     let ready = components.iter().all(|component| component.ready);
     if !caller.has(&Scope::Read) || caller.is_restricted() {
@@ -82,14 +87,16 @@ async fn held(app: &App) -> Vec<Component> {
             detail: format!("{files} of its files are gone; ingest it anew or delete it"),
         });
     }
-    for (index, objects) in app.bucket_table.gone_indexes(app).await {
-        components.push(Component {
-            name: format!("index {index}"),
+    for index in app.indexes.list() {
+        if index.complaint().is_some() {
+            // Somebody may have put them back. What a bucket that does not answer has is as it was found.
+            let _ = index.look_at_objects().await;
+        }
+        components.extend(index.complaint().map(|detail| Component {
+            name: format!("index {}", index.meta.name),
             ready: false,
-            detail: format!(
-                "{objects} of its objects are gone from its bucket and it serves from local files alone; build it anew"
-            ),
-        });
+            detail,
+        }));
     }
     for (doubtful, why) in app.bucket_table.doubtful().await {
         components.push(Component {
@@ -133,16 +140,61 @@ fn buckets(app: &App) -> Vec<Component> {
 /// Indexes that may serve an earlier configuration than the one that was promoted last: they answer nevertheless.
 fn promotions(app: &App) -> Vec<Component> {
     let indexes = app.indexes.list().into_iter();
-    let lost = indexes.map(|index| (index.meta.name.clone(), index.lost_promotions()));
-    lost.filter(|(_, lines)| *lines > 0)
-        .map(|(index, lines)| Component {
-            name: format!("promotions of index {index}"),
+    let lost = indexes.filter_map(|index| {
+        let detail = lost_of(&index)?;
+        Some(Component {
+            name: format!("promotions of index {}", index.meta.name),
             ready: true,
-            detail: format!(
-                "{lines} of their lines do not read and have no sound copy in `rescue`, so an earlier configuration may serve; promote the one that is to serve"
-            ),
+            detail,
         })
-        .collect()
+    });
+    lost.collect()
+}
+
+/// What is not known of the promotions of an index, in words; none when nothing is lost.
+fn lost_of(index: &LiveIndex) -> Option<String> {
+    let (lost, lines, name) = (index.lost(), index.lost_promotions(), &index.meta.name);
+    let mut told = Vec::new();
+    if let Some(why) = lost.unread {
+        told.push(format!(
+            "they do not read and `rescue` does not say what it has of them, so what the index was created with serves until it does: {why}"
+        ));
+    }
+    if !lost.kept_aside.is_empty() {
+        let files = lost.kept_aside.len();
+        told.push(format!(
+            "damaged files of them have no sound copy in `rescue` and are kept in `_promotions/{name}/damaged`: {files}; what reads of them decides, so an earlier configuration may serve; promote the one that is to serve"
+        ));
+    }
+    if lines > 0 {
+        told.push(format!(
+            "{lines} of their lines do not read and have no sound copy in `rescue`, so an earlier configuration may serve; promote the one that is to serve"
+        ));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+/// That nobody looks for personal data, where no detector is active: rows come in nevertheless.
+fn unexamined(app: &App) -> Option<Component> {
+    let why = app.plugins.unexamined()?;
+    Some(Component {
+        name: "personal data".to_owned(),
+        ready: true,
+        detail: format!("degraded: {why}"),
+    })
+}
+
+/// Runs whose end is not in the lineage, because their bucket does not take it; being behind keeps nothing from
+/// serving.
+fn unended(app: &App) -> Option<Component> {
+    let runs = app.lineage.unended();
+    (runs > 0).then(|| Component {
+        name: "ends of runs".to_owned(),
+        ready: true,
+        detail: format!(
+            "degraded: runs whose end waits until their bucket takes it into the lineage: {runs}"
+        ),
+    })
 }
 
 /// How far posting of lineage is, where it is posted; being behind keeps nothing from serving.
@@ -160,6 +212,20 @@ fn lineage(app: &App) -> Option<Component> {
     }
     Some(Component {
         name: "lineage".to_owned(),
+        ready: true,
+        detail,
+    })
+}
+
+/// How the model server is, where a profile needs it. What does not ask it goes on without it.
+fn model_server(app: &App) -> Option<Component> {
+    let slot = models::active(app);
+    let detail = match slot.slot.server_error {
+        Some(why) => why,
+        None => format!("{} is looked at every few seconds", slot.model_server),
+    };
+    (app.models.profiles.count() > 0).then(|| Component {
+        name: "model server".to_owned(),
         ready: true,
         detail,
     })

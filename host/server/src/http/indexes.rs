@@ -18,7 +18,7 @@ use crate::{
         AppendPolicy, DeleteDocuments, DeletedDocuments, IndexChange, IndexSpec, IndexView, append,
         backend, create as creation, delete as deletion, forget_parts, moves, objective,
     },
-    lance,
+    lance, models,
     problem::Problem,
     tasks::TaskView,
 };
@@ -57,7 +57,7 @@ pub(crate) async fn list(State(app): AppState, caller: Caller) -> axum::Json<Ind
             .collect(),
         indexes: indexes
             .iter()
-            .map(|index| index.view_with(&app.embedder))
+            .map(|index| index.view_with(&app.models.embedders))
             .collect(),
     })
 }
@@ -74,6 +74,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     caller.may_use_dataset(spec.dataset.as_str())?;
     caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
+    let spec = models::for_profile(&app, spec).await?;
     let name = spec.name.clone();
     let (built, backend) = (name.clone(), spec.vector_backend);
     let reservation = app.indexes.reserve(&name, &spec.dataset, &spec.home())?;
@@ -84,7 +85,7 @@ pub(crate) async fn create(
         reservation.fulfil(index);
         // The dataset may have grown while it was built.
         worker.agent.hurry(&built);
-        if backend == VectorBackend::Lance {
+        if backend == Some(VectorBackend::Lance) {
             lance::adopt(&worker, built.as_str(), &task).await?;
         }
         let index = worker.indexes.get(built.as_str())?;
@@ -100,7 +101,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Result<axum::Json<IndexView>, Problem> {
     let index = app.indexes.get(&name)?;
-    Ok(axum::Json(index.view_with(&app.embedder)))
+    Ok(axum::Json(index.view_with(&app.models.embedders)))
 }
 
 /// Move an index to another bucket, change what happens to rows that are appended to its dataset, change its objective, or

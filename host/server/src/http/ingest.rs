@@ -47,7 +47,9 @@ pub(crate) struct IngestView {
     findings: Vec<FindingView>,
     /// What policies did to columns, and what people said about them.
     treatments: Vec<Treatment>,
-    /// Detectors that failed; the findings are incomplete then.
+    /// Whether a detector was asked and every one answered; when not, the findings are incomplete.
+    findings_complete: bool,
+    /// Detectors that failed, or that none was active; the findings are incomplete then.
     detector_failures: Vec<String>,
     #[serde(flatten)]
     unmet: Unmet,
@@ -68,6 +70,7 @@ impl IngestView {
             file,
             table,
             findings: findings(&report.version.detection),
+            findings_complete: report.version.detection.is_complete(),
             treatments: report.version.treatments,
             detector_failures,
             unmet,
@@ -113,7 +116,7 @@ async fn unmet(app: &App, report: &IngestReport) -> Unmet {
     }
 }
 
-/// Passes an ingest's counters on to its task until it ends.
+/// Passes an ingest's counters on to its task until it ends, the last ones too.
 async fn told<T>(
     app: &App,
     work: impl Future<Output = T>,
@@ -125,7 +128,11 @@ async fn told<T>(
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
-            ended = &mut work => return ended,
+            ended = &mut work => {
+                let now = progress.snapshot();
+                task.show(view(&now, pace.look(&now, app.clock.now())));
+                return ended;
+            }
             _ = ticks.tick() => {
                 let now = progress.snapshot();
                 let estimate = pace.look(&now, app.clock.now());

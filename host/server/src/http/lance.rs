@@ -162,8 +162,7 @@ pub(crate) async fn append(
 ) -> Result<axum::Json<LanceAppended>, Problem> {
     let (background, worker) = (app.tasks.background(), Arc::clone(&app));
     // A client that hangs up must not leave a table of which the manifest knows nothing.
-    let appending =
-        async move { lance::append(&worker, &name, wish, query.optimize).await };
+    let appending = async move { lance::append(&worker, &name, wish, query.optimize).await };
     background.settle(appending).await.map(axum::Json)
 }
 

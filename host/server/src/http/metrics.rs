@@ -14,6 +14,7 @@ use crate::{
     http::AppState,
     live,
     metrics::{self, Figures, LiveFigures},
+    models,
     problem::Problem,
     tasks::TaskState,
 };
@@ -46,9 +47,11 @@ async fn figures(app: &App) -> Figures {
         lineage: app.lineage.view(app.clock.as_ref()),
         watched: app.watcher.views(),
         behind: behind(app),
+        damaged: damaged(app),
         searches: app.load.figures(),
         agent: agent::figures(app),
         live: live(app),
+        models: models::figures(app),
     }
 }
 
@@ -59,6 +62,15 @@ fn behind(app: &App) -> Vec<(String, u64)> {
         (index.meta.name.to_string(), rows)
     });
     rows.collect()
+}
+
+fn damaged(app: &App) -> Vec<(String, u64)> {
+    let indexes = app.indexes.list();
+    let objects = indexes.iter().map(|index| {
+        let objects = index.faults().len() as u64;
+        (index.meta.name.to_string(), objects)
+    });
+    objects.collect()
 }
 
 fn live(app: &App) -> Vec<LiveFigures> {

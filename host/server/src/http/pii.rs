@@ -232,10 +232,21 @@ fn start_scan(app: &Arc<App>, name: DatasetName, version: Option<u64>) -> TaskVi
     app.tasks.start(SCAN, &subject, |task| async move {
         task.progress("looking for personal data", 0, None, "rows");
         let context = this.ingest_context(&name);
-        let report = this
-            .datasets
-            .scan_pii(&context, &name, version, task.cancellation())
-            .await?;
+        let cancel = task.cancellation();
+        let scan = this.datasets.scan_pii(&context, &name, version, cancel);
+        let report = scan.await.map_err(|error| match error {
+            IngestError::NobodyToAsk { .. } => {
+                let cure = this.plugins.detector_cure();
+                Problem::unprocessable("no_detector", format!("{error}; {cure}"))
+            }
+            error => error.into(),
+        })?;
+        task.progress(
+            "looking for personal data",
+            report.rows,
+            Some(report.rows),
+            "rows",
+        );
         serde_json::to_value(ScanView::of(name, report)).map_err(|error| Problem::internal(&error))
     })
 }

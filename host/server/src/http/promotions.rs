@@ -48,6 +48,11 @@ pub(crate) struct PromotionHistory {
     /// Lines of the registry that do not read and have no sound copy in `rescue`. When the newest is among them, an
     /// earlier configuration serves: promote the one that is to serve.
     malformed: u64,
+    /// Damaged files of the registry without a sound copy in `rescue`, where they are kept in the bucket of the index, until
+    /// something is promoted or taken back. What reads of them is among `promotions`; where nothing does, the configuration
+    /// that the index was created with serves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kept_aside: Vec<String>,
 }
 
 /// Serve the configuration of a trial if it is better than what serves: both answer recent queries of clients, filled
@@ -141,6 +146,7 @@ pub(crate) async fn history(
         index: index.meta.name.clone(),
         promotions,
         malformed: index.lost_promotions(),
+        kept_aside: index.lost().kept_aside,
     }))
 }
 

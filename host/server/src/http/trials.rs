@@ -61,6 +61,8 @@ pub(crate) struct BestQuery {
     /// `pareto`, `recall` or `latency`.
     #[serde(default)]
     metric: BestBy,
+    /// Among trials with the evaluation set of this name, `default` when left out.
+    evalset: Option<String>,
 }
 
 /// Read the journal.
@@ -125,11 +127,13 @@ pub(crate) async fn run(
 ) -> Result<Response, Problem> {
     let index = app.indexes.get(&name)?;
     let config = tune::trial_config(&index, &spec)?;
+    let set = tune::wanted_set(&index, spec.evalset.as_deref()).await?;
     let turn = index.take_turn()?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("trial", &name, |task| async move {
         let _turn = turn;
-        let report = tune::run_trial(&worker, &index, config, spec.note, &task).await?;
+        let wish = (config, spec.note);
+        let report = tune::run_trial(&worker, &index, wish, &set, &task).await?;
         serde_json::to_value(report).map_err(|error| Problem::internal(&error))
     });
     Ok(accepted(task))
@@ -146,7 +150,7 @@ pub(crate) async fn best(
     Query(query): Query<BestQuery>,
 ) -> Result<axum::Json<Best>, Problem> {
     let index = app.indexes.get(&name)?;
-    tune::best_trial(&app, &index, query.metric)
+    tune::best_trial(&app, &index, query.metric, query.evalset.as_deref())
         .await
         .map(axum::Json)
 }
@@ -164,12 +168,13 @@ pub(crate) async fn autotune(
     Json(spec): Json<AutotuneSpec>,
 ) -> Result<Response, Problem> {
     let index = app.indexes.get(&name)?;
+    let set = tune::wanted_set(&index, spec.evalset.as_deref()).await?;
     let request = tune::autotune_request(&app, &index, spec)?;
     let turn = index.take_turn()?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("autotune", &name, |task| async move {
         let _turn = turn;
-        let report = tune::autotune(&worker, &index, request, &task).await?;
+        let report = tune::autotune(&worker, &index, request, &set, &task).await?;
         serde_json::to_value(report).map_err(|error| Problem::internal(&error))
     });
     if wants_task(&headers) {

@@ -15,6 +15,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
+use boathouse_models::Embedder;
 use boathouse_storage::StorageError;
 use boathouse_types::IndexName;
 use boathouse_vector::table::VectorTable;
@@ -102,7 +103,8 @@ pub(crate) async fn carry(
     catch_up(app, name, task).await
 }
 
-/// Brings an index up to date with its dataset, by a rebuild where that is needed.
+/// Brings an index up to date with its dataset, by a rebuild where that is needed, and makes good what of its objects
+/// is gone or damaged.
 ///
 /// # Errors
 /// As [`carry`], and as for a new index.
@@ -119,11 +121,16 @@ pub(crate) async fn refresh(
     let replaced = look(app, &index)
         .await?
         .is_some_and(|behind| behind.replaced);
-    if replaced || check_embedder(&app.embedder, &index.meta).is_err() {
+    let embedder = app.models.embedders.of(&index.meta.embedder).await?;
+    if replaced || check_embedder(&*embedder, &index.meta).is_err() {
         merge::rebuild(app, &index, task).await?;
     }
+    // Also of what a rebuild has left as it is: deletions.
+    let mended = merge::mend(app, name, task).await?;
     // Also after a rebuild: rows may have come meanwhile.
-    catch_up(app, name, task).await
+    let mut refreshed = catch_up(app, name, task).await?;
+    refreshed["mended_objects"] = json!(mended);
+    Ok(refreshed)
 }
 
 /// Changes what happens to rows that are appended to the dataset of an index.
@@ -156,10 +163,11 @@ async fn catch_up(app: &App, name: &IndexName, task: &TaskContext) -> Result<Val
         if behind.replaced {
             return Err(replaced(&index));
         }
-        check_embedder(&app.embedder, &index.meta)?;
+        let embedder = app.models.embedders.of(&index.meta.embedder).await?;
+        check_embedder(&*embedder, &index.meta)?;
         let (dataset, version) = (&index.meta.dataset, Some(behind.newest));
         let dataset = app.datasets.open(dataset, version).await?;
-        appended += extend(app, &index, &dataset, task).await?;
+        appended += extend(app, &index, (&dataset, embedder), task).await?;
     }
     Err(Problem::conflict(
         "changed_meanwhile",
@@ -205,7 +213,7 @@ fn replaced(index: &LiveIndex) -> Problem {
 async fn extend(
     app: &App,
     index: &Arc<LiveIndex>,
-    dataset: &Dataset,
+    (dataset, embedder): (&Dataset, Arc<dyn Embedder>),
     task: &TaskContext,
 ) -> Result<u64, Problem> {
     let meta = &index.meta;
@@ -220,7 +228,8 @@ async fn extend(
             None => Ids::Numbers,
         },
         chunk: meta.chunk,
-        known: Known::new(app.embedder.dimension()),
+        known: Known::new(embedder.dimension()),
+        embedder,
     };
     let embedded = embed(app, source, task).await?;
     let (vectors, documents) = (embedded.table.len(), embedded.table.documents());
@@ -378,7 +387,7 @@ async fn bury_emptied(
 /// Stores vectors that no manifest names yet.
 async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem> {
     let encoded = encode(table, index.meta.metric).await?;
-    let path = fresh_path(&index.meta.name);
+    let (path, bytes) = (fresh_path(&index.meta.name), encoded.bytes.len() as u64);
     index.bucket().put(&path, encoded.bytes).await?;
     let digest: String = encoded.digest.chars().take(16).collect();
     let files = index.tuner.options().files.as_ref();
@@ -387,6 +396,7 @@ async fn store(index: &LiveIndex, table: VectorTable) -> Result<Segment, Problem
         path,
         digest,
         vectors: frozen.vectors.len() as u64,
+        bytes: Some(bytes),
     })
 }
 
@@ -395,7 +405,7 @@ async fn put_together(index: &LiveIndex, added: VectorTable) -> Result<VectorTab
     let mut all = VectorTable::new(added.dimension());
     for (part, segment) in index.meta.segments().iter().enumerate() {
         let named = (segment.path.as_str(), segment.digest.as_str());
-        let stored = frozen::stored((index.bucket(), &index.meta.name), named).await?;
+        let stored = index.stored(named).await?;
         let tail = index.tail.clone();
         all = joined(all, stored, move |row| !tail.hides_in(part, row)).await?;
     }

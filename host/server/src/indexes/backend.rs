@@ -32,6 +32,7 @@ use crate::{app::App, lance, problem::Problem};
 
 /// What to look for.
 pub(super) enum Query {
+    /// In words, for the embedder that is built in: others are asked before an engine is.
     Text(String),
     Vector(Vec<f32>),
 }
@@ -186,6 +187,29 @@ async fn serving_table(app: &App, index: &Arc<LiveIndex>) -> Option<Table> {
 #[expect(clippy::unused_async, reason = "with Lance it opens the table")]
 async fn serving_table(_: &App, _: &Arc<LiveIndex>) -> Option<Graph> {
     None
+}
+
+/// Looks for rows of an index in its Lance table, so many times, if that is what serves: what searches read of it is in
+/// memory then. A table that cannot be read is no obstacle, as the graph answers.
+pub(super) async fn warm(app: &App, index: &Arc<LiveIndex>, searches: usize, k: usize) {
+    let Some(table) = serving_table(app, index).await else {
+        return;
+    };
+    let vectors = &index.data.vectors;
+    let step = vectors.len().div_ceil(searches).max(1);
+    let rows = (0..vectors.len()).step_by(step);
+    for row in rows.filter_map(|row| u32::try_from(row).ok()) {
+        let wish = Arc::new(Wish {
+            query: Query::Vector(vectors.row(row).to_vec()),
+            k,
+            ef_search: 0,
+            effort: Effort::default(),
+            selection: None,
+        });
+        if let Err(problem) = table.search(&wish).await {
+            return stand_in(index, &problem);
+        }
+    }
 }
 
 /// Lets another engine serve an index from now on.

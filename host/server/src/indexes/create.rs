@@ -8,7 +8,10 @@
 //! wins. So nothing that another build may just have stored is taken away here: vectors have names of their
 //! own, graphs are told by what they were built from, and what is left over of either is garbage.
 
+use std::sync::Arc;
+
 use boathouse_ingest::Dataset;
+use boathouse_models::Embedder;
 use boathouse_storage::Bucket;
 use boathouse_types::{IndexName, VectorBackend};
 use boathouse_vector::Frozen;
@@ -25,6 +28,8 @@ use crate::{app::App, problem::Problem, tasks::TaskContext};
 /// A wish that was checked against what there is.
 pub(crate) struct Plan {
     spec: IndexSpec,
+    /// Who makes the vectors.
+    embedder: Arc<dyn Embedder>,
     dataset: Dataset,
     /// What the id column promises.
     ids: Ids,
@@ -34,25 +39,13 @@ pub(crate) struct Plan {
 /// Checks a wish before any work is done for it.
 ///
 /// # Errors
-/// 404 or 422, naming what does not fit.
+/// 404 or 422, naming what does not fit; 503 when its model server does not answer.
 pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
-    if spec.vector_backend == VectorBackend::Lance && !cfg!(feature = "lance") {
+    if spec.vector_backend == Some(VectorBackend::Lance) && !cfg!(feature = "lance") {
         return Err(Problem::field(
             "vector_backend",
             "no_such_backend",
             "this host was built without Lance and serves `parquet` only",
-        ));
-    }
-    let embedder = spec.embedder.as_deref().unwrap_or("static");
-    if embedder != app.embedder.name() {
-        return Err(Problem::field(
-            "embedder",
-            "unknown_embedder",
-            format!(
-                "`{}` is not known; this host has `{}`",
-                embedder.escape_debug(),
-                app.embedder.name()
-            ),
         ));
     }
     objective::check(app, &spec.name, &spec.objective).await?;
@@ -72,8 +65,12 @@ pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
         }
         None => Ids::Numbers,
     };
+    // Last, as a model server may have to load the model for it.
+    let embedder = spec.embedder.as_deref().unwrap_or("static");
+    let embedder = app.models.embedders.of(embedder).await?;
     Ok(Plan {
         spec,
+        embedder,
         dataset,
         ids,
         bucket,
@@ -133,7 +130,8 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         id: plan.spec.id_column.as_deref(),
         ids: plan.ids.clone(),
         chunk: plan.spec.chunk,
-        known: Known::new(app.embedder.dimension()),
+        known: Known::new(plan.embedder.dimension()),
+        embedder: Arc::clone(&plan.embedder),
     };
     let Embedded {
         table,
@@ -158,9 +156,11 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
         forget_copies(&app.bucket_table.rescue(), &plan.bucket, name).await;
     }
     let home_generation = next_generation(&app.buckets.list(), name).await;
+    let length = bytes.len() as u64;
     plan.bucket.put(&path, bytes).await?;
     let made = Made {
         path: &path,
+        bytes: length,
         digest: &digest,
         frozen: &frozen,
         skipped,
@@ -182,6 +182,8 @@ pub(crate) async fn build(app: &App, plan: Plan, task: &TaskContext) -> Result<L
 /// The vectors of a new index.
 struct Made<'a> {
     path: &'a str,
+    /// Bytes of the object at that path.
+    bytes: u64,
     /// SHA-256 of the object at that path, in hex.
     digest: &'a str,
     frozen: &'a Frozen,
@@ -200,8 +202,8 @@ impl Plan {
             dataset_version: self.dataset.version().version,
             text_column: spec.text_column.clone(),
             id_column: spec.id_column.clone(),
-            embedder: app.embedder.name().to_owned(),
-            embedder_digest: app.embedder.model_digest().to_owned(),
+            embedder: self.embedder.name().to_owned(),
+            embedder_digest: self.embedder.model_digest().to_owned(),
             dimension: vectors.dimension(),
             metric: spec.metric,
             bucket: self.bucket.name().clone(),
@@ -215,6 +217,7 @@ impl Plan {
             objective: spec.objective.clone(),
             vectors_path: made.path.to_owned(),
             data_version: made.digest.chars().take(16).collect(),
+            vectors_bytes: Some(made.bytes),
             vectors: vectors.len() as u64,
             documents: documents(made.frozen),
             chunk: spec.chunk,

@@ -13,6 +13,7 @@ use std::{
 };
 
 use boathouse_types::IndexName;
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -211,7 +212,7 @@ pub(super) async fn land(
 
 /// Tombstones that are stored and that no manifest names yet.
 pub(super) struct Buried {
-    ids: Vec<String>,
+    ids: Arc<[String]>,
     deletion: Deletion,
     /// Those that these are together with.
     instead_of: Option<Vec<Deletion>>,
@@ -227,23 +228,67 @@ pub(super) async fn bury(
     let (meta, known) = (&index.meta, Arc::clone(&index.tombstones));
     let together = meta.deletions.len() >= MAX_OBJECTS;
     let before = if together { known.len() } else { 0 };
-    let count = (ids.len() + before) as u64;
-    let encoded = tokio::task::spawn_blocking(move || {
-        let bytes = known.document(&ids, below, together)?;
-        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes, ids))
-    });
-    let (digest, bytes, ids) = encoded.await.map_err(|error| Problem::internal(&error))??;
-    let deletion = Deletion {
-        path: fresh_tombstones(&meta.name),
-        digest: digest.chars().take(16).collect(),
-        ids: count,
-    };
-    index.bucket().put(&deletion.path, bytes).await?;
+    let count = ids.len() + before;
+    let ids: Arc<[String]> = ids.into();
+    let hidden = Arc::clone(&ids);
+    let document = move || known.document(&hidden, below, together);
     Ok(Buried {
         ids,
-        deletion,
+        deletion: store(index, count, document).await?,
         instead_of: together.then(|| meta.deletions.clone()),
     })
+}
+
+/// Stores all tombstones of an index anew, as one object, from memory, and commits that: for when objects of them are
+/// gone or damaged.
+///
+/// # Errors
+/// 409 when the index is not what it was, or the bucket fails.
+pub(super) async fn store_again(
+    indexes: &Indexes,
+    index: &LiveIndex,
+) -> Result<Arc<LiveIndex>, Problem> {
+    let (meta, known) = (&index.meta, Arc::clone(&index.tombstones));
+    let count = known.len();
+    let buried = Buried {
+        // None that were not hidden before.
+        ids: Arc::default(),
+        deletion: store(index, count, move || known.document(&[], 0, true)).await?,
+        instead_of: Some(meta.deletions.clone()),
+    };
+    let committed = indexes.commit(index, |now| {
+        let deletions = buried.among(&now.deletions)?;
+        Some(IndexMeta {
+            deletions,
+            ..now.clone()
+        })
+    });
+    let committed = committed.await;
+    if committed.is_err() {
+        forget(index.bucket(), &meta.name, buried.path()).await;
+    }
+    committed
+}
+
+/// Stores a document of tombstones, which has so many ids.
+async fn store(
+    index: &LiveIndex,
+    ids: usize,
+    document: impl FnOnce() -> Result<Bytes, Problem> + Send + 'static,
+) -> Result<Deletion, Problem> {
+    let encoded = tokio::task::spawn_blocking(move || {
+        let bytes = document()?;
+        Ok::<_, Problem>((format!("{:x}", Sha256::digest(&bytes)), bytes))
+    });
+    let (digest, bytes) = encoded.await.map_err(|error| Problem::internal(&error))??;
+    let deletion = Deletion {
+        path: fresh_tombstones(&index.meta.name),
+        digest: digest.chars().take(16).collect(),
+        ids: ids as u64,
+        bytes: Some(bytes.len() as u64),
+    };
+    index.bucket().put(&deletion.path, bytes).await?;
+    Ok(deletion)
 }
 
 impl Buried {
@@ -251,7 +296,7 @@ impl Buried {
         &self.deletion.path
     }
 
-    /// The documents that they hide.
+    /// The documents that they hide and that were not hidden before.
     pub(super) fn ids(&self) -> &[String] {
         &self.ids
     }

@@ -17,8 +17,9 @@ mod rows;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use arrow::array::RecordBatch;
 use boathouse_ingest::{Dataset, DatasetManifest, IngestMode};
-use boathouse_models::StaticEmbedder;
+use boathouse_models::Embedder;
 use boathouse_types::{IndexName, Metric};
 use boathouse_vector::{
     Frozen,
@@ -36,6 +37,9 @@ pub(crate) use parts::{forget_idle_parts, forget_parts, tidy_parts};
 pub use reuse::Embeddings;
 pub(super) use reuse::Known;
 use rows::Embedding;
+
+/// Rows that a model server embeds in one step, some seconds of its work: so progress is told, and what is done is kept.
+const SERVED_ROWS: usize = 128;
 
 /// Where rows get their ids from.
 #[derive(Debug, Clone)]
@@ -63,7 +67,9 @@ pub(super) struct Source<'a> {
     pub(super) ids: Ids,
     /// How texts are cut; none when they are not.
     pub(super) chunk: Option<Chunking>,
-    /// Vectors of this host's model that are there already.
+    /// Who makes the vectors.
+    pub(super) embedder: Arc<dyn Embedder>,
+    /// Vectors of its model that are there already.
     pub(super) known: Known,
 }
 
@@ -154,7 +160,9 @@ pub(super) async fn embed(
     columns.extend(source.id.filter(|id| *id != source.text));
     let id_column = columns.len() - 1;
     let mut batches = source.dataset.scan_from(source.from, &columns)?;
-    let (parts, mut known) = (Parts::of(app, source.index), source.known);
+    let embedders = &app.models.embedders;
+    let embedder = embedders.patient(source.embedder, task.cancellation());
+    let (parts, mut known) = (Parts::of(app, &*embedder, source.index), source.known);
     let read = tokio::task::spawn_blocking(move || {
         parts.read_into(&mut known);
         (parts, known)
@@ -164,21 +172,43 @@ pub(super) async fn embed(
     (work.chunk, work.parts) = (source.chunk, Some(parts));
     let in_all = source.dataset.version().rows.saturating_sub(source.from);
     while let Some(batch) = batches.try_next().await? {
-        if task.cancellation().is_cancelled() {
-            return Err(Problem::cancelled());
+        for some in steps(&batch, rows_a_step(app, &*embedder)) {
+            let embedder = Arc::clone(&embedder);
+            let worked = tokio::task::spawn_blocking(move || {
+                work.add(&*embedder, &some, id_column)?;
+                work.parts.iter_mut().for_each(Parts::keep_when_due);
+                Ok::<_, Problem>(work)
+            });
+            let worked = worked.await.map_err(|error| Problem::internal(&error))?;
+            if task.cancellation().is_cancelled() {
+                return Err(Problem::cancelled());
+            }
+            work = worked?;
+            let done = work.row - source.from;
+            task.progress("embedding", done, Some(in_all), "texts");
         }
-        let embedder = Arc::clone(&app.embedder);
-        let worked = tokio::task::spawn_blocking(move || {
-            work.add(&embedder, &batch, id_column)?;
-            work.parts.iter_mut().for_each(Parts::keep_when_due);
-            Ok::<_, Problem>(work)
-        });
-        work = worked.await.map_err(|error| Problem::internal(&error))??;
-        let done = work.row - source.from;
-        task.progress("embedding", done, Some(in_all), "texts");
     }
+    // Vectors of two models that had the name in turn must not be mixed.
+    embedders.confirm(embedder.name()).await?;
     let finished = tokio::task::spawn_blocking(|| work.finish());
     finished.await.map_err(|error| Problem::internal(&error))?
+}
+
+/// How many rows are embedded between two looks at whether somebody wants that to end.
+fn rows_a_step(app: &App, embedder: &dyn Embedder) -> usize {
+    match app.models.embedders.is_built_in(embedder.name()) {
+        true => usize::MAX,
+        false => SERVED_ROWS,
+    }
+}
+
+/// A batch in parts of at most so many rows.
+fn steps(batch: &RecordBatch, rows: usize) -> Vec<RecordBatch> {
+    let all = batch.num_rows();
+    let starts = (0..all).step_by(rows.min(all.max(1)));
+    starts
+        .map(|start| batch.slice(start, rows.min(all - start)))
+        .collect()
 }
 
 /// Whether Arrow's name of a type is one of text.
@@ -187,11 +217,11 @@ pub(super) fn is_text(data_type: &str) -> bool {
         || (data_type.starts_with("Dictionary(") && data_type.ends_with("Utf8)"))
 }
 
-/// That what this host embeds can be compared with the vectors of an index: those of two models cannot.
+/// That what an embedder makes can be compared with the vectors of an index: those of two models cannot.
 ///
 /// # Errors
 /// 409 `embedder_changed`.
-pub(crate) fn check_embedder(embedder: &StaticEmbedder, meta: &IndexMeta) -> Result<(), Problem> {
+pub(crate) fn check_embedder(embedder: &dyn Embedder, meta: &IndexMeta) -> Result<(), Problem> {
     let (name, digest) = (embedder.name(), embedder.model_digest());
     let own = (
         meta.embedder.as_str(),

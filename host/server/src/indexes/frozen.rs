@@ -2,8 +2,8 @@
 //!
 //! The bucket decides: a local file says of which object it was made, by its digest, and is used only where the
 //! manifest names that one. So what is here can be deleted at any time and is made again. An object is read, and
-//! compared with the digest in the manifest, when there is no file for it. Where none can be written the vectors
-//! stay in memory.
+//! compared with the digest in the manifest, when there is no file for it; its copy in rescue is, where it is damaged
+//! (`fetch.rs`). Where no file can be written the vectors stay in memory.
 //!
 //! Files are told by what is in them, `{digest}.{metric}.rows` and `{build}.graph` in a folder of the index. Those
 //! that an index does not serve from go when it is opened and when it gets a new base, the folder when it is deleted;
@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeSet, io};
 
-use boathouse_storage::{Bucket, FileCache, StorageError};
+use boathouse_storage::{Bucket, FileCache};
 use boathouse_tuning::{Builds, TunerOptions};
 use boathouse_types::{Dimension, IndexName, Metric};
 use boathouse_vector::{
@@ -23,9 +23,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     IndexMeta, Indexes, LiveIndex, Segment,
-    objects::{VECTORS, unusable},
+    fetch::{self, Unusable},
+    objects::VECTORS,
 };
-use crate::problem::{Problem, chain};
+use crate::problem::Problem;
 
 /// The vectors of an index's base.
 ///
@@ -36,13 +37,8 @@ pub(super) async fn base(
     meta: &IndexMeta,
     files: Option<&FileCache>,
 ) -> Result<Frozen, Problem> {
-    let wanted = Wanted {
-        data_version: meta.data_version.clone(),
-        dimension: meta.dimension,
-        metric: meta.metric,
-        rows: meta.vectors,
-    };
-    open((bucket, &meta.vectors_path), &meta.name, wanted, files).await
+    let place = (bucket, meta.vectors_path.as_str());
+    open(place, &meta.name, Wanted::base(meta), files).await
 }
 
 /// The vectors of a segment of an index's tail.
@@ -55,29 +51,54 @@ pub(super) async fn segment(
     segment: &Segment,
     files: Option<&FileCache>,
 ) -> Result<Frozen, Problem> {
-    let wanted = Wanted {
-        data_version: segment.digest.clone(),
-        dimension: meta.dimension,
-        metric: meta.metric,
-        rows: segment.vectors,
-    };
-    open((bucket, &segment.path), &meta.name, wanted, files).await
+    let place = (bucket, segment.path.as_str());
+    open(place, &meta.name, Wanted::segment(meta, segment), files).await
 }
 
-/// The vectors of an object that the manifest of an index names, as the embedder gave them, from its bucket: what is made
-/// of them is as sound as they are.
+/// The vectors of an object that the manifest of an index names, as the embedder gave them, from its bucket or the copy
+/// in rescue: what is made of them is as sound as they are.
 ///
 /// # Errors
-/// When they cannot be read from the bucket, or are damaged there.
-pub(crate) async fn stored(
+/// When they cannot be read from the bucket, or are damaged there and in the copy.
+pub(super) async fn stored(
     (bucket, name): (&Bucket, &IndexName),
     (path, digest): (&str, &str),
 ) -> Result<VectorTable, Problem> {
-    let place = (bucket, path);
-    let (bytes, digest) = (fetched(place, name).await?, digest.to_owned());
-    let read = tokio::task::spawn_blocking(move || sound(bytes, &digest)).await;
-    let read = read.map_err(|error| Problem::internal(&error))?;
-    read.map_err(|error| error.of(place, name))
+    let digest = digest.to_owned();
+    let read = move |bytes| sound(bytes, &digest);
+    fetch::read((&VECTORS, name), (bucket, path), read).await
+}
+
+/// The vectors of an index in service, by the place that their object has among those of its manifest, as they are here:
+/// in their local file, which is compared with its checksums anew, or in memory where they have none. None when that file
+/// is damaged.
+///
+/// # Errors
+/// When the work was cut off.
+pub(super) async fn here(index: &LiveIndex, at: usize) -> Result<Option<Frozen>, Problem> {
+    let (frozen, wanted) = match at.checked_sub(1) {
+        None => (index.base_as_frozen(), Wanted::base(&index.meta)),
+        Some(at) => {
+            let segments = index.meta.segments().get(at);
+            let (Some(part), Some(segment)) = (index.tail.parts().get(at), segments) else {
+                return Ok(None);
+            };
+            let wanted = Wanted::segment(&index.meta, segment);
+            (part.as_frozen(), wanted)
+        }
+    };
+    let Some(files) = index
+        .tuner
+        .options()
+        .files
+        .as_ref()
+        .filter(|_| frozen.is_lent())
+    else {
+        return Ok(Some(frozen));
+    };
+    let files = files.of_index(&index.meta.name);
+    let mapped = tokio::task::spawn_blocking(move || wanted.mapped(&files));
+    mapped.await.map_err(|error| Problem::internal(&error))
 }
 
 /// Writes vectors into a local file and maps them; they stay where they are if that is not possible.
@@ -156,24 +177,17 @@ async fn open(
             return Ok(mapped);
         }
     }
-    let bytes = fetched((bucket, path), index).await?;
-    let read = tokio::task::spawn_blocking(move || {
+    let read = move |bytes| {
         let frozen = wanted.read(bytes)?;
-        let kept = match files {
-            Some(files) => wanted.keep(&files, frozen),
+        let kept = match &files {
+            Some(files) => wanted.keep(files, frozen),
             None => frozen,
         };
         // A local file has the codes; for when it stays in memory.
         kept.vectors.encode();
         Ok::<_, Unusable>(kept)
-    });
-    let read = read.await.map_err(|error| Problem::internal(&error))?;
-    read.map_err(|error| error.of((bucket, path), index))
-}
-
-async fn fetched((bucket, path): (&Bucket, &str), index: &IndexName) -> Result<Bytes, Problem> {
-    let bytes = bucket.get(path).await;
-    bytes.map_err(|error| unusable(&VECTORS, index, (bucket.name(), path), error))
+    };
+    fetch::read((&VECTORS, index), (bucket, path), read).await
 }
 
 /// The vectors of an object with these bytes, whose digest must begin like this.
@@ -200,6 +214,23 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn base(meta: &IndexMeta) -> Self {
+        Self {
+            data_version: meta.data_version.clone(),
+            dimension: meta.dimension,
+            metric: meta.metric,
+            rows: meta.vectors,
+        }
+    }
+
+    fn segment(meta: &IndexMeta, segment: &Segment) -> Self {
+        Self {
+            data_version: segment.digest.clone(),
+            rows: segment.vectors,
+            ..Self::base(meta)
+        }
+    }
+
     fn provenance(&self) -> Provenance<'_> {
         Provenance {
             data_version: &self.data_version,
@@ -234,38 +265,6 @@ impl Wanted {
         let put = files.put(&self.file(), write);
         let mapped = put.then(|| self.mapped(files)).flatten();
         mapped.unwrap_or(frozen)
-    }
-}
-
-/// Why an object of vectors cannot be used.
-enum Unusable {
-    /// It is not the one that the manifest names.
-    Altered,
-    Vector(VectorError),
-}
-
-impl From<VectorError> for Unusable {
-    fn from(error: VectorError) -> Self {
-        Self::Vector(error)
-    }
-}
-
-impl Unusable {
-    /// The problem of an object of an index.
-    fn of(self, (bucket, path): (&Bucket, &str), index: &IndexName) -> Problem {
-        let reason = match self {
-            Self::Vector(error @ VectorError::NewerFormat { .. }) => return error.into(),
-            Self::Vector(error) => chain(&error),
-            Self::Altered => "its bytes are not those that the manifest names".to_owned(),
-        };
-        let place = (bucket.name(), path);
-        let path = path.to_owned();
-        unusable(
-            &VECTORS,
-            index,
-            place,
-            StorageError::Damaged { path, reason },
-        )
     }
 }
 

@@ -17,7 +17,6 @@ use std::sync::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use boathouse_models::StaticEmbedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
 use boathouse_types::{BucketName, Trial, VectorBackend};
@@ -28,7 +27,11 @@ use tokio_util::sync::CancellationToken;
 pub use turns::{Sole, Turn};
 
 use super::{
-    Behind, IndexMeta, IndexView, Segment, ServingView, check_embedder, frozen,
+    Behind, IndexMeta, IndexView, Segment, ServingView,
+    damage::Faults,
+    frozen,
+    ledger::{self, Lost},
+    locked,
     meta::Counts,
     standing::Found,
     tail::{Part, Tail},
@@ -36,6 +39,7 @@ use super::{
 };
 use crate::{
     live::{self, Traffic},
+    models::Embedders,
     problem::Problem,
 };
 
@@ -101,6 +105,10 @@ struct Upkeep {
     growing: Arc<Mutex<()>>,
     merging: Arc<Mutex<()>>,
     behind: ArcSwapOption<Behind>,
+    /// What is wrong with its objects, as far as somebody has found out.
+    faults: std::sync::Mutex<Faults>,
+    /// What is not known of its promotions.
+    lost: std::sync::Mutex<Lost>,
     traffic: Traffic,
 }
 
@@ -167,13 +175,9 @@ impl LiveIndex {
             vectors: frozen.vectors,
         };
         let tuner = Tuner::open(bucket, &meta.name, options);
-        let served = tuner
-            .promotions()
-            .current()
-            .await?
-            .unwrap_or_else(|| meta.first());
+        let (served, lost) = ledger::served(bucket, &tuner, &meta).await?;
         let serving = obtain(&tuner, &data, served, cancel).await?;
-        Ok(Self {
+        let assembled = Self {
             doc_ids: frozen.doc_ids,
             rows: frozen.rows,
             spans: frozen.spans,
@@ -185,7 +189,9 @@ impl LiveIndex {
             meta,
             data,
             tuner,
-        })
+        };
+        assembled.note_lost(lost);
+        Ok(assembled)
     }
 
     /// The same index at another place, as its manifest there has it: what is in memory is not read again. What
@@ -379,6 +385,26 @@ impl LiveIndex {
         self.seat.upkeep.behind.store(behind.map(Arc::new));
     }
 
+    /// What was found wrong with its objects, of earlier bases among them.
+    pub(super) fn noted(&self) -> Faults {
+        locked(&self.seat.upkeep.faults).clone()
+    }
+
+    /// Keeps what was found wrong with its objects; gives what was known before.
+    pub(super) fn replace_faults(&self, found: Faults) -> Faults {
+        std::mem::replace(&mut *locked(&self.seat.upkeep.faults), found)
+    }
+
+    /// The vectors of its base with their documents.
+    pub(super) fn base_as_frozen(&self) -> Frozen {
+        Frozen {
+            vectors: Arc::clone(&self.data.vectors),
+            doc_ids: self.doc_ids.clone(),
+            rows: self.rows.clone(),
+            spans: self.spans.clone(),
+        }
+    }
+
     /// The bucket that it lives in.
     #[must_use]
     pub fn bucket(&self) -> &Bucket {
@@ -449,6 +475,8 @@ impl LiveIndex {
             ..serving
         }));
         self.seat.previous.store(Some(before));
+        // Whatever was lost, somebody has decided.
+        self.note_lost(Lost::default());
     }
 
     /// Serves what was promoted last by the word of its home: it may have been opened from copies that were older.
@@ -481,14 +509,9 @@ impl LiveIndex {
         Ok(newest.filter(|newest| newest.served != self.serving().served))
     }
 
-    /// Lines of its promotions that did not read when they were read last, so that an earlier configuration may serve.
-    pub(crate) fn lost_promotions(&self) -> u64 {
-        let log = format!("_promotions/{}", self.meta.name);
-        let malformed = self.bucket.malformed().into_iter();
-        malformed
-            .filter(|(prefix, _)| *prefix == log)
-            .map(|(_, lines)| lines)
-            .sum()
+    /// Where it is kept what is not known of its promotions.
+    pub(super) fn lost_cell(&self) -> &std::sync::Mutex<Lost> {
+        &self.seat.upkeep.lost
     }
 
     /// Bytes of vectors and links that are mapped from local files.
@@ -505,11 +528,11 @@ impl LiveIndex {
         &self.seat.upkeep.traffic
     }
 
-    /// The view for clients of a host with this embedder.
+    /// The view for clients of a host with these embedders.
     #[must_use]
-    pub(crate) fn view_with(&self, embedder: &StaticEmbedder) -> IndexView {
+    pub(crate) fn view_with(&self, embedders: &Embedders) -> IndexView {
         IndexView {
-            embedder_changed: check_embedder(embedder, &self.meta).is_err(),
+            embedder_changed: embedders.has_another(&self.meta),
             ..self.view()
         }
     }

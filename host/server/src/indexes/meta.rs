@@ -5,6 +5,7 @@
 //! `deletions`. A program that does not
 //! know of `grown` serves the base and loses nothing by that, as appended rows can be embedded again.
 
+use boathouse_models::ProfileId;
 use boathouse_tuning::Served;
 use boathouse_types::{
     BucketName, DatasetName, Dimension, IndexConfig, IndexName, Metric, Objective, Timestamp,
@@ -23,6 +24,9 @@ pub struct IndexSpec {
     pub name: IndexName,
     /// Dataset to index.
     pub dataset: DatasetName,
+    /// The profile that it is made for: bucket, embedder, engine and first configuration are those of the profile where
+    /// they are left out here.
+    pub profile: Option<ProfileId>,
     /// Text column to embed.
     pub text_column: String,
     /// Column that identifies a row; the row's number when left out.
@@ -34,9 +38,8 @@ pub struct IndexSpec {
     pub metric: Metric,
     /// Home bucket; `primary` when left out.
     pub bucket: Option<BucketName>,
-    /// Engine that serves it.
-    #[serde(default)]
-    pub vector_backend: VectorBackend,
+    /// Engine that serves it; `parquet` when left out.
+    pub vector_backend: Option<VectorBackend>,
     /// First configuration; that of `[vectors] default_config` when left out.
     pub config: Option<IndexConfig>,
     /// What a good configuration is.
@@ -104,6 +107,9 @@ pub struct Segment {
     pub digest: String,
     /// Number of vectors.
     pub vectors: u64,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// Documents that were deleted from an index.
@@ -115,6 +121,9 @@ pub struct Deletion {
     pub digest: String,
     /// Number of ids.
     pub ids: u64,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// What is stored of an index.
@@ -167,6 +176,9 @@ pub struct IndexMeta {
     pub vectors_path: String,
     /// Version of the base: the digest of that object.
     pub data_version: String,
+    /// Bytes of that object; older hosts did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors_bytes: Option<u64>,
     /// Number of vectors of the base.
     pub vectors: u64,
     /// Number of documents of the base, where one may have several vectors.
@@ -380,6 +392,18 @@ impl IndexMeta {
         let deletions = self.deletions.iter();
         let deletions = deletions.map(|one| (one.path.as_str(), one.digest.as_str()));
         self.vector_objects().chain(deletions)
+    }
+
+    /// How many bytes each of these objects has, as far as that was written down.
+    pub fn object_bytes(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        let base = (self.vectors_path.as_str(), self.vectors_bytes);
+        let segments = self
+            .segments()
+            .iter()
+            .map(|one| (one.path.as_str(), one.bytes));
+        let deletions = self.deletions.iter();
+        let deletions = deletions.map(|one| (one.path.as_str(), one.bytes));
+        std::iter::once(base).chain(segments).chain(deletions)
     }
 
     /// The objects that hold its vectors, each with the beginning of its digest.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use boathouse_ingest::IngestError;
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{Embedder, NoVector, StaticEmbedder, Vectored};
 use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
 use boathouse_vector::Span;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use super::backend::Backend as _;
 use super::{
     LiveIndex,
     backend::{self, Effort, Found, LanceView, Nearest, Query, Wish},
+    check_embedder,
     filter::{self, FilterView},
 };
 #[cfg(feature = "lance")]
@@ -122,12 +123,13 @@ pub async fn search(
     request: SearchRequest,
 ) -> Result<SearchAnswer, Problem> {
     check(app, &request)?;
+    let started = std::time::Instant::now();
+    let request = in_numbers(app, index, request).await?;
     let config = index.serving().served.config;
     let config = IndexConfig {
         ef_search: request.ef_search.unwrap_or(config.ef_search),
         ..config
     };
-    let started = std::time::Instant::now();
     let wish = wish(app, index, &request, (config.ef_search, Effort::default())).await?;
     let (found, backend) = backend::search(app, index, &wish).await?;
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -165,9 +167,10 @@ pub(crate) async fn search_table(
         filter: request.filter,
     };
     check(app, &request)?;
-    let config = index.serving().served.config;
     let started = std::time::Instant::now();
     let table = backend::Table::of(app, index).await?;
+    let request = in_numbers(app, index, request).await?;
+    let config = index.serving().served.config;
     let wish = wish(app, index, &request, (config.ef_search, effort)).await?;
     let found = table.search(&wish).await?;
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -268,22 +271,55 @@ fn version(index: &LiveIndex) -> String {
     }
 }
 
-/// The vector of a text.
+/// The request with a vector in the place of its text where a model server has to make that: who waits for a server
+/// sits at no desk.
+async fn in_numbers(
+    app: &App,
+    index: &LiveIndex,
+    request: SearchRequest,
+) -> Result<SearchRequest, Problem> {
+    let embedders = &app.models.embedders;
+    let Some(text) = &request.text else {
+        return Ok(request);
+    };
+    if embedders.is_built_in(&index.meta.embedder) {
+        return Ok(request);
+    }
+    let name = &index.meta.embedder;
+    check_embedder(&*embedders.of(name).await?, &index.meta)?;
+    let made = embedders.embed_each(name, vec![text.clone()]).await?;
+    Ok(SearchRequest {
+        text: None,
+        vector: Some(only_one(made)?),
+        ..request
+    })
+}
+
+/// The vector of a text. Blocks.
 pub(super) fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Problem> {
-    let mut vectors = embedder.embed(&[text]).map_err(|_| {
-        Problem::field(
-            "text",
+    only_one(Embedder::embed_each(embedder, &[text])?)
+}
+
+/// The vector of the only text that there is.
+fn only_one(mut made: Vec<Vectored>) -> Result<Vec<f32>, Problem> {
+    let made = made.pop().unwrap_or(Err(NoVector::Empty));
+    made.map_err(|missing| no_vector(missing, "text"))
+}
+
+/// 422: there is no vector of a text, which stands in a field.
+pub(crate) fn no_vector(missing: NoVector, field: &str) -> Problem {
+    match missing {
+        NoVector::Empty => Problem::field(
+            field,
             "no_known_word",
             "holds no word that the embedder knows; write it in other words",
-        )
-    })?;
-    vectors.pop().ok_or_else(|| {
-        Problem::field(
-            "text",
-            "no_known_word",
-            "holds no word that the embedder knows",
-        )
-    })
+        ),
+        NoVector::Rejected(reason) => Problem::field(
+            field,
+            "cannot_embed",
+            format!("the embedder makes no vector of it: {reason}"),
+        ),
+    }
 }
 
 /// What was found, with the columns of its rows and their names in order.

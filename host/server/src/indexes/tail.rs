@@ -101,6 +101,16 @@ impl Part {
             spans,
         }
     }
+
+    /// Its vectors with their documents.
+    pub(super) fn as_frozen(&self) -> Frozen {
+        Frozen {
+            vectors: Arc::clone(&self.vectors),
+            doc_ids: self.doc_ids.clone(),
+            rows: self.rows.clone(),
+            spans: self.spans.clone(),
+        }
+    }
 }
 
 impl RowMask {

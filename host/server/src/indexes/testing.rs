@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{body::Body, http::Request};
 use boathouse_faults::{FaultyStore, Plan};
-use boathouse_storage::{Bucket, BucketRegistry};
+use boathouse_storage::{Bucket, BucketRegistry, Mirror, MirrorScope};
 use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec, Promote, Tuner, TunerOptions};
 use boathouse_types::{
     BucketName, DatasetName, Dimension, IndexConfig, IndexName, ManualClock, Metric, Trial,
@@ -58,6 +58,15 @@ pub(super) fn options() -> TunerOptions {
     }
 }
 
+/// A bucket with a mirror that copies nothing by itself, and where its copies are.
+pub(super) fn mirrored() -> (Bucket, Bucket) {
+    let rescue = memory("rescue");
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let mirror = Mirror::new(rescue.clone(), clock, MirrorScope::Everything);
+    let copies = rescue.within("primary").unwrap();
+    (mirror.over(&memory("primary")), copies)
+}
+
 /// A view of a bucket whose store follows a plan, and that store.
 pub(super) fn faulty(bucket: &Bucket, plan: Plan) -> (Bucket, FaultyStore) {
     let store = FaultyStore::new(Arc::clone(bucket.store()), plan);
@@ -89,12 +98,12 @@ pub(super) fn meta(bucket: &Bucket, vectors: &str) -> IndexMeta {
     serde_json::from_value(meta).unwrap()
 }
 
-/// Stores vectors and gives the beginning of their digest.
-async fn put_vectors(bucket: &Bucket, path: &str, table: &VectorTable) -> String {
+/// Stores vectors and gives the beginning of their digest, and the number of bytes.
+async fn put_vectors(bucket: &Bucket, path: &str, table: &VectorTable) -> (String, u64) {
     let bytes = Bytes::from(table::write(table).unwrap());
-    let digest = format!("{:x}", Sha256::digest(&bytes));
+    let (digest, length) = (format!("{:x}", Sha256::digest(&bytes)), bytes.len() as u64);
     bucket.put(path, bytes).await.unwrap();
-    digest[..16].to_owned()
+    (digest[..16].to_owned(), length)
 }
 
 /// Builds the index in a bucket, with a tail, two trials, a promotion and an evaluation set.
@@ -102,13 +111,17 @@ pub(super) async fn build(bucket: &Bucket, vectors_name: &str) {
     let table = vectors(0..ROWS);
     let meta = meta(bucket, vectors_name);
     let path = format!("indexes/papers/vectors/{vectors_name}-tail.parquet");
+    let (digest, bytes) = put_vectors(bucket, &path, &vectors(ROWS..ROWS + TAIL)).await;
     let segment = Segment {
-        digest: put_vectors(bucket, &path, &vectors(ROWS..ROWS + TAIL)).await,
+        digest,
         vectors: TAIL.into(),
         path,
+        bytes: Some(bytes),
     };
+    let (data_version, bytes) = put_vectors(bucket, &meta.vectors_path, &table).await;
     let meta = IndexMeta {
-        data_version: put_vectors(bucket, &meta.vectors_path, &table).await,
+        data_version,
+        vectors_bytes: Some(bytes),
         grown: Some(Growth {
             dataset_version: 2,
             rows: (ROWS + TAIL).into(),

@@ -105,7 +105,8 @@ async fn a_trial_on_pieces_looks_at_as_much_as_the_first_request_of_a_search() {
     assert!(vectors > 3 * index.documents(), "{vectors}");
     let mut alike = 0;
     for word in words {
-        let vector = host.app.embedder.embed(&[word]).unwrap().remove(0);
+        let embedder = host.app.models.embedders.built_in();
+        let vector = embedder.embed(&[word]).unwrap().remove(0);
         let in_trial = distances_of_trial(&index, &vector, 8).await;
         let request = SearchRequest {
             text: None,

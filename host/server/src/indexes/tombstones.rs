@@ -25,10 +25,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    Deletion,
-    objects::{DELETIONS, unusable},
-};
+use super::{Deletion, fetch, objects::DELETIONS};
 use crate::problem::Problem;
 
 const FORMAT: &str = "boathouse/tombstones";
@@ -78,7 +75,8 @@ impl Tombstones {
     /// Those that these objects of an index hold. `known` are some that were read before, which are not read again.
     ///
     /// # Errors
-    /// When the bucket fails or an object is gone, newer, or not the one that its digest tells of.
+    /// When the bucket fails or an object is newer, or gone or not the one that its digest tells of, and its copy in
+    /// rescue as well.
     pub(super) async fn load(
         known: &Arc<Self>,
         bucket: &Bucket,
@@ -92,25 +90,18 @@ impl Tombstones {
             true => Self::clone(known),
             false => Self::default(),
         };
-        let mut unread = Vec::new();
+        let mut layers = Vec::new();
         for object in &objects[all.layers.len()..] {
-            let bytes = bucket.get(&object.path).await;
-            let bytes = bytes.map_err(|error| {
-                unusable(&DELETIONS, index, (bucket.name(), &object.path), error)
-            })?;
-            unread.push((object.clone(), bytes));
+            let (place, named) = ((bucket, object.path.as_str()), object.clone());
+            let read =
+                move |bytes: Bytes| Layer::read(&named, &bytes).map_err(fetch::Unusable::Storage);
+            layers.push(fetch::read((&DELETIONS, index), place, read).await?);
         }
-        let (index, bucket) = (index.clone(), bucket.name().clone());
-        let read = tokio::task::spawn_blocking(move || {
-            for (object, bytes) in unread {
-                let layer = Layer::read(&object, &bytes).map_err(|error| {
-                    unusable(&DELETIONS, &index, (&bucket, &object.path), error)
-                })?;
-                all.add(layer);
-            }
-            Ok::<_, Problem>(Arc::new(all))
+        let added = tokio::task::spawn_blocking(move || {
+            layers.into_iter().for_each(|layer| all.add(layer));
+            Arc::new(all)
         });
-        read.await.map_err(|error| Problem::internal(&error))?
+        added.await.map_err(|error| Problem::internal(&error))
     }
 
     /// Whether they are what these objects hold, and nothing else.
@@ -132,7 +123,7 @@ impl Tombstones {
     }
 
     /// The document of these ids, deleted when the index covered so many rows; together with all that are here, if
-    /// `together`.
+    /// `together`. Without ids, of those that are here.
     ///
     /// # Errors
     /// None that can happen.
@@ -148,7 +139,9 @@ impl Tombstones {
                 groups.entry(below).or_default().push(id.to_owned());
             }
         }
-        groups.entry(below).or_default().extend_from_slice(ids);
+        if !ids.is_empty() {
+            groups.entry(below).or_default().extend_from_slice(ids);
+        }
         let deleted = groups.into_iter().map(|(below, mut ids)| {
             ids.sort_unstable();
             Group { below, ids }
@@ -257,6 +250,7 @@ mod tests {
             path: path.to_owned(),
             digest: digest[..16].to_owned(),
             ids: 0,
+            bytes: None,
         }
     }
 

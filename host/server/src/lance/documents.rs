@@ -4,9 +4,12 @@
 //! row of the dataset that the index covers, whose columns its hits show. The dataset is not changed by that: a rebuild
 //! makes the vectors of its texts again, and of documents that it does not have there are none then.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{NoVector, Vectored};
 use boathouse_vector::table::VectorTable;
 
 use super::{
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    indexes::{LiveIndex, append, check_embedder},
+    indexes::{LiveIndex, append, check_embedder, no_vector},
     problem::Problem,
 };
 
@@ -41,11 +44,14 @@ pub(crate) async fn append(
     let _growing = index.growing().await;
     let index = app.indexes.in_step(&index.meta.name).await?;
     table_of(&index)?;
-    let (searched, embedder) = (Arc::clone(&index), Arc::clone(&app.embedder));
-    let prepared = tokio::task::spawn_blocking(move || prepared(&searched, &embedder, &wish));
-    let (vectors, replaced) = prepared
-        .await
-        .map_err(|error| Problem::internal(&error))??;
+    let wish = Arc::new(wish);
+    let (searched, wanted) = (Arc::clone(&index), Arc::clone(&wish));
+    let placed = tokio::task::spawn_blocking(move || placed(&searched, &wanted));
+    let (rows, replaced) = placed.await.map_err(|error| Problem::internal(&error))??;
+    let made = embedded(app, &index, &wish.documents).await?;
+    let searched = Arc::clone(&index);
+    let table = tokio::task::spawn_blocking(move || table(&searched, &wish, &rows, made));
+    let vectors = table.await.map_err(|error| Problem::internal(&error))??;
     let appended = vectors.len() as u64;
     let next = append::add(&app.indexes, &index, vectors).await?;
     let version = table_of(&next)?.version;
@@ -115,12 +121,8 @@ fn check(documents: &[LanceDocument]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The vectors of documents, and how many of these replace another one.
-fn prepared(
-    index: &LiveIndex,
-    embedder: &StaticEmbedder,
-    wish: &LanceAppend,
-) -> Result<(VectorTable, usize), Problem> {
+/// The rows of documents, in order, and how many of these replace another one.
+fn placed(index: &LiveIndex, wish: &LanceAppend) -> Result<(Vec<u64>, usize), Problem> {
     let ids: BTreeSet<String> = wish.documents.iter().map(|one| one.id.clone()).collect();
     let there = index.rows_by_id(&ids);
     if !there.is_empty() && wish.on_duplicate == OnDuplicate::Refuse {
@@ -138,40 +140,65 @@ fn prepared(
             ),
         ));
     }
-    let mut vectors = VectorTable::new(index.meta.dimension);
-    for (at, document) in wish.documents.iter().enumerate() {
-        let vector = vector(index, embedder, at, document)?;
-        let row = row(index, document, there.get(document.id.as_str()).copied())?;
-        vectors.push(&document.id, row, &vector)?;
-    }
-    Ok((vectors, there.len()))
+    let row_of = |document: &LanceDocument| {
+        let known = there.get(document.id.as_str()).copied();
+        row(index, document, known)
+    };
+    let rows: Result<Vec<u64>, Problem> = wish.documents.iter().map(row_of).collect();
+    Ok((rows?, there.len()))
 }
 
-fn vector(
+/// The vectors of those documents that come with a text, in order, made by the embedder of the index.
+async fn embedded(
+    app: &App,
     index: &LiveIndex,
-    embedder: &StaticEmbedder,
-    at: usize,
-    document: &LanceDocument,
-) -> Result<Vec<f32>, Problem> {
-    let about = |problem: Problem| {
-        let detail = format!("number {at}: {}", problem.detail);
-        Problem { detail, ..problem }.about("documents")
-    };
-    let vector = match (&document.vector, &document.text) {
-        (Some(vector), _) => vector.clone(),
-        (None, text) => {
-            check_embedder(embedder, &index.meta)?;
-            let text = text.as_deref().unwrap_or_default();
-            let mut made = embedder
-                .embed(&[text])
-                .map_err(|error| about(error.into()))?;
-            made.pop().unwrap_or_default()
-        }
-    };
-    // Another dimension, components that are no numbers, a vector without a direction.
-    let checked = index.data.vectors.prepare_query(&vector);
-    checked.map_err(|error| about(error.into()))?;
-    Ok(vector)
+    documents: &[LanceDocument],
+) -> Result<VecDeque<Vectored>, Problem> {
+    let texts = documents
+        .iter()
+        .filter_map(|document| match document.vector {
+            Some(_) => None,
+            None => document.text.clone(),
+        });
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() {
+        return Ok(VecDeque::new());
+    }
+    let (embedders, name) = (&app.models.embedders, &index.meta.embedder);
+    check_embedder(&*embedders.of(name).await?, &index.meta)?;
+    let made = embedders.embed_each(name, texts).await?;
+    // Vectors of two models that had the name in turn must not be mixed.
+    embedders.confirm(name).await?;
+    check_embedder(&*embedders.of(name).await?, &index.meta)?;
+    Ok(made.into())
+}
+
+/// Documents with their rows and vectors; `made` are those of texts, in order.
+fn table(
+    index: &LiveIndex,
+    wish: &LanceAppend,
+    rows: &[u64],
+    mut made: VecDeque<Vectored>,
+) -> Result<VectorTable, Problem> {
+    let mut vectors = VectorTable::new(index.meta.dimension);
+    for (at, (document, row)) in wish.documents.iter().zip(rows).enumerate() {
+        let about = |problem: Problem| Problem {
+            detail: format!("number {at}: {}", problem.detail),
+            ..problem
+        };
+        let vector = match &document.vector {
+            Some(vector) => vector.clone(),
+            None => {
+                let made = made.pop_front().unwrap_or(Err(NoVector::Empty));
+                made.map_err(|missing| about(no_vector(missing, "documents")))?
+            }
+        };
+        // Another dimension, components that are no numbers, a vector without a direction.
+        let checked = index.data.vectors.prepare_query(&vector);
+        checked.map_err(|error| about(Problem::from(error)).about("documents"))?;
+        vectors.push(&document.id, *row, &vector)?;
+    }
+    Ok(vectors)
 }
 
 /// The row of a document, which the index covers and behind which it was not deleted.

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     app::App,
-    indexes::{Hold, IndexMeta, LiveIndex, append::check_at_rest, backend, delete_folder, stored},
+    indexes::{Hold, IndexMeta, LiveIndex, append::check_at_rest, backend, delete_folder},
     problem::Problem,
     tasks::{TaskContext, TaskView},
 };
@@ -278,8 +278,8 @@ impl Iterator for Source {
                 None => {}
             }
             let (number, path, digest) = self.objects.pop_front()?;
-            let place = (self.index.bucket(), &self.index.meta.name);
-            match self.runtime.block_on(stored(place, (&path, &digest))) {
+            let stored = self.index.stored((&path, &digest));
+            match self.runtime.block_on(stored) {
                 Ok(vectors) => self.open = Some((number, vectors, 0)),
                 Err(problem) => return Some(Err(Box::new(problem))),
             }

@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     http,
     indexes::{
-        delete_folder, stored,
+        delete_folder,
         testing::{Quiet, succeeded},
     },
 };
@@ -125,9 +125,8 @@ async fn a_migration_brings_every_bit_and_is_not_made_twice() {
     assert_eq!(result["migration"]["rows"], 50);
     assert_eq!(result["migration"]["found"], 0);
     let index = live(&quiet);
-    let place = (index.bucket(), &index.meta.name);
     let named = index.meta.vector_objects().next().unwrap();
-    let vectors = stored(place, named).await.unwrap();
+    let vectors = index.stored(named).await.unwrap();
     for (at, id) in [(0, "d0"), (17, "d17"), (49, "d49")] {
         let path = format!("/vectors/lance/doc/notes/{id}?vector=true&with=text");
         let (status, found) = send(&quiet, Method::GET, &path, Value::Null).await;
@@ -171,8 +170,8 @@ async fn a_migration_that_was_cut_off_goes_on_where_it_was() {
         .seat(index.bucket(), &path, Some(room::shape_of(&index.meta)))
         .await
         .unwrap();
-    let place = (index.bucket(), &index.meta.name);
-    let vectors = stored(place, index.meta.vector_objects().next().unwrap())
+    let vectors = index
+        .stored(index.meta.vector_objects().next().unwrap())
         .await
         .unwrap();
     seat.table
@@ -195,8 +194,8 @@ async fn a_table_with_other_rows_is_found_out_and_made_anew_the_next_time() {
         .seat(index.bucket(), &path, Some(room::shape_of(&index.meta)))
         .await
         .unwrap();
-    let place = (index.bucket(), &index.meta.name);
-    let vectors = stored(place, index.meta.vector_objects().next().unwrap())
+    let vectors = index
+        .stored(index.meta.vector_objects().next().unwrap())
         .await
         .unwrap();
     // The rows of somebody else: not the first ones.
@@ -450,6 +449,24 @@ async fn an_index_without_ids_takes_documents_by_its_dataset_only() {
 }
 
 #[tokio::test]
+async fn a_table_stays_when_objects_of_its_index_are_made_good() {
+    let quiet = migrated(40).await;
+    let (index, before) = (live(&quiet), table(&quiet));
+    let lost = index.meta.vectors_path.clone();
+    index.bucket().delete(&lost).await.unwrap();
+    let mended = done(&quiet, "/vectors/indexes/notes/refresh", Value::Null).await;
+    assert_eq!(mended["mended_objects"], 1, "{mended}");
+    assert_ne!(live(&quiet).meta.vectors_path, lost);
+    assert_eq!(table(&quiet), before, "it has the same rows");
+    is_in_step(&quiet).await;
+    let gone = json!({"ids": ["d7"]});
+    let path = "/vectors/indexes/notes/documents";
+    let (status, deleted) = send(&quiet, Method::DELETE, path, gone).await;
+    assert_eq!((status, &deleted["documents"]), (200, &json!(39)));
+    is_in_step(&quiet).await;
+}
+
+#[tokio::test]
 async fn what_a_crash_left_in_a_table_is_never_read_and_goes_with_the_next_change() {
     let quiet = migrated(40).await;
     let index = live(&quiet);
@@ -458,8 +475,8 @@ async fn what_a_crash_left_in_a_table_is_never_read_and_goes_with_the_next_chang
         .seat(index.bucket(), &table(&quiet).path, None)
         .await
         .unwrap();
-    let place = (index.bucket(), &index.meta.name);
-    let vectors = stored(place, index.meta.vector_objects().next().unwrap())
+    let vectors = index
+        .stored(index.meta.vector_objects().next().unwrap())
         .await
         .unwrap();
     // An append up to the commit of the manifest: rows that are there twice now.

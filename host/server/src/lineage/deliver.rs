@@ -35,7 +35,7 @@ const MOST_TRIES: u32 = 5;
 const NOTE_EVERY: usize = 32;
 
 /// Starts the worker; it ends with the host.
-pub(crate) fn start(app: &Arc<App>) {
+pub(super) fn start(app: &Arc<App>) {
     let (this, background) = (Arc::clone(app), app.tasks.background());
     let stopping = background.stopping();
     background.spawn(async move {

@@ -164,10 +164,15 @@ async fn note_distance(app: &App, index: &Arc<LiveIndex>, truth: &Truth) -> Resu
 async fn evaluation_distances(index: &Arc<LiveIndex>) -> Result<Vec<f32>, Problem> {
     let name = EvalSetName::new(DEFAULT_SET)?;
     let set = match index.tuner.eval_sets().load(&name).await {
-        Ok(set) if set.data_version == index.data.data_version => set,
-        Ok(_) | Err(TuningError::NotFound { .. }) => return Ok(Vec::new()),
+        Ok(set) => set,
+        Err(TuningError::NotFound { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
+    match set.check_fits(&index.data) {
+        Ok(()) => {}
+        Err(TuningError::Stale { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    }
     let vectors = Arc::clone(&index.data.vectors);
     let measured = tokio::task::spawn_blocking(move || {
         let mut distances = Vec::with_capacity(set.queries.len());

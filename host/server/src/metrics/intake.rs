@@ -1,5 +1,5 @@
-//! Figures of what comes in: watched folders, with the folder as label (they are few, and only the configuration
-//! makes them), rows that wait to be searched, and the posting of lineage.
+//! Figures of what comes in and of whether it is kept: watched folders, with the folder as label (they are few, and only
+//! the configuration makes them), rows that wait to be searched, damaged objects of indexes, and the posting of lineage.
 
 use std::fmt;
 
@@ -35,6 +35,20 @@ pub(super) fn behind(
         encoder.encode_descriptor("index_behind_rows", help, None, MetricType::Gauge)?;
     for (index, rows) in indexes {
         gauge(&mut behind, &[("index", index.as_str())], *rows)?;
+    }
+    Ok(())
+}
+
+/// Writes how many objects of each index that serves are gone or damaged in its bucket.
+pub(super) fn damaged(
+    indexes: &[(String, u64)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let help = "Objects of an index that serves which are gone or damaged in its bucket";
+    let mut damaged =
+        encoder.encode_descriptor("index_damaged_objects", help, None, MetricType::Gauge)?;
+    for (index, objects) in indexes {
+        gauge(&mut damaged, &[("index", index.as_str())], *objects)?;
     }
     Ok(())
 }

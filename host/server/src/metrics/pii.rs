@@ -31,6 +31,11 @@ pub(super) fn encode(
             "Tables about which a personal-data detector gave no answer",
             counts.unanswered(),
         ),
+        (
+            "pii_unexamined_tables",
+            "Tables taken in while no personal-data detector was active",
+            counts.unexamined(),
+        ),
     ];
     for (name, help, number) in totals {
         let exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;

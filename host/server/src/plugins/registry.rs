@@ -165,6 +165,32 @@ impl Registry {
         names.iter().map(judge).collect()
     }
 
+    /// Which datasets nobody looks at for personal data, as a sentence with its cure; none while a detector looks
+    /// at all of them.
+    pub(crate) fn unexamined(&self) -> Option<String> {
+        let places = self.table.detector_places();
+        if places.contains(&Place::Host) {
+            return None;
+        }
+        let but_for = match places.len() {
+            0 => String::new(),
+            _ => {
+                let places: Vec<_> = places.iter().map(Place::to_string).collect();
+                format!(" but for {}", places.join(", "))
+            }
+        };
+        Some(format!(
+            "no detector is active{but_for}, so rows come in without anybody looking for personal data; {}",
+            self.detector_cure()
+        ))
+    }
+
+    /// What to do where no detector looks.
+    pub(crate) fn detector_cure(&self) -> String {
+        let PluginRef { name, version } = self.house(PluginKind::Pii).identity();
+        format!("activate one, for example with `boathouse plugin activate {name} {version}`")
+    }
+
     /// What answers at a place at present; none when no detector of this name is active.
     #[must_use]
     pub fn serving(&self, kind: PluginKind, place: &Place) -> Plugin {

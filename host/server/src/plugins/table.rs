@@ -114,6 +114,13 @@ impl Table {
         found.into_iter().collect()
     }
 
+    /// Where detectors look: everywhere, or at single datasets.
+    pub(crate) fn detector_places(&self) -> BTreeSet<Place> {
+        let seats = self.read();
+        let detectors = seats.keys().filter(|spot| spot.name.is_some());
+        detectors.map(|spot| spot.place.clone()).collect()
+    }
+
     /// Seats what is wanted and nothing else. A seat that holds the same already is left alone.
     pub(crate) fn follow(&self, wanted: Vec<Filling>) -> Vec<Drain> {
         let mut drains = Vec::new();

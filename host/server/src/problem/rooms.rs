@@ -2,7 +2,6 @@
 
 use axum::http::StatusCode;
 use boathouse_ingest::IngestError;
-use boathouse_models::EmbedError;
 use boathouse_plugins::PluginError;
 use boathouse_query::QueryError;
 use boathouse_storage::StorageError;
@@ -39,6 +38,9 @@ impl From<StorageError> for Problem {
                 "damaged_object",
                 error.to_string(),
             ),
+            StorageError::Unavailable { bucket, .. } | StorageError::Denied { bucket, .. } => {
+                Self::bucket(bucket, &error)
+            }
             _ => Self::storage(&error),
         }
     }
@@ -117,6 +119,7 @@ impl From<TuningError> for Problem {
                 Self::conflict("already_serves", error.to_string())
             }
             TuningError::Stale { .. } => Self::conflict("stale_evaluation_set", error.to_string()),
+            TuningError::Unfit { .. } => Self::conflict("unfit_evaluation_set", error.to_string()),
             TuningError::Damaged { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "damaged_object",
@@ -143,7 +146,7 @@ impl From<IngestError> for Problem {
                 "damaged_object",
                 error.to_string(),
             ),
-            IngestError::Unreachable { .. } => Self::storage(&error),
+            IngestError::Unreachable { ref bucket, .. } => Self::bucket(bucket, &error),
             IngestError::Spool(_) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "spool_failed",
@@ -171,11 +174,12 @@ fn wish(error: &IngestError) -> Option<(StatusCode, &'static str)> {
         IngestError::BadDsn { .. } => unprocessable("bad_dsn"),
         IngestError::Denied { .. } => unprocessable("source_denied"),
         IngestError::NoSuchTable { .. } => unprocessable("no_such_table"),
+        IngestError::NoSuchColumn { .. } => unprocessable("no_such_column"),
         IngestError::BadQuery { .. } => unprocessable("bad_query"),
         IngestError::Value { .. } => unprocessable("value_out_of_range"),
         IngestError::Columns { .. } => unprocessable("bad_columns"),
         IngestError::BadJob { .. } => unprocessable("bad_job"),
-        IngestError::NoDetector => unprocessable("no_detector"),
+        IngestError::NoDetector | IngestError::NobodyToAsk { .. } => unprocessable("no_detector"),
         IngestError::BadPolicy { .. } => unprocessable("bad_pii_policy"),
         IngestError::PersonalData { .. } => unprocessable("personal_data"),
         IngestError::DatasetNotFound(_) => not_found("unknown_dataset"),
@@ -264,7 +268,9 @@ impl From<boathouse_lance_host::Error> for Problem {
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "damaged_object",
-                    format!("the Lance table cannot be used ({error}); `POST /vectors/lance/migrate/{{idx}}` with `\"again\": true` makes it anew"),
+                    format!(
+                        "the Lance table cannot be used ({error}); `POST /vectors/lance/migrate/{{idx}}` with `\"again\": true` makes it anew"
+                    ),
                 )
             }
             Error::ForeignTable { .. } => Self::new(

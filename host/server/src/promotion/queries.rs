@@ -42,7 +42,7 @@ pub(super) async fn gather(
             seed: set.seed,
             source: EvalSource::Given(some.to_vec()),
         };
-        let name = EvalSetName::new("live")?;
+        let name = EvalSetName::new(tune::LIVE_SET)?;
         let made = EvalSet::make(name, &index.data, spec, cancel).await?;
         queries.extend(made.queries);
     }

@@ -6,8 +6,6 @@
 //! A set knows which model its queries are of. When an index is embedded anew by another one, queries that were given
 //! mean nothing any more, and others are drawn in their place.
 
-use std::sync::Arc;
-
 use boathouse_storage::StorageError;
 use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec, TuningError};
 use boathouse_types::{Dimension, IndexName};
@@ -23,8 +21,10 @@ use crate::{
     tune::has_documents,
 };
 
-/// Name of the evaluation set that trials use.
+/// Name of the evaluation set that trials use unless they name another.
 pub(crate) const DEFAULT_SET: &str = "default";
+/// The name by which the journal tells of recent queries of clients, which nobody stored.
+pub(crate) const LIVE_SET: &str = "live";
 
 /// A wish for an evaluation set.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -32,7 +32,7 @@ pub(crate) const DEFAULT_SET: &str = "default";
 pub struct EvalSetSpec {
     /// The index.
     pub index: IndexName,
-    /// Name of the set; `default`, which trials use, when left out.
+    /// Name of the set; `default`, which trials use unless they name another, when left out.
     pub name: Option<String>,
     /// Neighbours per query, 1 to 1,000.
     #[serde(default = "ten")]
@@ -189,14 +189,13 @@ async fn source(app: &App, index: &LiveIndex, wish: EvalSetSpec) -> Result<EvalS
         }),
         (None, None, Some(vectors)) => Ok(EvalSource::Given(vectors)),
         (None, Some(texts), None) => {
-            check_embedder(&app.embedder, &index.meta)?;
-            let embedder = Arc::clone(&app.embedder);
-            let embedded = tokio::task::spawn_blocking(move || embedder.embed(&texts));
-            Ok(EvalSource::Given(
-                embedded
-                    .await
-                    .map_err(|error| Problem::internal(&error))??,
-            ))
+            let (embedders, name) = (&app.models.embedders, &index.meta.embedder);
+            check_embedder(&*embedders.of(name).await?, &index.meta)?;
+            let made = embedders.embed_each(name, texts).await?.into_iter();
+            let made = made.enumerate().map(|(position, vector)| {
+                vector.map_err(|missing| Problem::from(missing.at(position)))
+            });
+            Ok(EvalSource::Given(made.collect::<Result<_, _>>()?))
         }
         _ => Err(one_source()),
     }
@@ -253,22 +252,44 @@ pub async fn evalsets(index: &LiveIndex) -> Result<EvalSetList, Problem> {
 pub(crate) async fn delete_evalset(index: &LiveIndex, name: &str) -> Result<(), Problem> {
     let (name, sets) = (EvalSetName::new(name)?, index.tuner.eval_sets());
     if !sets.list().await?.contains(&name) {
-        return Err(Problem::not_found(
-            "not_found",
-            format!("index `{}` has no evaluation set `{name}`", index.meta.name),
-        ));
+        return Err(no_such_set(index, &name));
     }
     Ok(sets.delete(&name).await?)
 }
 
-/// Identity of the queries that trials on the vectors that serve are asked; none when the default set is not there,
-/// cannot be read, or is of other vectors, so that the next trial makes it anew.
+/// The name of the set that somebody wants trials to use: the default one, or one that is there.
+///
+/// # Errors
+/// 422 for what is no name; 404 when there is none of that name; the bucket's failure.
+pub(crate) async fn wanted_set(
+    index: &LiveIndex,
+    name: Option<&str>,
+) -> Result<EvalSetName, Problem> {
+    let name = EvalSetName::new(name.unwrap_or(DEFAULT_SET))?;
+    // Whoever needs the default one makes it.
+    if name.as_str() != DEFAULT_SET && !index.tuner.eval_sets().list().await?.contains(&name) {
+        return Err(no_such_set(index, &name));
+    }
+    Ok(name)
+}
+
+fn no_such_set(index: &LiveIndex, name: &EvalSetName) -> Problem {
+    Problem::not_found(
+        "not_found",
+        format!("index `{}` has no evaluation set `{name}`", index.meta.name),
+    )
+}
+
+/// Identity of the queries that trials with a set on the vectors that serve are asked; none when that set is not there,
+/// cannot be read, or is of other vectors, so that it is made anew.
 ///
 /// # Errors
 /// The bucket's failure.
-pub(super) async fn present_queries(index: &LiveIndex) -> Result<Option<String>, Problem> {
-    let name = EvalSetName::new(DEFAULT_SET)?;
-    match index.tuner.eval_sets().load(&name).await {
+pub(super) async fn present_queries(
+    index: &LiveIndex,
+    name: &EvalSetName,
+) -> Result<Option<String>, Problem> {
+    match index.tuner.eval_sets().load(name).await {
         Ok(set) if set.data_version == index.data.data_version => {
             let named = tokio::task::spawn_blocking(move || set.identity());
             let identity = named.await.map_err(|error| Problem::internal(&error))?;
@@ -323,6 +344,40 @@ pub(crate) async fn default_set(
         }
     };
     let set = made(index, name, spec, cancel).await?;
+    sets.save(&set).await?;
+    Ok(set)
+}
+
+/// The set of a name, made again with its own queries when there is a new base. The default one is made where there is
+/// none. `telling` is called before it is made.
+///
+/// # Errors
+/// As [`default_set`]; 404 when there is none of that name; 409 `unfit_evaluation_set` when its queries are of another
+/// model: nobody asked for others in their place.
+pub(super) async fn named_set(
+    app: &App,
+    index: &LiveIndex,
+    name: &EvalSetName,
+    cancel: &CancellationToken,
+    telling: impl FnOnce(),
+) -> Result<EvalSet, Problem> {
+    if name.as_str() == DEFAULT_SET {
+        return default_set(app, index, cancel, telling).await;
+    }
+    let sets = index.tuner.eval_sets();
+    let stored = sets.load(name).await?;
+    if stored.data_version == index.data.data_version {
+        return Ok(stored);
+    }
+    let (model, dimension) = (&index.meta.embedder_digest, index.meta.dimension);
+    let (spec, is_other) = spec_for(&stored, model, dimension);
+    if is_other {
+        let why = "its queries are of another model than the vectors".to_owned();
+        let set = name.to_string();
+        return Err(TuningError::Unfit { set, why }.into());
+    }
+    telling();
+    let set = made(index, name.clone(), spec, cancel).await?;
     sets.save(&set).await?;
     Ok(set)
 }

@@ -50,7 +50,10 @@ impl Bucket {
     }
 
     /// The SHA-256 of an object, read in pieces.
-    async fn digest(&self, path: &str) -> Result<[u8; 32], StorageError> {
+    ///
+    /// # Errors
+    /// As [`Bucket::get`].
+    pub async fn digest(&self, path: &str) -> Result<[u8; 32], StorageError> {
         let fault = |error| self.fault(path, error);
         let object = self.store().get(&object_path(path)?).await.map_err(fault)?;
         let mut hasher = Sha256::new();

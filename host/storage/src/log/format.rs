@@ -149,6 +149,29 @@ pub(super) fn read_file(path: &str, bytes: &Bytes, into: &mut Batches) -> Result
     Ok(())
 }
 
+/// The lines of a file, without its header and without blank ones. A first line that looks like a header counts as one,
+/// whatever it says.
+pub(super) fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    let is_header = |line: &[u8]| {
+        line.starts_with(HEADER_START) || serde_json::from_slice::<Header>(line).is_ok()
+    };
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.filter(|(at, line)| *at > 0 || !is_header(line));
+    lines
+        .map(|(_, line)| line)
+        .filter(|line| !line.trim_ascii().is_empty())
+        .collect()
+}
+
+/// Whether a file holds nothing, or nothing but a header. None is written so.
+pub(super) fn is_blank(bytes: &[u8]) -> bool {
+    let body = match first_line(bytes) {
+        first if first.starts_with(HEADER_START) => bytes.get(first.len()..).unwrap_or_default(),
+        _ => bytes,
+    };
+    body.trim_ascii().is_empty()
+}
+
 /// Where lines begin that look like one that names a batch.
 fn section_starts(bytes: &[u8], start: usize) -> impl Iterator<Item = usize> {
     let text = bytes.get(start..).unwrap_or_default();

@@ -9,8 +9,9 @@
 //! create the compacted file behind it. A file that is gone when it is read, or a compacted file that is
 //! there after reading and was not listed before, shows this, and the reader starts over.
 //!
-//! A file is written once, so its copy in the rescue is what it was. One with lines that are no records is replaced by its
-//! copy where that has fewer of them. Where it has not, that is kept in mind and the rescue is not asked again.
+//! A file is written once, and never without a line, so its copy in the rescue is what it was. One with lines that are
+//! no records is replaced by its copy where that has fewer of them. Where it has not, that is kept in mind and the rescue
+//! is not asked again. What reads in neither can be taken out (`log/aside.rs`).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     LogContents, Shared,
     decode::decode,
-    format::{self, Batches, read_file},
+    format::{self, Batches, is_blank, read_file},
 };
 use crate::{Bucket, StorageError, time_ordered_id};
 
@@ -54,8 +55,8 @@ impl Shared {
         Ok(contents)
     }
 
-    /// The records of batches and files.
-    async fn contents<R: Send + 'static>(
+    /// The records of batches and files. A file without any counts as a line that is none.
+    pub(super) async fn contents<R: Send + 'static>(
         &self,
         files: &Arc<Files>,
         batches: &Batches,
@@ -63,10 +64,14 @@ impl Shared {
     ) -> Result<LogContents<R>, StorageError> {
         let (files, mut batches, read) = (Arc::clone(files), batches.clone(), Arc::clone(read));
         self.compute(move || {
+            let mut blank = 0;
             for (path, bytes) in files.iter() {
                 read_file(path, bytes, &mut batches)?;
+                blank += u64::from(is_blank(bytes));
             }
-            Ok(decode(&batches, &*read))
+            let mut contents = decode(&batches, &*read);
+            contents.malformed += blank;
+            Ok(contents)
         })
         .await
     }
@@ -217,8 +222,8 @@ impl Shared {
     }
 }
 
-/// How many lines of a file are no records: as many as can be when the file itself does not read, and none when it is of
-/// a newer program.
+/// How many lines of a file are no records: as many as can be when the file itself does not read, one when it has no
+/// line, and none when it is of a newer program.
 pub(super) fn faults<R: Send>(
     path: &str,
     bytes: &Bytes,
@@ -226,7 +231,7 @@ pub(super) fn faults<R: Send>(
 ) -> u64 {
     let mut batches = Batches::new();
     match read_file(path, bytes, &mut batches) {
-        Ok(()) => decode(&batches, read).malformed,
+        Ok(()) => decode(&batches, read).malformed + u64::from(is_blank(bytes)),
         Err(StorageError::NewerFormat { .. }) => 0,
         Err(_) => u64::MAX,
     }

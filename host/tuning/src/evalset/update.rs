@@ -25,7 +25,8 @@ impl EvalSet {
     /// A drawn query whose own row is gone is kept and leaves nothing out any more.
     ///
     /// # Errors
-    /// [`TuningError::InvalidInput`] when `data` is of another index or shape, or `rows` is no such map;
+    /// [`TuningError::Unfit`] when `data` is of another index or shape; [`TuningError::InvalidInput`] when `rows` is no such
+    /// map;
     /// [`TuningError::Cancelled`].
     pub async fn updated(
         &self,

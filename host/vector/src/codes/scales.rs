@@ -3,7 +3,10 @@
 use boathouse_types::Metric;
 
 use super::Codes;
-use crate::kernels::{MAX_CODE, Rows};
+use crate::{
+    exact::key,
+    kernels::{MAX_CODE, Rows},
+};
 
 /// What a code means, component by component.
 #[derive(Debug, Clone)]
@@ -23,8 +26,8 @@ pub(crate) struct Scales {
 }
 
 impl Scales {
-    /// Scales for the codes of all rows; none when there are no rows, or when codes would not tell them apart. `exact`
-    /// is the distance between two rows.
+    /// Scales for the codes of all rows; none when there are no rows, or when codes would not tell them apart, as a whole
+    /// or each from its neighbours. `exact` is the distance between two rows.
     pub(crate) fn of(
         rows: Rows<'_, f32>,
         count: u32,
@@ -34,12 +37,18 @@ impl Scales {
         if count == 0 {
             return None;
         }
+        let scales = Self::unjudged(rows, count);
+        let are_good = scales.tell_apart(rows, count, metric, &exact)
+            && scales.find_neighbours(rows, count, metric, &exact);
+        are_good.then_some(scales)
+    }
+
+    /// Scales for the codes of all rows, whether or not these tell them apart. There must be rows.
+    pub(super) fn unjudged(rows: Rows<'_, f32>, count: u32) -> Self {
         let (lowest, step) = ranges(rows, count);
         let mut scales = Self::with(lowest, step, Vec::new(), 0.0);
         scales.measure_moments(rows, count);
         scales
-            .tell_apart(rows, count, metric, exact)
-            .then_some(scales)
     }
 
     /// Scales of which everything is known that does not follow from the rest.
@@ -140,6 +149,59 @@ impl Scales {
             middle(&mut errors, 2) <= SHARE * range
         });
         good.count() * 4 >= evenly(count, QUERIES).len() * 3
+    }
+
+    /// Whether who looks at the candidates that are nearest by codes finds the nearest rows among them. Where rows stand
+    /// in clusters that are finer than a step, all rows of a cluster have about the same code, and which of them become
+    /// candidates is chance. [`Self::tell_apart`] does not notice: between the clusters codes tell well enough.
+    ///
+    /// Evenly spread rows are taken as queries and compared with all others, both ways. Of a large set with some only,
+    /// evenly spread as well, among which as many fewer candidates and neighbours are looked for.
+    fn find_neighbours(
+        &self,
+        rows: Rows<'_, f32>,
+        count: u32,
+        metric: Metric,
+        exact: impl Fn(u32, u32) -> f32,
+    ) -> bool {
+        const QUERIES: u32 = 16;
+        const OTHERS: u32 = 65_536;
+        /// Candidates among which neighbours are looked for, of all rows and at least.
+        const CANDIDATES: (usize, usize) = (64, 4);
+        const NEIGHBOURS: usize = 10;
+        /// Of the neighbours, what must be found.
+        const SHARE: f64 = 0.95;
+        let others = evenly(count, OTHERS);
+        let part = |of: usize| of * others.len() / count as usize;
+        let candidates = part(CANDIDATES.0).max(CANDIDATES.1);
+        let neighbours = part(NEIGHBOURS).max(1);
+        if others.len() <= candidates + 1 {
+            return true;
+        }
+        let codes = Codes::encoded(self.clone(), metric, rows, others.clone());
+        let list: Vec<u32> = (0..others.len() as u32).collect();
+        let (mut products, mut coded) = (Vec::new(), Vec::new());
+        let (mut found, mut wanted) = (0, 0);
+        for row in evenly(count, QUERIES) {
+            let query = codes.query(rows.get(row));
+            coded.clear();
+            codes.distances(&query, &list, &mut products, &mut coded);
+            // In the order in which a walk would keep them: ties by row.
+            let mut near: Vec<(u64, f32)> = others
+                .clone()
+                .zip(&coded)
+                .filter(|(other, _)| *other != row)
+                .map(|(other, &distance)| (key(distance, other), exact(row, other)))
+                .collect();
+            near.select_nth_unstable_by_key(candidates - 1, |(key, _)| *key);
+            let mut looked_at: Vec<f32> = near[..candidates].iter().map(|near| near.1).collect();
+            near.select_nth_unstable_by(neighbours - 1, |a, b| a.1.total_cmp(&b.1));
+            let radius = near[neighbours - 1].1;
+            looked_at.retain(|distance| *distance <= radius);
+            found += looked_at.len().min(neighbours);
+            wanted += neighbours;
+        }
+        found as f64 >= SHARE * wanted as f64
     }
 }
 

@@ -6,7 +6,6 @@ use super::*;
 use crate::{
     Scratch, Span, exact_top_k,
     samples::{dimension, mixture},
-    table::Origin,
 };
 
 const VERSION_TEXT: &str = "0123456789abcdef";
@@ -55,6 +54,37 @@ fn reason(bytes: &[u8], of: &Provenance<'_>) -> String {
     Frozen::read(on_a_line(bytes), of)
         .expect_err("refused")
         .to_string()
+}
+
+#[test]
+fn what_serves_gives_back_the_table_that_it_was_made_of() {
+    let plain = table(5, 40);
+    let mut of_pieces = VectorTable::new(dimension(5));
+    for (row, vector) in plain.vectors().enumerate() {
+        let origin = Origin {
+            doc_id: plain.doc_ids().get(row / 2),
+            row: row as u64 / 2,
+            span: Some(Span {
+                start: row as u32 % 2 * 7,
+                end: row as u32 % 2 * 7 + 9,
+            }),
+            text_digest: None,
+        };
+        of_pieces.push_from(&origin, vector).expect("good row");
+    }
+    for table in [plain, of_pieces] {
+        for metric in [Metric::L2, Metric::Dot] {
+            let frozen = Frozen::of(&table, metric).expect("good rows");
+            assert_eq!(frozen.to_table().expect("a table"), table);
+        }
+        let frozen = Frozen::of(&table, Metric::Cosine).expect("good rows");
+        let units = frozen.to_table().expect("a table");
+        assert_eq!(units.doc_ids(), table.doc_ids());
+        let again = Frozen::of(&units, Metric::Cosine).expect("good rows");
+        let rows = (0..40).map(|row| frozen.vectors.row(row).iter().zip(again.vectors.row(row)));
+        let most = rows.flatten().map(|(a, b)| (a - b).abs());
+        assert!(most.fold(0.0, f32::max) <= f32::EPSILON);
+    }
 }
 
 #[test]

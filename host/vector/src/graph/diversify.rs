@@ -121,8 +121,17 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn of(layers: &Layers) -> Self {
+        Self::counted(layers, 0..layers.rows())
+    }
+
+    /// Of these rows' links only.
+    pub(super) fn from(layers: &Layers, rows: &[u32]) -> Self {
+        Self::counted(layers, rows.iter().copied())
+    }
+
+    fn counted(layers: &Layers, rows: impl Iterator<Item = u32> + Clone) -> Self {
         let mut ends = vec![0_usize; layers.len() + 1];
-        for row in 0..layers.rows() {
+        for row in rows.clone() {
             for &link in layers.on_ground(row) {
                 ends[link as usize + 1] += 1;
             }
@@ -132,7 +141,7 @@ impl Incoming {
         }
         let mut next = ends.clone();
         let mut sources = vec![0; ends.last().copied().unwrap_or(0)];
-        for row in 0..layers.rows() {
+        for row in rows {
             for &link in layers.on_ground(row) {
                 sources[next[link as usize]] = row;
                 next[link as usize] += 1;

@@ -167,9 +167,14 @@ impl Repair<'_> {
     }
 
     fn lead_every_row_back(&mut self) -> Result<(), VectorError> {
-        self.go_on()?;
-        let incoming = Incoming::of(self.layers);
-        self.mark_leading_to(self.layers.entry, &incoming)?;
+        let mut open = self.without_link_back()?;
+        open.sort_unstable();
+        let incoming = Incoming::from(self.layers, &open);
+        for &row in &open {
+            if self.links_back(row) {
+                self.mark_leading_to(row, &incoming)?;
+            }
+        }
         let dead_ends = self.leads_back.iter().filter(|&&leads| !leads).count();
         self.audit.dead_ends = dead_ends as u32;
         if dead_ends == 0 {
@@ -193,8 +198,36 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Marks everything from which a path leads to `row`. Links made or dropped since `incoming` was
-    /// taken start at rows that are marked already.
+    /// Marks the rows that link to one that leads back, in the order in which they were reached; returns those that
+    /// may lead back all the same.
+    ///
+    /// Nearly all rows link to one that was reached before them. So few are left, of whose links a list in reverse
+    /// is small; that of all links would be as large as the graph.
+    fn without_link_back(&mut self) -> Result<Vec<u32>, VectorError> {
+        self.leads_back[self.layers.entry as usize] = true;
+        let mut open = Vec::new();
+        for index in 0..self.reached.len() {
+            if index.is_multiple_of(BETWEEN_LOOKS) {
+                self.go_on()?;
+            }
+            let row = self.reached[index];
+            if self.leads_back[row as usize] || self.links_back(row) {
+                self.leads_back[row as usize] = true;
+            } else {
+                open.push(row);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Whether a row links to one that is marked.
+    fn links_back(&self, row: u32) -> bool {
+        let mut links = self.layers.on_ground(row).iter();
+        links.any(|&link| self.leads_back[link as usize])
+    }
+
+    /// Marks everything from which a path leads to `row`. `incoming` has the links of all rows that are not marked;
+    /// links made or dropped since it was taken start at rows that are.
     fn mark_leading_to(&mut self, row: u32, incoming: &Incoming) -> Result<(), VectorError> {
         self.leads_back[row as usize] = true;
         let (mut pending, mut passed) = (vec![row], 0_usize);

@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::*;
-use crate::testing::shown;
+use crate::{decoded::tests::MOST_BYTES, testing::shown};
 
 fn batch() -> RecordBatch {
     let words = DictionaryArray::<Int32Type>::from_iter([Some("x"), None, Some("x")]);
@@ -121,6 +121,25 @@ fn files_and_streams_give_plain_types() {
         assert_eq!(lines[1], "1|x|r|short|{w: x}");
         assert_eq!(lines[6], "3|x|~||{w: x}");
     }
+}
+
+#[test]
+fn a_long_text_that_a_dictionary_holds_once_comes_in_small_batches() {
+    let text = "x".repeat(300_000);
+    let words = DictionaryArray::<Int32Type>::from_iter(vec![Some(text.as_str()); 2_000]);
+    let words: ArrayRef = Arc::new(words);
+    let batch = RecordBatch::try_from_iter([("w", words)]).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&written(true, None, &[batch])).unwrap();
+    let mut file = ArrowFile::open(file, true, &Watch::default()).unwrap();
+    let (schema, mut rows, mut most) = (file.schema(), 0, 0);
+    let read = file.read(Some(&schema), &mut |batch| {
+        rows += batch.num_rows();
+        most = most.max(batch.get_array_memory_size());
+        Ok(())
+    });
+    assert_eq!((read.unwrap(), rows), (Read::All, 2_000));
+    assert!(most < MOST_BYTES, "{most}");
 }
 
 #[test]

@@ -86,25 +86,37 @@ impl List {
 
     pub(super) fn push(&mut self, cell: &[u8], tally: &mut Tally) -> Result<(), Fault> {
         let mut cursor = Cursor(cell);
-        let count = match self.is_array {
-            false => {
-                let count = cursor.count(5)?;
-                self.levels[0].1.push(count)?;
-                count
-            }
-            true => match self.shape(&mut cursor, tally)? {
-                Some(count) => count,
-                None => {
-                    self.push_null();
-                    return Ok(());
-                }
-            },
+        if !self.is_array {
+            return self.push_ranges(cursor, tally);
+        }
+        let Some(count) = self.shape(&mut cursor, tally)? else {
+            self.push_null();
+            return Ok(());
         };
         for _ in 0..count {
             self.items.push(cursor.cell()?, tally)?;
         }
         cursor.end()?;
         self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Takes a multirange. It stands for all that is in its ranges, so without one of them it is null, over items that
+    /// nobody sees.
+    fn push_ranges(&mut self, mut cursor: Cursor<'_>, tally: &mut Tally) -> Result<(), Fault> {
+        let count = cursor.count(5)?;
+        self.levels[0].1.push(count)?;
+        let items = &mut self.items;
+        let is_whole = tally.whole(|tally| {
+            for _ in 0..count {
+                items.push(cursor.cell()?, tally)?;
+            }
+            cursor.end()
+        })?;
+        match is_whole {
+            true => self.nulls.append_non_null(),
+            false => self.nulls.append_null(),
+        }
         Ok(())
     }
 

@@ -182,7 +182,8 @@ const UPPER_INCLUSIVE: u8 = 0x04;
 const LOWER_INFINITE: u8 = 0x08;
 const UPPER_INFINITE: u8 = 0x10;
 
-/// Ranges. A bound that is null is infinite, unless the range is empty.
+/// Ranges. A bound that is null is infinite, unless the range is empty; so a range with a bound that its type cannot
+/// hold is null as a whole.
 pub(in crate::postgres) struct Range {
     fields: Fields,
     lower: Column,
@@ -209,28 +210,44 @@ impl Range {
     pub(super) fn push(&mut self, cell: &[u8], tally: &mut Tally) -> Result<(), Fault> {
         let mut cursor = Cursor(cell);
         let flags = cursor.take(1)?[0];
-        for (column, infinite) in [
+        let bounds = [
             (&mut self.lower, LOWER_INFINITE),
             (&mut self.upper, UPPER_INFINITE),
-        ] {
-            match flags & (EMPTY | infinite) {
-                0 => column.push(cursor.cell()?, tally)?,
-                _ => column.push_null(),
+        ];
+        let is_whole = tally.whole(|tally| {
+            for (column, infinite) in bounds {
+                match flags & (EMPTY | infinite) {
+                    0 => column.push(cursor.cell()?, tally)?,
+                    _ => column.push_null(),
+                }
             }
-        }
+            Ok(())
+        })?;
         cursor.end()?;
+        match is_whole {
+            true => self.push_flags(flags),
+            false => self.push_no_flags(),
+        }
+        Ok(())
+    }
+
+    fn push_flags(&mut self, flags: u8) {
         self.lower_inclusive
             .append_value(flags & LOWER_INCLUSIVE != 0);
         self.upper_inclusive
             .append_value(flags & UPPER_INCLUSIVE != 0);
         self.empty.append_value(flags & EMPTY != 0);
         self.nulls.append_non_null();
-        Ok(())
     }
 
     pub(super) fn push_null(&mut self) {
         self.lower.push_null();
         self.upper.push_null();
+        self.push_no_flags();
+    }
+
+    /// Makes a null of what has its bounds.
+    fn push_no_flags(&mut self) {
         for flag in [
             &mut self.lower_inclusive,
             &mut self.upper_inclusive,

@@ -244,6 +244,24 @@ fn arrays_keep_nulls_and_dimensions() {
 }
 
 #[test]
+fn remarks_are_in_the_singular_for_one_value() {
+    assert!(
+        Remark::LowerBound
+            .told(1, "a")
+            .starts_with("1 array of `a` does not")
+    );
+    assert!(
+        Remark::LowerBound
+            .told(2, "a")
+            .starts_with("2 arrays of `a` do not")
+    );
+    let told = Remark::Srid(4326).told(1, "g");
+    assert_eq!(told, "1 geometry of `g` is of reference system 4326");
+    let told = Remark::Srid(4326).told(3, "g");
+    assert_eq!(told, "3 geometries of `g` are of reference system 4326");
+}
+
+#[test]
 fn composites_and_ranges_become_structs() {
     let fields = vec![
         ("a".to_owned(), Kind::Int4),
@@ -285,6 +303,58 @@ fn composites_and_ranges_become_structs() {
     )
     .unwrap();
     assert!(texts[0].starts_with("[{lower: 1, upper: 5,"), "{texts:?}");
+}
+
+/// A range of dates as the server sends it.
+fn dates(lower: i32, upper: i32) -> Vec<u8> {
+    let bound = |days: i32| cell(Some(&days.to_be_bytes()));
+    [&[0x02][..], &bound(lower), &bound(upper)].concat()
+}
+
+#[test]
+fn a_range_with_a_bound_that_has_no_form_is_null_and_never_without_that_bound() {
+    let range = Kind::Range(Box::new(Kind::Date));
+    check_no_form(&range, &dates(0, i32::MAX), "infinite dates");
+    check_no_form(&range, &dates(-800_000, 0), "dates before Christ");
+    // Both bounds are of one value.
+    check_no_form(&range, &dates(i32::MIN, i32::MAX), "infinite dates");
+    let (good, bad) = (dates(0, 1), dates(0, i32::MAX));
+    let shown = "{lower: 2000-01-01, upper: 2000-01-02, lower_inclusive: true, upper_inclusive: false, empty: false}";
+    check(&range, &[Some(&good)], &[shown]);
+    let several = |ranges: &[&[u8]]| {
+        let cells = ranges.iter().flat_map(|range| cell(Some(range)));
+        [length(ranges.len()).to_vec(), cells.collect()].concat()
+    };
+    let multirange = Kind::Multirange(Box::new(Kind::Date));
+    let (whole, broken) = (several(&[&good]), several(&[&good, &bad, &bad]));
+    check_no_form(&multirange, &broken, "infinite dates");
+    let cells = [Some(&whole[..]), Some(&broken), Some(&whole)];
+    let (texts, _) = read(&multirange, ValuePolicy::Null, &cells).unwrap();
+    let list = format!("[{shown}]");
+    assert_eq!(texts, [list.as_str(), "~", &list]);
+    // In an array and in a composite it is the range that is null.
+    let mut row = length(1).to_vec();
+    row.extend(length(3912));
+    row.extend(cell(Some(&bad)));
+    let fields = Kind::Struct(vec![("r".to_owned(), range)]);
+    let (texts, tally) = read(&fields, ValuePolicy::Null, &[Some(&row)]).unwrap();
+    assert_eq!(texts, ["{r: ~}"]);
+    assert_eq!(tally.nulled, BTreeMap::from([((0, "infinite dates"), 1)]));
+}
+
+#[test]
+fn a_column_of_ranges_may_hold_nulls_where_bounds_may_have_no_form() {
+    let lacks = |bound: Kind| {
+        let ranges = [
+            Kind::Range(Box::new(bound.clone())),
+            Kind::Multirange(Box::new(bound)),
+        ];
+        ranges.map(|kind| kind.lacks_values())
+    };
+    assert_eq!(lacks(Kind::Date), [true; 2]);
+    assert_eq!(lacks(Kind::Int4), [false; 2]);
+    let within = Kind::Struct(vec![("d".to_owned(), Kind::Date)]);
+    assert_eq!(lacks(within), [true; 2]);
 }
 
 #[test]

@@ -16,9 +16,6 @@ use boathouse_tuning::{EvalSet, EvalSetName, EvalSource, EvalSpec};
 use super::super::queue::Noted;
 use crate::{app::App, indexes::LiveIndex, live, problem::Problem, tasks::TaskContext, tune};
 
-/// The name by which the journal tells of them.
-const NAME: &str = "live";
-
 /// The queries of a course; clones share what was drawn.
 #[derive(Clone)]
 pub(super) struct Queries {
@@ -66,7 +63,7 @@ impl Queries {
             seed: set.seed,
             source: EvalSource::Given(recent),
         };
-        let name = EvalSetName::new(NAME)?;
+        let name = EvalSetName::new(tune::LIVE_SET)?;
         let drawn = EvalSet::make(name, &index.data, spec, &cancel).await?;
         let (index, queries) = (&index.meta.name, drawn.queries.len());
         tracing::info!(%index, queries, "trials ask what clients ask lately, in place of the evaluation set");

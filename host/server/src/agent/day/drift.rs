@@ -105,7 +105,8 @@ fn hard_questions(day: &Day) -> Vec<Question> {
         others.iter().map(move |second| format!("{first} {second}"))
     });
     let texts: Vec<String> = pairs.collect();
-    let vectors = day.app.embedder.embed(&texts).expect("vectors");
+    let embedder = day.app.models.embedders.built_in();
+    let vectors = embedder.embed(&texts).expect("vectors");
     let mut questions: Vec<_> = texts.into_iter().zip(vectors).collect();
     questions.sort_by_cached_key(|(_, vector)| (day.recall_for(vector) * 10.0).round() as u32);
     questions.truncate(QUESTIONS);

@@ -103,13 +103,14 @@ async fn what_a_person_has_run_comes_first() {
     let looked = app.tasks.run("test", "notes", |task| async move {
         let index = host.indexes.get("notes")?;
         let is_first = || host.agent.persons.are_at_work();
-        let config = index.serving().served.config;
-        let mut trial = Box::pin(tune::run_trial(&host, &index, config, None, &task));
+        let wish = (index.serving().served.config, None);
+        let set = tune::wanted_set(&index, None).await?;
+        let mut trial = Box::pin(tune::run_trial(&host, &index, wish, &set, &task));
         assert!(futures::poll!(&mut trial).is_pending() && is_first());
         drop(trial);
         assert!(!is_first());
         let request = tune::autotune_request(&host, &index, tune::AutotuneSpec::default())?;
-        let mut trials = Box::pin(tune::autotune(&host, &index, request, &task));
+        let mut trials = Box::pin(tune::autotune(&host, &index, request, &set, &task));
         assert!(futures::poll!(&mut trials).is_pending() && is_first());
         drop(trials);
         assert!(!is_first());

@@ -66,7 +66,7 @@ impl Bench {
                 proposer: Arc::new(judge.clone()),
                 scorer: Arc::new(judge.clone()),
             }),
-            slot: Box::new(|| None),
+            slot: Box::new(|_| None),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{io::Read as _, num::NonZeroUsize, path::PathBuf};
 
+use boathouse_ingest::{IngestMode, TlsMode, TypeMode, ValuePolicy};
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,22 +40,22 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dataset: String,
     /// `replace` or `append`; `append` when left out with `--job`, else `replace`.
-    #[arg(long)]
+    #[arg(long, value_parser = IngestMode::NAMES)]
     mode: Option<String>,
     /// Bucket of a new dataset; `primary` when left out.
     #[arg(long)]
     bucket: Option<String>,
     /// `exact` or `portable`.
-    #[arg(long, default_value = "exact")]
+    #[arg(long, default_value = "exact", value_parser = TypeMode::NAMES)]
     types: String,
     /// What happens to a value that its type cannot hold: `error` or `null`.
-    #[arg(long, default_value = "error")]
+    #[arg(long, default_value = "error", value_parser = ValuePolicy::NAMES)]
     out_of_range: String,
     /// Most connections that read side by side, 1 to 16.
     #[arg(long, default_value = "4")]
     parallel: NonZeroUsize,
     /// `disable`, `prefer`, `require` or `verify-full`.
-    #[arg(long, default_value = "prefer")]
+    #[arg(long, default_value = "prefer", value_parser = TlsMode::NAMES)]
     tls: String,
     #[command(flatten)]
     job: JobArguments,
@@ -207,5 +208,49 @@ impl DsnFrom {
         };
         read.map_err(|source| CliError::Io { what, source })?;
         Ok(text.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        _command: Command,
+    }
+
+    fn parse(more: &[&str]) -> Result<Cli, String> {
+        let fixed = [
+            "ingest",
+            "db",
+            "--table",
+            "t",
+            "--dataset",
+            "d",
+            "--dsn-stdin",
+        ];
+        let arguments = fixed.iter().chain(more);
+        Cli::try_parse_from(arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_those_that_are() {
+        for (flag, names) in [
+            ("--mode", &IngestMode::NAMES[..]),
+            ("--types", &TypeMode::NAMES[..]),
+            ("--out-of-range", &ValuePolicy::NAMES[..]),
+            ("--tls", &TlsMode::NAMES[..]),
+        ] {
+            for name in names {
+                parse(&[flag, name]).expect("taken");
+            }
+            let told = parse(&[flag, "maybe"]).expect_err("refused");
+            let words = [&["maybe", flag][..], names].concat();
+            assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        }
     }
 }

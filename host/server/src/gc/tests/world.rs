@@ -207,6 +207,7 @@ pub(super) fn grown(meta: IndexMeta, version: u64, segments: usize) -> IndexMeta
         path: fresh(&format!("indexes/{}/vectors", meta.name)),
         digest: "00".to_owned(),
         vectors: 1,
+        bytes: None,
     };
     let segments: Vec<Segment> = (0..segments).map(segment).collect();
     let growth = Growth {

@@ -14,7 +14,10 @@ use boathouse_ingest::{
 };
 use boathouse_storage::SecretRef;
 use boathouse_types::{BucketName, DatasetName};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IntoDeserializer as _, value::Error as NoSuchWord},
+};
 
 use crate::{
     app::App,
@@ -31,6 +34,8 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const MOST_PARALLEL: usize = 16;
 /// Longest query or name of a table, in bytes.
 const MOST_TEXT: usize = 1 << 20;
+/// Letters of a wrong word that an answer repeats.
+const MOST_REPEATED: usize = 40;
 
 /// What to read of a database, and into what.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -47,21 +52,25 @@ pub(crate) struct TableSpec {
     /// Name of the dataset.
     dataset: DatasetName,
     /// Whether the rows replace or follow those there are; `append` when left out with a job, else `replace`.
-    mode: Option<IngestMode>,
+    #[schema(value_type = Option<IngestMode>)]
+    mode: Option<String>,
     /// Bucket of a new dataset; `primary` when left out.
     bucket: Option<BucketName>,
     /// Which types the columns get.
     #[serde(default)]
-    types: TypeMode,
+    #[schema(value_type = TypeMode)]
+    types: Option<String>,
     /// What happens to a value that its type cannot hold.
     #[serde(default)]
-    out_of_range: ValuePolicy,
+    #[schema(value_type = ValuePolicy)]
+    out_of_range: Option<String>,
     /// Most connections that read side by side: 1 to 16, 4 when left out.
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 16)]
     parallel: Option<NonZeroUsize>,
     /// How the connection is protected.
     #[serde(default)]
-    tls: TlsMode,
+    #[schema(value_type = TlsMode)]
+    tls: Option<String>,
     /// Only what is new since the job's last run.
     job: Option<JobSpec>,
 }
@@ -190,7 +199,8 @@ impl TableSpec {
             let detail = format!("must be 1 to {MOST_PARALLEL}");
             return Err(Problem::field("parallel", "out_of_bounds", detail));
         }
-        let mode = match (self.mode, &self.job) {
+        let said = word("mode", self.mode.as_deref(), &IngestMode::NAMES)?;
+        let mode = match (said, &self.job) {
             (Some(mode), _) => mode,
             (None, Some(_)) => IngestMode::Append,
             (None, None) => IngestMode::Replace,
@@ -204,16 +214,48 @@ impl TableSpec {
             mode,
             read: TableRead {
                 source: source(self.table, self.query)?,
-                types: self.types,
-                out_of_range: self.out_of_range,
+                types: word("types", self.types.as_deref(), &TypeMode::NAMES)?.unwrap_or_default(),
+                out_of_range: word(
+                    "out_of_range",
+                    self.out_of_range.as_deref(),
+                    &ValuePolicy::NAMES,
+                )?
+                .unwrap_or_default(),
                 parallel,
-                tls: self.tls,
+                tls: word("tls", self.tls.as_deref(), &TlsMode::NAMES)?.unwrap_or_default(),
                 window: None,
             },
             job: None,
         };
         Ok((request, self.job))
     }
+}
+
+/// What a word stands for, which must be one of those that a field takes.
+fn word<T: DeserializeOwned>(
+    field: &str,
+    said: Option<&str>,
+    names: &[&str],
+) -> Result<Option<T>, Problem> {
+    let Some(said) = said else {
+        return Ok(None);
+    };
+    let told = T::deserialize(said.into_deserializer());
+    told.map(Some).map_err(|_: NoSuchWord| {
+        let repeated: String = said.chars().take(MOST_REPEATED).collect();
+        let more = if repeated.len() < said.len() {
+            "…"
+        } else {
+            ""
+        };
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let detail = format!(
+            "`{}{more}` is none of {}",
+            repeated.escape_debug(),
+            names.join(", ")
+        );
+        Problem::field(field, "bad_option", detail)
+    })
 }
 
 fn source(table: Option<String>, query: Option<String>) -> Result<TableSource, Problem> {
@@ -273,6 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn every_word_that_is_named_is_taken_and_no_other() {
+        fn check<T: DeserializeOwned + Serialize>(names: &[&str]) {
+            for name in names {
+                let taken = word::<T>("f", Some(name), names).expect("a word");
+                assert_eq!(serde_json::to_value(taken).expect("JSON"), *name);
+            }
+            assert!(word::<T>("f", Some(""), names).is_err());
+            assert!(word::<T>("f", None, names).expect("nothing").is_none());
+        }
+        check::<IngestMode>(&IngestMode::NAMES);
+        check::<TypeMode>(&TypeMode::NAMES);
+        check::<ValuePolicy>(&ValuePolicy::NAMES);
+        check::<TlsMode>(&TlsMode::NAMES);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_by_its_field() {
         let check = |more: Value, code: &str, field: &str| {
             let refused = spec(more).expect_err("refused");
@@ -287,6 +345,23 @@ mod tests {
             "out_of_bounds",
             "parallel",
         );
+        for (field, names) in [
+            ("mode", "`replace`, `append`"),
+            ("types", "`exact`, `portable`"),
+            ("out_of_range", "`error`, `null`"),
+            ("tls", "`disable`, `prefer`, `require`, `verify-full`"),
+        ] {
+            let refused = spec(json!({"table": "t", field: "maybe"})).expect_err("refused");
+            assert_eq!(
+                refused.detail,
+                format!("{field}: `maybe` is none of {names}")
+            );
+            assert_eq!((refused.status, &*refused.code), (422, "bad_option"));
+            assert_eq!(refused.errors[0].field, field);
+        }
+        let long = "é".repeat(41);
+        let refused = spec(json!({"table": "t", "tls": long})).expect_err("refused");
+        assert!(refused.detail.contains("é…` is none"), "{refused}");
         let job = |key: &str| json!({"name": "j", "column": "a", "key": key});
         check(json!({"table": "t", "job": job("a")}), "bad_job", "job.key");
         check(

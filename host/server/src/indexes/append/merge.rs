@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use boathouse_ingest::Dataset;
+use boathouse_models::Embedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::IndexData;
 use boathouse_types::{IndexName, VectorBackend};
@@ -42,7 +43,9 @@ use crate::{
 };
 
 mod heal;
+mod mend;
 pub(crate) use heal::heal;
+pub(super) use mend::mend;
 
 /// Kind of the task of a merge.
 const KIND: &str = "merge";
@@ -69,6 +72,8 @@ struct NewBase {
     embeddings: Option<Embeddings>,
     /// The Lance table with these vectors, unless they are those of before.
     lance: Option<LanceMeta>,
+    /// Bytes of the object that holds its vectors, once that is stored.
+    bytes: u64,
 }
 
 impl LiveIndex {
@@ -110,24 +115,13 @@ pub(super) async fn merge(
     index: &LiveIndex,
     task: &TaskContext,
 ) -> Result<Value, Problem> {
-    let (meta, grown) = (&index.meta, index.meta.growth());
+    let meta = &index.meta;
     // Of an index without documents no base can be made: it keeps what it has, hidden.
     if (meta.grown.is_none() && index.tail.hidden_in_base() == 0) || index.vectors() == 0 {
         return answer(index, 0);
     }
     task.progress("reading vectors", 0, None, "vectors");
-    let base = NewBase {
-        table: searched(index).await?,
-        dataset_version: grown.dataset_version,
-        rows: grown.rows,
-        skipped: meta.skipped_rows + grown.skipped_rows,
-        merged: Some(grown),
-        kept: kept_rows(index),
-        replaced: false,
-        embedder_digest: meta.embedder_digest.clone(),
-        embeddings: None,
-        lance: None,
-    };
+    let base = NewBase::of(index, searched(index).await?);
     let next = renew(indexes, index, base, task).await?;
     answer(&next, 0)
 }
@@ -179,6 +173,7 @@ async fn anew(
     check_text(&dataset, &meta.text_column)?;
     let version = dataset.version();
     let replaced = Behind::of(&manifest, meta).is_some_and(|behind| behind.replaced);
+    let embedder = app.models.embedders.of(&meta.embedder).await?;
     let source = Source {
         index: &meta.name,
         dataset: &dataset,
@@ -190,7 +185,8 @@ async fn anew(
             None => Ids::Numbers,
         },
         chunk: meta.chunk,
-        known: known(app, bucket, meta).await,
+        known: known(&*embedder, bucket, meta).await,
+        embedder: Arc::clone(&embedder),
     };
     let Embedded {
         table,
@@ -209,17 +205,18 @@ async fn anew(
         merged: None,
         kept: Vec::new(),
         replaced,
-        embedder_digest: app.embedder.model_digest().to_owned(),
+        embedder_digest: embedder.model_digest().to_owned(),
         embeddings: Some(embeddings),
         lance: None,
+        bytes: 0,
     })
 }
 
 /// The vectors that an index has, hidden ones among them, for texts that have not changed; none when they are of another
 /// model. What cannot be read is embedded again, which may be what the rebuild is for.
-async fn known(app: &App, bucket: &Bucket, meta: &IndexMeta) -> Known {
-    let none = || Known::new(app.embedder.dimension());
-    if meta.embedder_digest != app.embedder.model_digest() {
+async fn known(embedder: &dyn Embedder, bucket: &Bucket, meta: &IndexMeta) -> Known {
+    let none = || Known::new(embedder.dimension());
+    if meta.embedder_digest != embedder.model_digest() {
         return none();
     }
     let mut known = none();
@@ -284,15 +281,20 @@ fn check_text(dataset: &Dataset, column: &str) -> Result<(), Problem> {
 async fn searched(index: &LiveIndex) -> Result<VectorTable, Problem> {
     let mut all = VectorTable::new(index.meta.dimension);
     for (at, named) in index.meta.vector_objects().enumerate() {
-        let place = (index.bucket(), &index.meta.name);
-        let (stored, tail) = (frozen::stored(place, named).await?, index.tail.clone());
-        let is_searched = move |row| match at.checked_sub(1) {
-            None => !tail.hides(row),
-            Some(part) => !tail.hides_in(part, row),
-        };
-        all = joined(all, stored, is_searched).await?;
+        let stored = index.stored(named).await?;
+        all = joined(all, stored, is_searched(index, at)).await?;
     }
     Ok(all)
+}
+
+/// Whether a row of the vectors of an index is searched; of which of its objects they are is told by the place of that
+/// among those of its manifest.
+fn is_searched(index: &LiveIndex, at: usize) -> impl Fn(usize) -> bool + Send + 'static + use<> {
+    let tail = index.tail.clone();
+    move |row| match at.checked_sub(1) {
+        None => !tail.hides(row),
+        Some(part) => !tail.hides_in(part, row),
+    }
 }
 
 /// Stores a new base and lets the index serve from it.
@@ -307,6 +309,7 @@ async fn renew(
     let mut encoded = encode(new.take_table(), index.meta.metric).await?;
     let path = fresh_path(&index.meta.name);
     let bytes = std::mem::take(&mut encoded.bytes);
+    new.bytes = bytes.len() as u64;
     index.bucket().put(&path, bytes).await?;
     let renewed = take_over(indexes, index, &new, (&path, encoded), task).await;
     if renewed.is_err() {
@@ -417,6 +420,23 @@ async fn promoted_meanwhile(
 }
 
 impl NewBase {
+    /// The base that these rows of an index make, which are all that are searched.
+    fn of(index: &LiveIndex, table: VectorTable) -> Self {
+        let (meta, grown) = (&index.meta, index.meta.growth());
+        Self {
+            table,
+            dataset_version: grown.dataset_version,
+            rows: grown.rows,
+            skipped: meta.skipped_rows + grown.skipped_rows,
+            merged: Some(grown),
+            kept: kept_rows(index),
+            replaced: false,
+            embedder_digest: meta.embedder_digest.clone(),
+            embeddings: None,
+            bytes: 0,
+        }
+    }
+
     /// Without the documents that were deleted, unless its rows are others.
     async fn without(mut self, tombstones: &Arc<Tombstones>) -> Result<Self, Problem> {
         if !self.replaced {
@@ -451,6 +471,7 @@ impl NewBase {
             dimension: data.vectors.dimension(),
             vectors_path: path.to_owned(),
             data_version: data.data_version.clone(),
+            vectors_bytes: Some(self.bytes),
             vectors,
             documents: data.rows.is_some().then_some(documents),
             embeddings: self.embeddings.or(now.embeddings),

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{
     super::testing::{
-        Quiet, ROWS, TAIL, build, copy_of, faulty, hits, memory, meta, name, objects_in, opened,
-        vectors,
+        Quiet, ROWS, TAIL, build, copy_of, faulty, hits, memory, meta, mirrored, name, objects_in,
+        opened, vectors,
     },
     *,
 };

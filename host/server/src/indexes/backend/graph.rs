@@ -42,7 +42,7 @@ impl Graph {
         Self {
             index: Arc::clone(index),
             indexes: Arc::clone(&app.indexes),
-            embedder: Arc::clone(&app.embedder),
+            embedder: app.models.embedders.built_in(),
             live: Arc::clone(&app.live),
         }
     }

@@ -62,7 +62,7 @@ impl Table {
         Ok(Self {
             index: Arc::clone(index),
             indexes: Arc::clone(&app.indexes),
-            embedder: Arc::clone(&app.embedder),
+            embedder: app.models.embedders.built_in(),
             made: table.index,
             snapshot,
         })
@@ -79,7 +79,7 @@ impl Table {
             let vector = match &wish.query {
                 Query::Vector(vector) => vector.clone(),
                 Query::Text(text) => {
-                    check_embedder(&embedder, &index.meta)?;
+                    check_embedder(&*embedder, &index.meta)?;
                     embed_query(&embedder, text)?
                 }
             };

@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 
+use boathouse_models::Embedder;
 use boathouse_storage::FileCache;
 use boathouse_types::{Clock, Dimension, IndexName, Timestamp};
 use boathouse_vector::table::{self, Origin, TextDigest, VectorTable};
@@ -42,9 +43,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The files of an index for vectors of this host's model.
-    pub(super) fn of(app: &App, index: &IndexName) -> Self {
-        let embedder = &app.embedder;
+    /// The files of an index for vectors of a model.
+    pub(super) fn of(app: &App, embedder: &dyn Embedder, index: &IndexName) -> Self {
         let files = app.embedding.of_index(index);
         let model = (embedder.model_digest(), embedder.dimension());
         Self::new(files, Arc::clone(&app.clock), model)

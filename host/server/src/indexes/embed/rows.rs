@@ -12,7 +12,7 @@ use arrow::{
     compute::cast,
     datatypes::DataType,
 };
-use boathouse_models::StaticEmbedder;
+use boathouse_models::{Embedder, NoVector, Vectored};
 use boathouse_vector::{
     Span,
     table::{Origin, TextDigest, VectorTable},
@@ -85,10 +85,10 @@ impl Embedding {
     /// Embeds the rows of a batch that have text: its first column. Blocks.
     ///
     /// # Errors
-    /// 422 for ids that do not keep their promise.
+    /// 422 for ids that do not keep their promise; the embedder's own failure.
     pub(super) fn add(
         &mut self,
-        embedder: &StaticEmbedder,
+        embedder: &dyn Embedder,
         batch: &RecordBatch,
         id_column: usize,
     ) -> Result<(), Problem> {
@@ -100,7 +100,7 @@ impl Embedding {
             pieces(self.chunk, text.unwrap_or_default(), &mut given);
             counts.push(given.len() - before);
         }
-        let mut done = self.vectors(embedder, &given).into_iter();
+        let mut done = self.vectors(embedder, &given)?.into_iter();
         for (at, count) in counts.into_iter().enumerate() {
             let of_row: Vec<Done> = done.by_ref().take(count).flatten().collect();
             self.add_row(&ids, at, &of_row)?;
@@ -109,13 +109,21 @@ impl Embedding {
         Ok(())
     }
 
-    /// The vectors of some pieces, in their order; none for one without a word that the embedder knows.
-    fn vectors(&mut self, embedder: &StaticEmbedder, given: &[Piece<'_>]) -> Vec<Option<Done>> {
+    /// The vectors of some pieces, in their order; none for one that the embedder can make nothing of.
+    fn vectors(
+        &mut self,
+        embedder: &dyn Embedder,
+        given: &[Piece<'_>],
+    ) -> Result<Vec<Option<Done>>, Problem> {
         let digests: Vec<TextDigest> = given.iter().map(|piece| digest_of(piece.text)).collect();
         let unknown = given.iter().zip(&digests);
         let unknown = unknown.filter(|(_, digest)| self.known.get(digest).is_none());
         let unknown: Vec<&str> = unknown.map(|(piece, _)| piece.text).collect();
-        let mut made = embedder.embed_each(&unknown).into_iter();
+        let made = match unknown.as_slice() {
+            [] => Vec::new(),
+            unknown => embedder.embed_each(unknown)?,
+        };
+        let mut made = made.into_iter();
         let mut all = Vec::with_capacity(given.len());
         for (piece, digest) in given.iter().zip(digests) {
             let vector = match self.known.get(&digest) {
@@ -123,7 +131,7 @@ impl Embedding {
                     self.embeddings.reused += 1;
                     Some(known.to_vec())
                 }
-                None => self.made(digest, made.next().flatten()),
+                None => self.made(digest, made.next()),
             };
             all.push(vector.map(|vector| Done {
                 digest,
@@ -131,12 +139,19 @@ impl Embedding {
                 vector,
             }));
         }
-        all
+        Ok(all)
     }
 
     /// Counts and keeps a vector that the embedder made, if it made one.
-    fn made(&mut self, digest: TextDigest, vector: Option<Vec<f32>>) -> Option<Vec<f32>> {
-        let vector = vector?;
+    fn made(&mut self, digest: TextDigest, vector: Option<Vectored>) -> Option<Vec<f32>> {
+        let vector = match vector? {
+            Ok(vector) => vector,
+            Err(NoVector::Empty) => return None,
+            Err(NoVector::Rejected(reason)) => {
+                tracing::warn!(%reason, "a text is left out: the embedder makes no vector of it");
+                return None;
+            }
+        };
         self.embeddings.embedded += 1;
         if let Some(parts) = &mut self.parts {
             parts.add(digest, &vector);
@@ -247,6 +262,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::ArrayRef;
+    use boathouse_models::StaticEmbedder;
 
     use super::*;
 

@@ -149,6 +149,7 @@ async fn tombstones(deleted: &[(&str, u64)]) -> Arc<Tombstones> {
             path: at.to_string(),
             digest: String::new(),
             ids: 1,
+            bytes: None,
         });
     }
     let (none, index) = (Arc::default(), crate::indexes::testing::name());

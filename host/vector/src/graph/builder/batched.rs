@@ -55,6 +55,9 @@ const SHARE: usize = 40;
 /// Most rows of a batch.
 const BATCH: usize = 4_096;
 
+/// Rows whose links are made anew at a time: they are held twice meanwhile.
+const ANEW: usize = 4_096;
+
 /// Rows of a batch between two looks at `progress`: a large batch takes seconds, and who stops a build waits for it.
 const PART: usize = 128;
 
@@ -192,8 +195,16 @@ impl Building<'_> {
         mirrored.par_sort_unstable();
         let groups: Vec<&[(u8, u32, u32)]> =
             mirrored.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
-        let grown: Vec<Chosen> = groups.par_iter().map(|group| self.grow(group)).collect();
-        for links in chosen.into_iter().chain(grown) {
+        self.set_all(chosen);
+        // What a row's links become depends on no other row's, so this may be done in parts.
+        for part in groups.chunks(ANEW) {
+            let grown: Vec<Chosen> = part.par_iter().map(|group| self.grow(group)).collect();
+            self.set_all(grown);
+        }
+    }
+
+    fn set_all(&mut self, chosen: Vec<Chosen>) {
+        for links in chosen {
             self.graph.set_links(links.row, links.layer, &links.to);
         }
     }
@@ -241,8 +252,8 @@ impl Building<'_> {
 
     /// Brings every row to the links that it may have in the end.
     fn trim(&mut self) {
-        for start in (0..self.graph.len()).step_by(BATCH) {
-            let end = self.graph.len().min(start + BATCH);
+        for start in (0..self.graph.len()).step_by(ANEW) {
+            let end = self.graph.len().min(start + ANEW);
             let trimmed: Vec<Chosen> = (start..end)
                 .into_par_iter()
                 .filter_map(|row| {
@@ -256,9 +267,7 @@ impl Building<'_> {
                     })
                 })
                 .collect();
-            for links in trimmed {
-                self.graph.set_links(links.row, links.layer, &links.to);
-            }
+            self.set_all(trimmed);
         }
     }
 

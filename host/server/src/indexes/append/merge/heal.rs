@@ -77,9 +77,9 @@ async fn made(app: &App, found: &Found, task: &TaskContext) -> Result<LiveIndex,
     task.progress("storing vectors", 0, Some(count), "vectors");
     let mut encoded = encode(base.take_table(), meta.metric).await?;
     let path = fresh_path(&meta.name);
-    bucket
-        .put(&path, std::mem::take(&mut encoded.bytes))
-        .await?;
+    let bytes = std::mem::take(&mut encoded.bytes);
+    base.bytes = bytes.len() as u64;
+    bucket.put(&path, bytes).await?;
     let committed = commit(app, found, &base, (&path, encoded), task).await;
     match committed.is_ok() {
         true => forget_parts(app, &meta.name).await,

@@ -1,4 +1,4 @@
-//! Objects of vectors that are not those that the manifest names: nothing is made of them.
+//! Objects of vectors that are not those that the manifest names: nothing is made of them, but of a sound copy.
 
 use boathouse_vector::table;
 use bytes::Bytes;
@@ -66,4 +66,52 @@ async fn altered_parts_of_a_tail_are_not_put_together() {
     check_told(&refused.unwrap_err(), path);
     assert_eq!(named_and_stored(&bucket).await, before);
     assert_eq!(only(&indexes).meta, index.meta);
+}
+
+#[tokio::test]
+async fn a_merge_reads_the_copy_of_altered_vectors_and_puts_it_back() {
+    for object in 0..2 {
+        let (bucket, copies) = mirrored();
+        build(&bucket, "first").await;
+        for stored in bucket.list("").await.unwrap() {
+            let bytes = bucket.get(&stored.path).await.unwrap();
+            copies.put(&stored.path, bytes).await.unwrap();
+        }
+        let indexes = opened(&[&bucket]).await;
+        let index = only(&indexes);
+        let (path, _) = index.meta.vector_objects().nth(object).unwrap();
+        let sound = bucket.get(path).await.unwrap();
+        alter(&bucket, path).await;
+        merged(indexes).await.unwrap();
+        assert_eq!(bucket.get(path).await.unwrap(), sound);
+        let again = opened(&[&bucket]).await;
+        assert!(only(&again).meta.segments().is_empty(), "it was merged");
+        check_whole(&only(&again), "after the merge");
+    }
+}
+
+#[tokio::test]
+async fn an_index_is_opened_from_copies_of_what_is_damaged_deletions_too() {
+    let (bucket, copies) = mirrored();
+    build(&bucket, "first").await;
+    let indexes = opened(&[&bucket]).await;
+    let index = delete::land(&indexes, &only(&indexes), &["doc-7".to_owned()]).await;
+    let index = index.unwrap();
+    let expected = everything(&index);
+    let named: Vec<String> = index
+        .meta
+        .objects()
+        .map(|(path, _)| path.to_owned())
+        .collect();
+    assert_eq!(named.len(), 3);
+    for path in &named {
+        let bytes = bucket.get(path).await.unwrap();
+        copies.put(path, bytes).await.unwrap();
+        bucket.delete(path).await.unwrap();
+    }
+    let again = opened(&[&bucket]).await;
+    assert_eq!(everything(&only(&again)), expected);
+    for path in &named {
+        assert!(bucket.exists(path).await.unwrap(), "{path} is back");
+    }
 }

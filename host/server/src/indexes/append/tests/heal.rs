@@ -247,3 +247,5 @@ async fn while_it_is_made_anew_it_is_neither_deleted_nor_made_twice() {
     let unknown = indexes.reserve_broken(&notes).await.map(drop);
     assert_eq!(unknown.unwrap_err().code, "unknown_index");
 }
+
+mod mend;
