@@ -172,15 +172,10 @@ pub(crate) async fn run(
             });
         }
         Command::Appends { name, policy } => {
-            let path = format!("/vectors/indexes/{name}");
-            let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
-            output.result(&index, summary);
+            change(client, output, &name, &json!({"appends": policy})).await?;
         }
         Command::Backend { name, engine } => {
-            let path = format!("/vectors/indexes/{name}");
-            let body = json!({"vector_backend": engine});
-            let index: Value = client.patch(&path, &body).await?;
-            output.result(&index, summary);
+            change(client, output, &name, &json!({"vector_backend": engine})).await?;
         }
         Command::Objective { name, wanted } => {
             let path = format!("/vectors/indexes/{name}");
@@ -208,6 +203,19 @@ pub(crate) async fn run(
             output.result(&Value::Null, |_| println!("deleted"));
         }
     }
+    Ok(())
+}
+
+/// Changes an index and shows what it is then.
+async fn change(
+    client: &Client,
+    output: &Output,
+    name: &str,
+    change: &Value,
+) -> Result<(), CliError> {
+    let path = format!("/vectors/indexes/{name}");
+    let index: Value = client.patch(&path, change).await?;
+    output.result(&index, summary);
     Ok(())
 }
 

@@ -216,100 +216,51 @@ async fn a_table_with_other_rows_is_found_out_and_made_anew_the_next_time() {
     is_in_step(&quiet).await;
 }
 
+/// Figures of the table.
+async fn figures(quiet: &Quiet) -> Value {
+    let path = "/vectors/lance/stats/notes";
+    let (status, stats) = send(quiet, Method::GET, path, Value::Null).await;
+    assert_eq!(status, 200, "{stats}");
+    stats
+}
+
 #[tokio::test]
 async fn a_search_before_the_index_is_exact_and_says_so() {
     let quiet = migrated(300).await;
-    let answer = search(
-        &quiet,
-        SEARCH,
-        json!({"text": "bread and number 12", "k": 3, "nprobes": 2, "with": []}),
-    )
-    .await;
+    let rows = async || {
+        let stats = figures(&quiet).await;
+        [&stats["rows"], &stats["unindexed_rows"]].map(|count| count.as_u64().unwrap())
+    };
+    let wanted = json!({"text": "bread and number 12", "k": 3, "nprobes": 2, "with": []});
+    let answer = search(&quiet, SEARCH, wanted.clone()).await;
     assert_eq!(answer["lance"]["exact"], true);
     assert_eq!(
         (&answer["hits"][0]["id"], &answer["backend"]),
         (&json!("d12"), &json!("lance"))
     );
-    let (status, stats) = send(
-        &quiet,
-        Method::GET,
-        "/vectors/lance/stats/notes",
-        Value::Null,
-    )
-    .await;
-    assert_eq!(
-        (status, &stats["rows"], &stats["unindexed_rows"]),
-        (200, &json!(300), &json!(300))
-    );
-    done(
-        &quiet,
-        "/vectors/lance/index/notes",
-        json!({"partitions": 2}),
-    )
-    .await;
-    let answer = search(
-        &quiet,
-        SEARCH,
-        json!({"text": "bread and number 12", "k": 3, "nprobes": 2, "with": []}),
-    )
-    .await;
+    assert_eq!(rows().await, [300, 300]);
+    let wish = json!({"partitions": 2});
+    done(&quiet, "/vectors/lance/index/notes", wish).await;
+    let answer = search(&quiet, SEARCH, wanted).await;
     assert_eq!(
         (&answer["lance"]["exact"], &answer["lance"]["nprobes"]),
         (&json!(false), &json!(2))
     );
     assert_eq!(answer["hits"][0]["id"], "d12");
-    let (_, stats) = send(
-        &quiet,
-        Method::GET,
-        "/vectors/lance/stats/notes",
-        Value::Null,
-    )
-    .await;
-    let names: Vec<_> = stats["indexes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| &one["name"])
-        .collect();
+    let stats = figures(&quiet).await;
+    let indexes = stats["indexes"].as_array().unwrap().iter();
+    let names: Vec<_> = indexes.map(|one| &one["name"]).collect();
     assert_eq!(names, ["doc_id", "row", "vector"]);
-    assert_eq!(stats["unindexed_rows"], 0);
+    assert_eq!(rows().await, [300, 0]);
     // It stays through an append, whose rows are found beside it.
     refresh(&quiet, "append", csv(300..305)).await;
-    let answer = search(
-        &quiet,
-        SEARCH,
-        json!({"text": "note about bread and number 303", "k": 1, "with": []}),
-    )
-    .await;
+    let late = json!({"text": "note about bread and number 303", "k": 1, "with": []});
+    let answer = search(&quiet, SEARCH, late).await;
     assert_eq!(answer["hits"][0]["id"], "d303");
-    let (_, stats) = send(
-        &quiet,
-        Method::GET,
-        "/vectors/lance/stats/notes",
-        Value::Null,
-    )
-    .await;
-    assert_eq!(
-        (&stats["rows"], &stats["unindexed_rows"]),
-        (&json!(305), &json!(5))
-    );
-    done(
-        &quiet,
-        "/vectors/lance/optimize/notes",
-        json!({"fold": "append"}),
-    )
-    .await;
-    let (_, stats) = send(
-        &quiet,
-        Method::GET,
-        "/vectors/lance/stats/notes",
-        Value::Null,
-    )
-    .await;
-    assert_eq!(
-        (&stats["rows"], &stats["unindexed_rows"]),
-        (&json!(305), &json!(0))
-    );
+    assert_eq!(rows().await, [305, 5]);
+    let fold = json!({"fold": "append"});
+    done(&quiet, "/vectors/lance/optimize/notes", fold).await;
+    assert_eq!(rows().await, [305, 0]);
     is_in_step(&quiet).await;
 }
 
