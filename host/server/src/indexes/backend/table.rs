@@ -171,7 +171,7 @@ impl Table {
         among: &Among,
         keep: impl Fn(u64) -> bool + Send,
     ) -> Result<Documents, Problem> {
-        let most = all.clamp(1, MOST);
+        let (most, has_pieces) = (all.clamp(1, MOST), self.index.meta.chunk.is_some());
         let mut wanted = match self.index.meta.chunk {
             None => k.min(most),
             Some(_) => k.saturating_mul(2).min(most),
@@ -181,7 +181,9 @@ impl Table {
             let hits = hits.await?;
             let (found, mut seen) = (hits.len(), HashSet::new());
             let first = hits.into_iter();
-            let first = first.filter(|hit| keep(hit.row) && seen.insert(hit.row));
+            // Documents of their own may stand for the same row of the dataset; pieces of a text are of one document.
+            let is_first = |hit: &lance::Hit| !has_pieces || seen.insert(hit.row);
+            let first = first.filter(|hit| keep(hit.row)).filter(is_first);
             let hits: Vec<_> = first.take(k).collect();
             let exact = self.effort(asked, wanted).exact;
             let is_over = hits.len() == k || (found == wanted && wanted == most);
