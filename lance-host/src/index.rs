@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use lance::{
     Dataset,
+    dataset::{
+        CommitBuilder,
+        transaction::{Operation, TransactionBuilder},
+    },
     index::{DatasetIndexExt, vector::VectorIndexParams},
 };
 use lance_index::{
@@ -18,6 +22,7 @@ use lance_index::{
         sq::builder::SQBuildParams,
     },
 };
+use lance_table::format::IndexMetadata;
 
 use crate::{
     Error, Shape, Table,
@@ -185,31 +190,85 @@ fn groups(dimension: usize) -> usize {
     dimension / size.unwrap_or(1)
 }
 
+/// Indexes that were built and are not part of a table yet; see [`Table::install`]. Their files are there; without an
+/// installation nobody refers to them, and a cleanup takes them away.
+#[derive(Debug)]
+pub struct Built {
+    indexes: Vec<IndexMetadata>,
+}
+
 impl Table {
-    /// Builds the index over vectors, in the place of the one that is there, and the B-trees if they are missing. Gives
-    /// the version with them. Needs temporary files of about the size of the vectors.
+    /// Whether an index of that kind can be built over the rows as they are now.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::TooFewRows`]; those of every change.
-    pub async fn index(&self, kind: Kind) -> Result<u64, Error> {
+    /// [`Error::Invalid`], [`Error::TooFewRows`], [`Error::Storage`].
+    pub async fn check(&self, kind: Kind) -> Result<(), Error> {
+        kind.check(self.shape(), self.now().rows().await?)
+    }
+
+    /// Builds the index over vectors and the B-trees that are missing, over the rows as they are now. Changes of the table
+    /// go on meanwhile. Needs temporary files of about the size of the vectors.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::TooFewRows`], [`Error::Refused`], [`Error::NoRoom`], [`Error::Storage`].
+    pub async fn build(&self, kind: Kind) -> Result<Built, Error> {
         let shape = self.shape();
         let rows = self.now().rows().await?;
         kind.check(shape, rows)?;
         let params = kind.params(shape, rows);
         let build = move |dataset: Arc<Dataset>| async move {
             let mut dataset = Arc::unwrap_or_clone(dataset);
-            let name = Some(VECTOR_INDEX.to_owned());
-            dataset
-                .create_index(&[VECTOR], IndexType::Vector, name, &params, true)
+            let vector = dataset
+                .create_index_builder(&[VECTOR], IndexType::Vector, &params)
+                .name(VECTOR_INDEX.to_owned())
+                .replace(true)
+                .execute_uncommitted()
                 .await
                 .map_err(ours)?;
+            let mut indexes = vec![vector];
             for column in [DOC_ID, ROW] {
-                b_tree(&mut dataset, column).await.map_err(ours)?;
+                indexes.extend(b_tree(&mut dataset, column).await.map_err(ours)?);
             }
-            let version = dataset.version_id();
-            Ok((Arc::new(dataset), version))
+            Ok(Built { indexes })
         };
-        self.change(build).await
+        self.read(build).await
+    }
+
+    /// Makes what was built part of the table, in the place of the index over vectors that is there. Rows that were appended
+    /// since are found without it. Gives the version with it.
+    ///
+    /// # Errors
+    /// Those of every change; [`Error::Conflict`] when files that were read for it are not those of the table any more.
+    pub async fn install(&self, built: Built) -> Result<u64, Error> {
+        let install = move |dataset: Arc<Dataset>| async move {
+            let Built { mut indexes } = built;
+            let known = dataset.load_indices().await.map_err(ours)?;
+            let is_there = |name: &str| known.iter().any(|one| one.name == name);
+            // Somebody else's B-tree is as good as this one.
+            indexes.retain(|index| index.name == VECTOR_INDEX || !is_there(&index.name));
+            let read = indexes.iter().map(|index| index.dataset_version).min();
+            let replaced = known.iter().filter(|one| one.name == VECTOR_INDEX);
+            let operation = Operation::CreateIndex {
+                removed_indices: replaced.cloned().collect(),
+                new_indices: indexes,
+            };
+            let read = read.unwrap_or_else(|| dataset.version_id());
+            let transaction = TransactionBuilder::new(read, operation).build();
+            let commit = CommitBuilder::new(dataset).execute(transaction);
+            let changed = commit.await.map_err(ours)?;
+            let version = changed.version_id();
+            Ok((Arc::new(changed), version))
+        };
+        self.change(install).await
+    }
+
+    /// [`Self::build`] and [`Self::install`]. Gives the version with the indexes.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub async fn index(&self, kind: Kind) -> Result<u64, Error> {
+        let built = self.build(kind).await?;
+        self.install(built).await
     }
 
     /// Takes rows that no index covers into the indexes. Without an index, or without such rows and parts to merge, nothing
@@ -248,15 +307,16 @@ impl Table {
 }
 
 /// Builds a B-tree unless there is one.
-async fn b_tree(dataset: &mut Dataset, column: &str) -> lance::Result<()> {
-    if dataset.load_indices_by_name(column).await?.is_empty() {
-        let params = ScalarIndexParams::for_builtin(BuiltinIndexType::BTree);
-        let name = Some(column.to_owned());
-        dataset
-            .create_index(&[column], IndexType::BTree, name, &params, false)
-            .await?;
+async fn b_tree(dataset: &mut Dataset, column: &str) -> lance::Result<Option<IndexMetadata>> {
+    if !dataset.load_indices_by_name(column).await?.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let params = ScalarIndexParams::for_builtin(BuiltinIndexType::BTree);
+    let columns = [column];
+    let mut builder = dataset
+        .create_index_builder(&columns, IndexType::BTree, &params)
+        .name(column.to_owned());
+    builder.execute_uncommitted().await.map(Some)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ mod workers;
 pub use crate::{
     error::{Cause, Error},
     host::{Lance, Limits},
-    index::{Fold, Kind},
+    index::{Built, Fold, Kind},
     migrate::{Migration, SourceError},
     objects::{Answer, Listing, ObjectBytes, ObjectError, ObjectInfo, Objects, Part, Put, Upload},
     place::{Location, Place},

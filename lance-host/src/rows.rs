@@ -141,8 +141,8 @@ pub struct Query {
     pub exact: bool,
 }
 
-/// Most neighbours of one search.
-const LARGEST_K: usize = 10_000;
+/// Most neighbours of one search, as many as there may be candidates.
+const LARGEST_K: usize = MOST_CANDIDATES;
 
 /// Most candidates of one search.
 const MOST_CANDIDATES: usize = 100_000;

@@ -22,6 +22,7 @@ mod formats;
 mod gc;
 mod guests;
 mod hostile;
+mod lance;
 mod lineage;
 mod living;
 mod models;

@@ -7,3 +7,4 @@ mod profiles;
 mod real;
 mod refused;
 mod slot;
+mod tables;

@@ -12,6 +12,7 @@ mod store;
 
 use crate::{
     chain::{check_chain, check_deleted_index, check_versions},
+    lance::check_lance,
     restart::check_restart,
     support::s3::Space,
 };
@@ -40,6 +41,14 @@ async fn the_whole_chain_on_s3_and_again_after_a_restart() {
         let there = objects.iter().any(|object| object.path.starts_with(folder));
         assert!(there, "nothing of {folder} is on S3");
     }
+}
+
+#[tokio::test]
+async fn lance_tables_on_s3_by_way_of_the_bucket() {
+    let Some(space) = Space::shared().await else {
+        return;
+    };
+    check_lance(space.host()).await;
 }
 
 #[tokio::test]

@@ -172,7 +172,8 @@ impl App {
         options.files.iter().for_each(FileCache::delete_unfinished);
         let embedding = FileCache::new(config.server.data.join("cache/embedding"));
         tidy_parts(&embedding, clock.now());
-        let indexes = Arc::new(Indexes::open(&buckets, Arc::new(is_registered), &options).await);
+        let indexes = Indexes::open(&buckets, Arc::new(is_registered), &options).await;
+        let indexes = Arc::new(indexes.with_lance(config.lance.clone()));
         if table.unhealthy().is_empty() {
             indexes.tidy_files(&options).await;
         }

@@ -32,6 +32,7 @@ mod index;
 mod ingest;
 mod job;
 mod key;
+mod lance;
 mod lineage;
 mod objective;
 mod output;
@@ -101,6 +102,9 @@ enum Command {
     /// Vector indexes.
     #[command(subcommand)]
     Index(index::Command),
+    /// Indexes in Lance tables.
+    #[command(subcommand)]
+    Lance(lance::Command),
     /// The agent, which keeps indexes up to date and tunes them.
     #[command(subcommand)]
     Agent(agent::Command),
@@ -264,6 +268,7 @@ async fn dispatch(cli: Cli, config: Config, environment: &Environment) -> Result
         Command::Pii(command) => pii::run(client, &output, command).await,
         Command::Lineage(arguments) => lineage::run(client, &output, arguments).await,
         Command::Index(command) => index::run(client, &output, command).await,
+        Command::Lance(command) => lance::run(client, &output, command).await,
         Command::Agent(command) => agent::run(client, &output, command).await,
         Command::Profile(command) => profile::run(client, &output, command).await,
         Command::Search(arguments) => search::run(client, &output, arguments).await,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::AgentConfig,
     auth::{PublicKey, Team},
+    lance::LanceConfig,
     lineage::LineageConfig,
     models::ModelsConfig,
     pii::PiiConfig,
@@ -68,6 +69,8 @@ pub struct Config {
     pub datasets: DatasetsConfig,
     /// Indexes and their evaluation.
     pub vectors: VectorsConfig,
+    /// Lance tables.
+    pub lance: LanceConfig,
     /// What tunes indexes by itself.
     pub agent: AgentConfig,
     /// The model server.
@@ -462,6 +465,9 @@ impl Config {
             .map_err(|key| invalid(key, "must be at least 1"))?;
         boathouse_tuning::check_config(&self.vectors.default_config)
             .map_err(|error| invalid("vectors.default_config", &error.to_string()))?;
+        self.lance
+            .check()
+            .map_err(|(key, must)| invalid(key, must))?;
         self.lineage
             .check()
             .map_err(|problem| invalid("lineage", &problem))?;

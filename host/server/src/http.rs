@@ -30,6 +30,7 @@ mod health;
 mod indexes;
 mod ingest;
 mod keys;
+mod lance;
 mod lineage;
 mod live;
 mod metrics;
@@ -163,6 +164,7 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(agent::enqueue))
         .routes(routes!(agent::events))
         .routes(routes!(search::search))
+        .merge(lance_routes())
         .routes(routes!(evalsets::list, evalsets::create))
         .routes(routes!(evalsets::delete))
         .routes(routes!(trials::journal, trials::run))
@@ -173,17 +175,7 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(promotions::rollback))
         .routes(routes!(promotions::list))
         .routes(routes!(promotions::history))
-        .routes(routes!(profiles::list, profiles::create))
-        .routes(routes!(profiles::active))
-        .routes(routes!(profiles::show, profiles::change, profiles::delete))
-        .routes(routes!(profiles::activate))
-        .routes(routes!(profiles::deactivate))
-        .routes(routes!(profiles::search))
-        .routes(routes!(profiles::document))
-        .routes(routes!(profiles::ask))
-        .routes(routes!(admin::vram))
-        .routes(routes!(admin::preload))
-        .routes(routes!(admin::unload))
+        .merge(model_routes())
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
         .routes(routes!(plugins::upload))
@@ -198,6 +190,35 @@ fn bounded_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::events))
+}
+
+/// Routes of Lance tables, and of documents by their ids.
+fn lance_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(lance::document))
+        .routes(routes!(lance::migrate))
+        .routes(routes!(lance::index))
+        .routes(routes!(lance::optimize))
+        .routes(routes!(lance::search))
+        .routes(routes!(lance::row))
+        .routes(routes!(lance::append))
+        .routes(routes!(lance::stats))
+}
+
+/// Routes of profiles and of the GPU slot.
+fn model_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(profiles::list, profiles::create))
+        .routes(routes!(profiles::active))
+        .routes(routes!(profiles::show, profiles::change, profiles::delete))
+        .routes(routes!(profiles::activate))
+        .routes(routes!(profiles::deactivate))
+        .routes(routes!(profiles::search))
+        .routes(routes!(profiles::document))
+        .routes(routes!(profiles::ask))
+        .routes(routes!(admin::vram))
+        .routes(routes!(admin::preload))
+        .routes(routes!(admin::unload))
 }
 
 /// Ends a request that takes too long; the work behind it is dropped.

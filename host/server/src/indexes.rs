@@ -14,9 +14,14 @@ use std::{
 use boathouse_storage::{Bucket, BucketRegistry};
 use boathouse_types::{BucketName, DatasetName, IndexName};
 
-use crate::problem::Problem;
+use crate::{
+    lance::{LanceConfig, Room},
+    problem::Problem,
+};
 
 pub(crate) mod append;
+pub(crate) mod backend;
+mod by_id;
 pub(crate) mod chores;
 mod chunks;
 pub(crate) mod create;
@@ -35,6 +40,7 @@ pub(crate) mod moves;
 pub(crate) mod objective;
 mod objects;
 mod open;
+mod rows;
 mod search;
 mod standing;
 mod tail;
@@ -52,17 +58,26 @@ use filter::Filters;
 use objects::{erase, sweep};
 use standing::{Found, decides, give_up, look};
 
+pub use backend::LanceView;
+pub(crate) use by_id::document;
+#[cfg(feature = "lance")]
+pub(crate) use by_id::document_of_table;
 pub use chunks::Chunking;
 pub use delete::{DeleteDocuments, DeletedDocuments};
-pub(crate) use documents::document;
 pub use embed::Embeddings;
 pub(crate) use embed::{check_embedder, forget_idle_parts, forget_parts, tidy_parts};
 pub use filter::{FilterPlan, FilterView};
+pub(crate) use live::Hold;
 pub use live::{LiveIndex, Serving, Sole, Turn};
 pub use meta::{
     AppendPolicy, Behind, Deletion, Growth, IndexChange, IndexMeta, IndexSpec, IndexView, Segment,
     ServingView,
 };
+pub(crate) use objects::delete_folder;
+#[cfg(feature = "lance")]
+pub(crate) use search::no_vector;
+#[cfg(feature = "lance")]
+pub(crate) use search::search_table;
 pub use search::{Chunk, Hit, SearchAnswer, SearchRequest, search};
 pub(crate) use truth::Truth;
 pub(crate) use warm::warm;
@@ -86,6 +101,8 @@ pub struct Indexes {
     filters: Filters,
     desks: Desks,
     chores: Chores,
+    /// Tables of indexes in Lance.
+    pub(crate) lance: Room,
 }
 
 /// An index that cannot be opened.
@@ -103,7 +120,7 @@ struct Building {
     bucket: BucketName,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -120,6 +137,16 @@ impl Indexes {
             filters: Filters::default(),
             desks: Desks::default(),
             chores: Chores::default(),
+            lance: Room::default(),
+        }
+    }
+
+    /// With what is configured of Lance tables. Before any is opened.
+    #[must_use]
+    pub(crate) fn with_lance(self, config: LanceConfig) -> Self {
+        Self {
+            lance: Room::new(config),
+            ..self
         }
     }
 

@@ -20,6 +20,7 @@ pub mod host;
 pub mod http;
 pub mod indexes;
 mod ingested;
+pub mod lance;
 pub mod lineage;
 pub mod live;
 pub mod load;

@@ -12,12 +12,25 @@ use tracing_subscriber::EnvFilter;
 /// is logged, whatever level is asked for.
 const SEES_VALUES: [&str; 3] = ["tokio_postgres", "mysql_async", "mysql_common"];
 
+/// Crates that log the statements and paths of what they do; what they warn of is enough unless it is asked for by name.
+const CHATTY: [&str; 7] = [
+    "lance",
+    "lance_core",
+    "lance_encoding",
+    "lance_file",
+    "lance_index",
+    "lance_io",
+    "lance_table",
+];
+
 /// A filter without the lines of crates that see values.
 ///
 /// # Errors
 /// When the words are no filter.
 pub(crate) fn filter(words: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(words)?;
+    // What is said first gives way to the words.
+    let quiet = CHATTY.map(|name| format!("{name}=warn")).join(",");
+    let filter = EnvFilter::try_new(format!("{quiet},{words}"))?;
     SEES_VALUES.iter().try_fold(filter, |filter, name| {
         Ok(filter.add_directive(format!("{name}=warn").parse()?))
     })

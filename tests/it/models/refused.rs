@@ -28,7 +28,7 @@ fn bad_profiles() -> [Wish; 13] {
         (with("indexes", json!([])), 422, "empty_profile", &["indexes"]),
         (with("bucket", json!("rescue")), 422, "bad_bucket", &["rescue"]),
         (with("bucket", json!("No Bucket")), 422, "bad_body", &["No Bucket"]),
-        (with("vector_backend", json!("lance")), 422, "no_such_backend", &["parquet"]),
+        (with("vector_backend", json!("hnsw")), 422, "bad_body", &["hnsw", "parquet"]),
         (with("hnsw_config", config), 422, "invalid_input", &["ef_construction"]),
         (with("options", json!({"num_ctx": -1})), 422, "bad_options", &["num_ctx"]),
         (with("system_prompt", json!("x".repeat(40_000))), 422, "prompt_too_long", &["system_prompt"]),
@@ -52,7 +52,7 @@ async fn a_profile_that_cannot_be_is_refused_with_its_field() {
     for (change, code) in [
         (json!({"indexes": []}), "empty_profile"),
         (json!({"id": "other"}), "bad_body"),
-        (json!({"vector_backend": "lance"}), "no_such_backend"),
+        (json!({"vector_backend": "hnsw"}), "bad_body"),
     ] {
         check_problem(host.patch(path, &change).await, 422, code, &[]);
     }

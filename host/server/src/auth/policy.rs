@@ -234,6 +234,14 @@ const RULES: &[Rule] = &[
     post("/vectors/indexes/{idx}/refresh", TUNE, IDX),
     get("/vectors/indexes/{idx}/recall", READ, IDX),
     row("POST", "/vectors/indexes/{idx}/search", SEARCH, IDX, Effect::Reads),
+    get("/vectors/indexes/{idx}/documents/{doc_id}", READ, IDX),
+    post("/vectors/lance/migrate/{idx}", TUNE, IDX),
+    post("/vectors/lance/index/{idx}", TUNE, IDX),
+    post("/vectors/lance/optimize/{idx}", TUNE, IDX),
+    row("POST", "/vectors/lance/search/{idx}", SEARCH, IDX, Effect::Reads),
+    get("/vectors/lance/doc/{idx}/{doc_id}", READ, IDX),
+    post("/vectors/lance/append/{idx}", TUNE, IDX),
+    get("/vectors/lance/stats/{idx}", READ, IDX),
     get("/vectors/evalsets", READ, Touches::Handler),
     post("/vectors/evalsets", TUNE, Touches::Handler),
     delete("/vectors/evalsets/{idx}/{name}", TUNE, IDX),
@@ -374,7 +382,9 @@ mod tests {
     #[test]
     fn only_a_read_goes_without_a_line_and_every_change_without_a_read_scope() {
         for row in RULES {
-            let reads = row.method == "GET" || row.path.ends_with("/search");
+            let reads = row.method == "GET"
+                || row.path.ends_with("/search")
+                || row.path == "/vectors/lance/search/{idx}";
             assert_eq!(row.effect == Effect::Reads, reads, "{row:?}");
             if !reads {
                 let Needs::One(rights) = row.needs else {

@@ -45,6 +45,9 @@ pub(crate) enum Command {
         /// What happens to rows that are appended to the dataset: `auto` or `manual`.
         #[arg(long)]
         appends: Option<String>,
+        /// Engine that serves it: `parquet` or `lance`.
+        #[arg(long)]
+        backend: Option<String>,
         #[command(flatten)]
         wish: Box<Wish>,
         /// Cut longer texts into pieces of at most so many characters, with a vector each.
@@ -81,6 +84,13 @@ pub(crate) enum Command {
         name: String,
         /// `auto` or `manual`.
         policy: String,
+    },
+    /// Let another engine serve an index; searches go on meanwhile.
+    Backend {
+        /// Name of the index.
+        name: String,
+        /// `parquet`, or `lance` once there is a Lance table.
+        engine: String,
     },
     /// Change what is wanted of an index; what is left out stays as it is.
     Objective {
@@ -162,9 +172,10 @@ pub(crate) async fn run(
             });
         }
         Command::Appends { name, policy } => {
-            let path = format!("/vectors/indexes/{name}");
-            let index: Value = client.patch(&path, &json!({"appends": policy})).await?;
-            output.result(&index, summary);
+            change(client, output, &name, &json!({"appends": policy})).await?;
+        }
+        Command::Backend { name, engine } => {
+            change(client, output, &name, &json!({"vector_backend": engine})).await?;
         }
         Command::Objective { name, wanted } => {
             let path = format!("/vectors/indexes/{name}");
@@ -195,6 +206,19 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// Changes an index and shows what it is then.
+async fn change(
+    client: &Client,
+    output: &Output,
+    name: &str,
+    change: &Value,
+) -> Result<(), CliError> {
+    let path = format!("/vectors/indexes/{name}");
+    let index: Value = client.patch(&path, change).await?;
+    output.result(&index, summary);
+    Ok(())
+}
+
 impl Command {
     /// The body of a request to create an index.
     fn body(&self) -> Value {
@@ -208,6 +232,7 @@ impl Command {
             embedder,
             profile,
             appends,
+            backend,
             wish,
             chunk,
             overlap,
@@ -217,13 +242,15 @@ impl Command {
         };
         let mut body =
             json!({"name": name, "dataset": dataset, "text_column": text, "metric": metric});
-        for (key, value) in [
+        let texts = [
             ("id_column", id),
             ("bucket", bucket),
             ("embedder", embedder),
             ("profile", profile),
             ("appends", appends),
-        ] {
+            ("vector_backend", backend),
+        ];
+        for (key, value) in texts {
             if let Some(value) = value {
                 body[key] = value.as_str().into();
             }
@@ -308,6 +335,8 @@ fn summary(index: &Value) {
         ("rows replaced", "/behind/replaced"),
         ("appended rows", "/appends"),
         ("bucket", "/bucket"),
+        ("served from", "/vector_backend"),
+        ("Lance table", "/lance/path"),
         ("m", "/serving/config/m"),
         ("ef_construction", "/serving/config/ef_construction"),
         ("ef_search", "/serving/config/ef_search"),

@@ -64,7 +64,7 @@ pub(crate) async fn run(
 }
 
 /// Prints hits with their columns, in the order that the answer gives.
-fn hits(answer: &Value) {
+pub(crate) fn hits(answer: &Value) {
     let order = answer["columns"].as_array().into_iter().flatten();
     let order: Vec<&str> = order.filter_map(Value::as_str).collect();
     for hit in answer["hits"].as_array().into_iter().flatten() {

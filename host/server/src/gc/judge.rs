@@ -11,10 +11,10 @@
 //! - rows stay that any version of the dataset shows, by the manifest or by one that was replaced within the
 //!   grace period, so that who has opened a version reads it to the end;
 //! - of an index that serves, its vectors stay and the graphs of its first configuration, of all promotions
-//!   and of all trials on these vectors;
+//!   and of all trials on these vectors; of its Lance tables the one that its manifest names, whole;
 //! - a deleted index leaves nothing but its manifest; one that was moved leaves its logs to the end of the
 //!   move, which may still have to copy from them;
-//! - vectors and graphs without a manifest stay while an index is being moved here. Logs and evaluation
+//! - vectors, Lance tables and graphs without a manifest stay while an index is being moved here. Logs and evaluation
 //!   sets without a manifest always stay: nobody could make them anew;
 //! - of a manifest the newest [`MIN_KEPT`] versions stay;
 //! - an object of the copy of a bucket in `rescue` stays while the bucket has it.

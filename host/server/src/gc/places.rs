@@ -40,6 +40,8 @@ pub enum Class {
     Tombstones,
     /// Graphs that nothing names.
     Graphs,
+    /// Lance tables that no index names, as a whole; what is inside of one that is named is Lance's affair.
+    Lance,
     /// Evaluation sets of deleted indexes.
     EvaluationSets,
     /// Files of logs: copies of what a compacted file holds, and logs of deleted indexes.
@@ -62,6 +64,7 @@ impl Class {
             Self::Vectors => "vectors",
             Self::Tombstones => "tombstones",
             Self::Graphs => "graphs",
+            Self::Lance => "lance",
             Self::EvaluationSets => "evaluation_sets",
             Self::Logs => "logs",
             Self::Manifests => "manifests",
@@ -100,6 +103,7 @@ impl Group {
                     format!("indexes/{name}/vectors"),
                     format!("indexes/{name}/tombstones"),
                     format!("indexes/{name}/graphs"),
+                    format!("indexes/{name}/lance"),
                     format!("_evalsets/{name}"),
                 ];
                 folders.extend(logs_of(name));
@@ -159,6 +163,9 @@ pub(super) fn place(path: &str) -> Option<(Group, Class)> {
         }
         ["indexes", name, "graphs", file] if is_hex(file, 16, ".graph") => {
             Some((Group::Index(index(name)?), Class::Graphs))
+        }
+        ["indexes", name, "lance", table, _, ..] if uuid::Uuid::try_parse(table).is_ok() => {
+            Some((Group::Index(index(name)?), Class::Lance))
         }
         ["indexes", name, "manifest", file] if is_version(file) => {
             manifest(path, index(name).is_some())
@@ -264,6 +271,8 @@ mod tests {
         ("indexes/i/vectors/ID.parquet", "index `i`", Class::Vectors),
         ("indexes/i/tombstones/ID.json", "index `i`", Class::Tombstones),
         ("indexes/i/graphs/0123456789abcdef.graph", "index `i`", Class::Graphs),
+        ("indexes/i/lance/ID/_versions/1.manifest", "index `i`", Class::Lance),
+        ("indexes/i/lance/ID/_indices/a/b.idx", "index `i`", Class::Lance),
         ("indexes/i/manifest/VERSION.json", "manifest `indexes/i/manifest`", Class::Manifests),
         ("_hnsw_trials/i/ID.compact.jsonl", "index `i`", Class::Logs),
         ("_hnsw_trials/i/journal.jsonl", "index `i`", Class::Logs),
@@ -312,6 +321,8 @@ mod tests {
             "indexes/i/graphs/0123456789ABCDEF.graph",
             "indexes/i/graphs/0123.graph",
             "indexes/i/notes/x.json",
+            "indexes/i/lance/mine/_versions/1.manifest",
+            "indexes/i/lance/0199aa00-0000-7000-8000-000000000001",
             "plugins/blobs/readme.wasm",
             "plugins/manifest/x.json",
             "pii/policies/d/x.json",

@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use boathouse_types::IndexName;
+use boathouse_types::{IndexName, VectorBackend};
 use serde::Serialize;
 
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
     http::{AppState, tasks::accepted},
     indexes::{
         AppendPolicy, DeleteDocuments, DeletedDocuments, IndexChange, IndexSpec, IndexView, append,
-        create as creation, delete as deletion, forget_parts, moves, objective,
+        backend, create as creation, delete as deletion, forget_parts, moves, objective,
     },
-    models,
+    lance, models,
     problem::Problem,
     tasks::TaskView,
 };
@@ -76,17 +76,20 @@ pub(crate) async fn create(
     caller.may_use_index(spec.name.as_str(), Some(&spec.dataset))?;
     let spec = models::for_profile(&app, spec).await?;
     let name = spec.name.clone();
-    let built = name.clone();
+    let (built, backend) = (name.clone(), spec.vector_backend);
     let reservation = app.indexes.reserve(&name, &spec.dataset, &spec.home())?;
     let plan = creation::plan(&app, spec).await?;
     let worker = Arc::clone(&app);
     let task = app.tasks.start("index", name.as_str(), |task| async move {
         let index = creation::build(&worker, plan, &task).await?;
-        let view = serde_json::to_value(index.view()).map_err(|error| Problem::internal(&error))?;
         reservation.fulfil(index);
         // The dataset may have grown while it was built.
         worker.agent.hurry(&built);
-        Ok(view)
+        if backend == Some(VectorBackend::Lance) {
+            lance::adopt(&worker, built.as_str(), &task).await?;
+        }
+        let index = worker.indexes.get(built.as_str())?;
+        serde_json::to_value(index.view()).map_err(|error| Problem::internal(&error))
     });
     Ok(accepted(task))
 }
@@ -101,8 +104,8 @@ pub(crate) async fn show(
     Ok(axum::Json(index.view_with(&app.models.embedders)))
 }
 
-/// Move an index to another bucket, change what happens to rows that are appended to its dataset, or change its
-/// objective: one of the three. Searches go on during a move; one that is cancelled before the index lives there is
+/// Move an index to another bucket, change what happens to rows that are appended to its dataset, change its objective, or
+/// let another engine serve it: one of the four. Searches go on during a move; one that is cancelled before the index lives there is
 /// undone, and one that a restart interrupts goes on.
 #[utoipa::path(
     patch, path = "/vectors/indexes/{idx}", params(("idx" = String, Path)), request_body = IndexChange,
@@ -113,9 +116,15 @@ pub(crate) async fn change(
     Path(name): Path<String>,
     Json(change): Json<IndexChange>,
 ) -> Result<Response, Problem> {
-    match (change.bucket, change.appends, change.objective) {
-        (Some(bucket), None, None) => moves::start(&app, &name, bucket).await.map(accepted),
-        (None, Some(appends), None) => {
+    let wanted = (
+        change.bucket,
+        change.appends,
+        change.objective,
+        change.vector_backend,
+    );
+    match wanted {
+        (Some(bucket), None, None, None) => moves::start(&app, &name, bucket).await.map(accepted),
+        (None, Some(appends), None, None) => {
             let background = app.tasks.background();
             let worker = Arc::clone(&app);
             let setting = async move { append::set_policy(&worker, &name, appends).await };
@@ -125,7 +134,14 @@ pub(crate) async fn change(
             }
             Ok(axum::Json(view).into_response())
         }
-        (None, None, Some(wanted)) => {
+        (None, None, None, Some(engine)) => {
+            let background = app.tasks.background();
+            let worker = Arc::clone(&app);
+            let setting = async move { backend::set(&worker, &name, engine).await };
+            let view = background.settle(setting).await?;
+            Ok(axum::Json(view).into_response())
+        }
+        (None, None, Some(wanted), None) => {
             let background = app.tasks.background();
             let worker = Arc::clone(&app);
             let setting = async move { objective::set(&worker, &name, wanted).await };
@@ -134,7 +150,7 @@ pub(crate) async fn change(
         }
         _ => Err(Problem::unprocessable(
             "one_change",
-            "give one of `bucket`, `appends` and `objective`",
+            "give one of `bucket`, `appends`, `objective` and `vector_backend`",
         )),
     }
 }

@@ -180,7 +180,7 @@ pub(crate) async fn document(
     caller: Caller,
     Path((name, index, document)): Path<(String, String, String)>,
 ) -> Result<axum::Json<ProfileDocument>, Problem> {
-    let found = models::document(&app, &caller, &id(name)?, (&index, document)).await;
+    let found = models::document(&app, &caller, &id(name)?, (&index, &document)).await;
     found.map(axum::Json)
 }
 

@@ -33,7 +33,12 @@ use super::{
     standing::Found,
     tail,
 };
-use crate::{app::App, problem::Problem, tasks::TaskContext};
+use crate::{
+    app::App,
+    lance::{self, Change},
+    problem::Problem,
+    tasks::TaskContext,
+};
 
 pub(crate) mod merge;
 
@@ -180,7 +185,7 @@ fn answer(index: &LiveIndex, appended: u64) -> Result<Value, Problem> {
     Ok(view)
 }
 
-pub(super) fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
+pub(crate) fn check_at_rest(index: &LiveIndex) -> Result<(), Problem> {
     match index.moving_to() {
         None => Ok(()),
         Some(to) => Err(Problem::conflict(
@@ -263,6 +268,7 @@ async fn land(
     let meta = &index.meta;
     let emptied = std::mem::take(&mut added.emptied);
     let buried = bury_emptied(index, emptied, added.rows).await?;
+    let change = change_of(index, &added.table, buried.as_ref()).await?;
     // Held while parts are put together, which a merge under way still needs.
     let alone = (meta.segments().len() >= MAX_PARTS)
         .then(|| index.merging())
@@ -282,20 +288,7 @@ async fn land(
         (false, None) => Some(store(index, added.table).await?),
     };
     growth.segments.extend(stored.clone());
-    let covered = meta.covered_version();
-    let committed = indexes.commit(index, |now| {
-        let same = now.covered_version() == covered && now.segments() == meta.segments();
-        let deletions = match &buried {
-            Some(buried) => buried.among(&now.deletions)?,
-            None => now.deletions.clone(),
-        };
-        same.then(|| IndexMeta {
-            grown: Some(growth),
-            deletions,
-            ..now.clone()
-        })
-    });
-    let committed = committed.await;
+    let committed = name_all(indexes, index, (growth, buried.as_ref()), change).await;
     if committed.is_err() {
         let stored = stored.as_ref().map(|stored| stored.path.as_str());
         for path in stored.into_iter().chain(buried.as_ref().map(Buried::path)) {
@@ -303,6 +296,73 @@ async fn land(
         }
     }
     committed
+}
+
+/// Commits what was stored, once a Lance table has it too.
+async fn name_all(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    (growth, buried): (Growth, Option<&Buried>),
+    change: Change,
+) -> Result<Arc<LiveIndex>, Problem> {
+    let (meta, covered) = (&index.meta, index.meta.covered_version());
+    let followed = indexes.lance.follow(indexes, index, change).await?;
+    let commit = indexes.commit(index, |now| {
+        let same = now.covered_version() == covered && now.segments() == meta.segments();
+        let deletions = match buried {
+            Some(buried) => buried.among(&now.deletions)?,
+            None => now.deletions.clone(),
+        };
+        let next = same.then(|| IndexMeta {
+            grown: Some(growth),
+            deletions,
+            ..now.clone()
+        });
+        followed.onto(next?)
+    });
+    commit.await
+}
+
+/// What an append changes of the rows of an index, for its Lance table: earlier rows of the same ids go.
+async fn change_of(
+    index: &Arc<LiveIndex>,
+    added: &VectorTable,
+    buried: Option<&Buried>,
+) -> Result<Change, Problem> {
+    if index.meta.lance.is_none() {
+        return Ok(Change::default());
+    }
+    let mut gone = buried.map_or_else(Vec::new, |buried| buried.ids().to_vec());
+    // Numbers of rows are unique.
+    if index.meta.id_column.is_some() {
+        let ids: BTreeSet<String> = added.doc_ids().iter().map(str::to_owned).collect();
+        let searched = Arc::clone(index);
+        let chosen = tokio::task::spawn_blocking(move || searched.choose(&ids));
+        let chosen = chosen.await.map_err(|error| Problem::internal(&error))?;
+        gone.extend(chosen.ids);
+    }
+    let added = lance::rows_of(added, 0..added.len(), |_| true);
+    Ok(Change { gone, added })
+}
+
+/// Brings vectors in for rows of the dataset that are covered already. The right to do so is the caller's.
+///
+/// # Errors
+/// 409 when the index was changed by somebody else, or the bucket fails.
+#[cfg(feature = "lance")]
+pub(crate) async fn add(
+    indexes: &Indexes,
+    index: &Arc<LiveIndex>,
+    table: VectorTable,
+) -> Result<Arc<LiveIndex>, Problem> {
+    let added = Added {
+        table,
+        dataset_version: index.meta.covered_version(),
+        rows: index.meta.covered_rows(),
+        skipped: 0,
+        emptied: BTreeSet::new(),
+    };
+    land(indexes, index, added).await
 }
 
 /// Stores tombstones for what is searched of ids whose last row has no text; none when nothing is. `rows` of the
@@ -369,7 +429,7 @@ impl Indexes {
     ///
     /// # Errors
     /// 404, 409 when it is being moved or is not what it was, or the bucket fails.
-    pub(super) async fn in_step(&self, name: &IndexName) -> Result<Arc<LiveIndex>, Problem> {
+    pub(crate) async fn in_step(&self, name: &IndexName) -> Result<Arc<LiveIndex>, Problem> {
         let mut seated = self.get(name.as_str())?;
         for _ in 0..ROUNDS {
             check_at_rest(&seated)?;
@@ -395,7 +455,7 @@ impl Indexes {
     /// # Errors
     /// 409 when the index is not what it was, or the bucket fails; then it may have been committed nevertheless,
     /// and [`Self::in_step`] finds out.
-    pub(super) async fn commit(
+    pub(crate) async fn commit(
         &self,
         index: &LiveIndex,
         change: impl FnOnce(&IndexMeta) -> Option<IndexMeta>,

@@ -41,11 +41,11 @@ pub(crate) struct Plan {
 /// # Errors
 /// 404 or 422, naming what does not fit; 503 when its model server does not answer.
 pub(crate) async fn plan(app: &App, spec: IndexSpec) -> Result<Plan, Problem> {
-    if spec.vector_backend == VectorBackend::Lance {
+    if spec.vector_backend == Some(VectorBackend::Lance) && !cfg!(feature = "lance") {
         return Err(Problem::field(
             "vector_backend",
             "no_such_backend",
-            "this host serves `parquet` only",
+            "this host was built without Lance and serves `parquet` only",
         ));
     }
     objective::check(app, &spec.name, &spec.objective).await?;
@@ -211,7 +211,8 @@ impl Plan {
             moving_to: None,
             moved_to: None,
             withdrawn_from: None,
-            vector_backend: spec.vector_backend,
+            // A Lance table takes over once it is there.
+            vector_backend: VectorBackend::Parquet,
             config: spec.config.unwrap_or(app.config.vectors.default_config),
             objective: spec.objective.clone(),
             vectors_path: made.path.to_owned(),
@@ -229,6 +230,7 @@ impl Plan {
             grown: None,
             deletions: Vec::new(),
             first_vectors_path: None,
+            lance: None,
         }
     }
 }

@@ -3,10 +3,13 @@
 //! An index that serves from memory or from local files notices nothing of what becomes of its objects. The next host
 //! does, and so does this one once it has lost these files. So listings tell from time to time whether all objects that
 //! the manifest names are there, as long as they were written ([`LiveIndex::look_at_objects`]). That bytes were altered is
-//! found by whoever reads them: a merge, and a refresh, which reads them all ([`LiveIndex::examine`]).
+//! found by whoever reads them: a merge, a migration, and a refresh, which reads them all ([`LiveIndex::examine`]).
 //!
 //! What was found is told by the log, by a metric and by `GET /readyz`, until another look does not find it any more. A
 //! refresh makes it good (`append/merge/mend.rs`).
+//!
+//! Absent here: the objects of a Lance table. The index does without it: what is inside is Lance's affair, the graph answers
+//! when it cannot be read, and the next change of rows lets go of one that is lost (`lance/follow.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -156,7 +159,7 @@ impl LiveIndex {
     ///
     /// # Errors
     /// As there.
-    pub(super) async fn stored(&self, named: (&str, &str)) -> Result<VectorTable, Problem> {
+    pub(crate) async fn stored(&self, named: (&str, &str)) -> Result<VectorTable, Problem> {
         let stored = frozen::stored((self.bucket(), &self.meta.name), named).await;
         if stored
             .as_ref()

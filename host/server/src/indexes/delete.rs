@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Deletion, IndexMeta, Indexes, LiveIndex, create::forget, filter, objects::fresh_tombstones,
 };
-use crate::{app::App, problem::Problem};
+use crate::{app::App, lance::Change, problem::Problem};
 
 /// Most documents of one request.
 const MAX_IDS: usize = 10_000;
@@ -182,18 +182,28 @@ pub(super) async fn land(
 ) -> Result<Arc<LiveIndex>, Problem> {
     let meta = &index.meta;
     let buried = bury(index, ids.to_vec(), meta.covered_rows()).await?;
-    let committed = indexes.commit(index, |now| {
-        // What the index covers says which rows are hidden.
-        let same = now.covered_version() == meta.covered_version()
-            && now.covered_rows() == meta.covered_rows()
-            && now.deletions == meta.deletions;
-        let deletions = buried.among(&now.deletions)?;
-        same.then(|| IndexMeta {
-            deletions,
-            ..now.clone()
-        })
-    });
-    let committed = committed.await;
+    let change = Change {
+        gone: ids.to_vec(),
+        ..Change::default()
+    };
+    let committed = match indexes.lance.follow(indexes, index, change).await {
+        Err(problem) => Err(problem),
+        Ok(followed) => {
+            let commit = indexes.commit(index, |now| {
+                // What the index covers says which rows are hidden.
+                let same = now.covered_version() == meta.covered_version()
+                    && now.covered_rows() == meta.covered_rows()
+                    && now.deletions == meta.deletions;
+                let deletions = buried.among(&now.deletions)?;
+                let next = same.then(|| IndexMeta {
+                    deletions,
+                    ..now.clone()
+                });
+                followed.onto(next?)
+            });
+            commit.await
+        }
+    };
     if committed.is_err() {
         forget(index.bucket(), &meta.name, buried.path()).await;
     }
@@ -202,6 +212,7 @@ pub(super) async fn land(
 
 /// Tombstones that are stored and that no manifest names yet.
 pub(super) struct Buried {
+    ids: Arc<[String]>,
     deletion: Deletion,
     /// Those that these are together with.
     instead_of: Option<Vec<Deletion>>,
@@ -218,8 +229,11 @@ pub(super) async fn bury(
     let together = meta.deletions.len() >= MAX_OBJECTS;
     let before = if together { known.len() } else { 0 };
     let count = ids.len() + before;
-    let document = move || known.document(&ids, below, together);
+    let ids: Arc<[String]> = ids.into();
+    let hidden = Arc::clone(&ids);
+    let document = move || known.document(&hidden, below, together);
     Ok(Buried {
+        ids,
         deletion: store(index, count, document).await?,
         instead_of: together.then(|| meta.deletions.clone()),
     })
@@ -237,6 +251,8 @@ pub(super) async fn store_again(
     let (meta, known) = (&index.meta, Arc::clone(&index.tombstones));
     let count = known.len();
     let buried = Buried {
+        // None that were not hidden before.
+        ids: Arc::default(),
         deletion: store(index, count, move || known.document(&[], 0, true)).await?,
         instead_of: Some(meta.deletions.clone()),
     };
@@ -278,6 +294,11 @@ async fn store(
 impl Buried {
     pub(super) fn path(&self) -> &str {
         &self.deletion.path
+    }
+
+    /// The documents that they hide and that were not hidden before.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
     }
 
     /// The deletions of a manifest that has these and gets the buried ones; none when others are among them than those

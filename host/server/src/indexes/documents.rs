@@ -8,43 +8,11 @@
 //! What is one document is told by the row of the dataset: of the vectors that are searched those with the same row are
 //! pieces of one text, as earlier rows of its id are hidden.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use boathouse_vector::Span;
-use serde_json::{Map, Value};
 
-use super::{LiveIndex, search::values, tail::Match};
-use crate::{app::App, problem::Problem};
-
-/// A document by its id: its row of the dataset and the columns of that.
-///
-/// # Errors
-/// 404 `unknown_document` for one that searches do not find; the bucket's failure.
-pub(crate) async fn document(
-    app: &App,
-    index: &Arc<LiveIndex>,
-    id: String,
-) -> Result<(u64, Map<String, Value>), Problem> {
-    let searched = Arc::clone(index);
-    let found = tokio::task::spawn_blocking(move || searched.row_of(&id).ok_or(id));
-    let found = found.await.map_err(|error| Problem::internal(&error))?;
-    let row = found.map_err(|id| {
-        let shown: String = id.chars().take(80).collect();
-        Problem::not_found(
-            "unknown_document",
-            format!(
-                "index `{}` has no document `{}`",
-                index.meta.name,
-                shown.escape_debug()
-            ),
-        )
-    })?;
-    let (mut values, _) = values(app, index, &[row], None).await?;
-    match values.pop() {
-        Some(Value::Object(columns)) => Ok((row, columns)),
-        _ => Ok((row, Map::new())),
-    }
-}
+use super::{LiveIndex, tail::Match};
 
 impl LiveIndex {
     /// Documents that are searched.
@@ -60,22 +28,6 @@ impl LiveIndex {
             Some(part) => (part.doc_ids.get(row), part.rows[row]),
             None => (self.doc_ids.get(row), self.rows[row]),
         }
-    }
-
-    /// Row of the dataset of a document that is searched. Looks at all of them.
-    fn row_of(&self, id: &str) -> Option<u64> {
-        let parts = self.tail.parts().iter().enumerate();
-        let in_tail = parts.rev().find_map(|(at, part)| {
-            let rows = 0..part.doc_ids.len();
-            let mut shown = rows.filter(|row| !self.tail.hides_in(at, *row));
-            let row = shown.find(|row| part.doc_ids.get(*row) == id)?;
-            Some(part.rows[row])
-        });
-        in_tail.or_else(|| {
-            let mut shown = (0..self.doc_ids.len()).filter(|row| !self.tail.hides(*row));
-            let row = shown.find(|row| self.doc_ids.get(*row) == id)?;
-            Some(self.rows[row])
-        })
     }
 
     /// The piece of a text that something stands for that was found; none when texts are not cut.

@@ -42,6 +42,8 @@ pub enum FilterPlan {
     Exact,
     /// The graph was walked.
     Traversal,
+    /// Partitions of a Lance table were searched.
+    Partitions,
 }
 
 /// What a filter did to a search.

@@ -19,7 +19,7 @@ use std::sync::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
-use boathouse_types::{BucketName, Trial};
+use boathouse_types::{BucketName, Trial, VectorBackend};
 use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph, Spans};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
@@ -168,7 +168,8 @@ impl LiveIndex {
     ) -> Result<Self, Problem> {
         let data = IndexData {
             index: meta.name.clone(),
-            backend: meta.vector_backend,
+            // Trials measure the graph, whatever serves.
+            backend: VectorBackend::Parquet,
             data_version: meta.data_version.clone(),
             rows: frozen.spans.is_some().then(|| frozen.rows.clone()),
             vectors: frozen.vectors,
@@ -352,7 +353,7 @@ impl LiveIndex {
     }
 
     /// Waits for the right to bring appended rows in.
-    pub(super) async fn growing(&self) -> Hold {
+    pub(crate) async fn growing(&self) -> Hold {
         Arc::clone(&self.seat.upkeep.growing).lock_owned().await
     }
 

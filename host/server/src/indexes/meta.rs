@@ -14,7 +14,7 @@ use boathouse_types::{
 use serde::{Deserialize, Serialize};
 
 use super::{Chunking, Embeddings};
-use crate::live::LiveRecall;
+use crate::{lance::LanceMeta, live::LiveRecall};
 
 /// A wish for an index.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -38,9 +38,8 @@ pub struct IndexSpec {
     pub metric: Metric,
     /// Home bucket; `primary` when left out.
     pub bucket: Option<BucketName>,
-    /// Engine that serves it.
-    #[serde(default)]
-    pub vector_backend: VectorBackend,
+    /// Engine that serves it; `parquet` when left out.
+    pub vector_backend: Option<VectorBackend>,
     /// First configuration; that of `[vectors] default_config` when left out.
     pub config: Option<IndexConfig>,
     /// What a good configuration is.
@@ -82,6 +81,8 @@ pub struct IndexChange {
     pub appends: Option<AppendPolicy>,
     /// What a good configuration is from now on, all of it: what is left out is as for a new index.
     pub objective: Option<Objective>,
+    /// The engine that is to serve it; `lance` needs a Lance table.
+    pub vector_backend: Option<VectorBackend>,
 }
 
 /// How far an index covers its dataset beyond its base.
@@ -212,6 +213,9 @@ pub struct IndexMeta {
     /// its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_vectors_path: Option<String>,
+    /// The Lance table that holds what is searched, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceMeta>,
 }
 
 /// How far an index is behind its dataset.
@@ -263,6 +267,9 @@ pub struct IndexView {
     pub moving_to: Option<BucketName>,
     /// Engine that serves it.
     pub vector_backend: VectorBackend,
+    /// Its Lance table, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceMeta>,
     /// What a good configuration is.
     pub objective: Objective,
     /// Version of the vectors that the graph leads to, which trials measure.
@@ -433,6 +440,7 @@ impl IndexMeta {
             bucket: self.bucket.clone(),
             moving_to,
             vector_backend: self.vector_backend,
+            lance: self.lance.clone(),
             objective: self.objective.clone(),
             data_version: self.data_version.clone(),
             vectors: counts.base + counts.tail,

@@ -89,9 +89,10 @@ pub(super) fn fresh_tombstones(name: &IndexName) -> String {
     format!("indexes/{name}/tombstones/{id}.json")
 }
 
-/// Folders of what the manifest names: vectors, tombstones, and graphs over the vectors.
-fn named(name: &IndexName) -> [String; 3] {
+/// Folders of what the manifest names: tables in Lance, tombstones, vectors, and graphs over the vectors.
+fn named(name: &IndexName) -> [String; 4] {
     [
+        format!("indexes/{name}/lance"),
         format!("indexes/{name}/tombstones"),
         format!("indexes/{name}/vectors"),
         format!("indexes/{name}/graphs"),
@@ -196,6 +197,12 @@ pub(super) async fn delete(
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await
+}
+
+/// Deletes every object of a folder that no manifest names.
+pub(crate) async fn delete_folder(bucket: &Bucket, folder: &str) -> Result<(), StorageError> {
+    let left = bucket.without_rescue().list(folder).await?;
+    delete(bucket, paths(left)).await
 }
 
 /// Deletes what rescue still holds of a deleted index of this name: a restoration would bring it back as part

@@ -5,27 +5,28 @@
 //! there are documents gets them all: how many those are changes with every deletion. Where texts are cut into pieces a
 //! hit is a document by its nearest piece (`documents.rs`).
 //!
-//! What needs the processor is done at a desk (`desks.rs`).
+//! The graph of the index answers, or its Lance table (`backend.rs`).
 
 use std::sync::Arc;
 
 use boathouse_ingest::IngestError;
 use boathouse_models::{Embedder, NoVector, StaticEmbedder, Vectored};
 use boathouse_types::{BucketName, DatasetName, IndexConfig, Metric, VectorBackend};
-use boathouse_vector::{Scratch, Span};
+use boathouse_vector::Span;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "lance")]
+use super::backend::Backend as _;
 use super::{
-    LiveIndex, Serving, check_embedder,
+    LiveIndex,
+    backend::{self, Effort, Found, LanceView, Nearest, Query, Wish},
+    check_embedder,
     filter::{self, FilterView},
-    tail::{Kept, Match, Wanted},
 };
-use crate::{
-    app::App,
-    live::{Live, Seen},
-    problem::Problem,
-};
+#[cfg(feature = "lance")]
+use crate::lance::LanceSearch;
+use crate::{app::App, problem::Problem};
 
 /// A search.
 #[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
@@ -38,7 +39,7 @@ pub struct SearchRequest {
     /// How many hits, at most: 1 to `vectors.max_k`. There are fewer when the index has fewer documents.
     #[serde(default = "ten")]
     pub k: usize,
-    /// Candidates kept while searching, instead of what the served configuration says.
+    /// Candidates kept while the graph is searched, instead of what the served configuration says; a Lance table has none.
     pub ef_search: Option<u32>,
     /// Columns of the dataset to return; all when left out, none when the list is empty.
     pub with: Option<Vec<String>>,
@@ -58,26 +59,23 @@ pub struct SearchAnswer {
     /// The columns of the hits in the order that was asked for, else in that of the dataset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// The configuration that answered.
+    /// The configuration that answered; that of the graph, which stands by, when a Lance table answered.
     pub config: IndexConfig,
     /// The engine that answered.
     pub backend: VectorBackend,
     /// Version of the vectors that were searched.
     pub index_version: String,
-    /// Distance computations that it took.
-    pub distances: u64,
+    /// Distance computations that it took; none when a Lance table answered, which does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distances: Option<u64>,
+    /// What of the Lance table answered, when it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceView>,
     /// What the filter did, when there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<FilterView>,
     /// Microseconds for the filter, embedding and the index, without the columns.
     pub took_us: u64,
-}
-
-/// What was found, and how.
-struct Found {
-    matches: Vec<Match>,
-    distances: u64,
-    filter: Option<FilterView>,
 }
 
 /// One hit.
@@ -127,46 +125,115 @@ pub async fn search(
     check(app, &request)?;
     let started = std::time::Instant::now();
     let request = in_numbers(app, index, request).await?;
-    let serving = index.serving();
-    let columns = request.with.clone();
+    let config = index.serving().served.config;
     let config = IndexConfig {
-        ef_search: request.ef_search.unwrap_or(serving.served.config.ef_search),
-        ..serving.served.config
+        ef_search: request.ef_search.unwrap_or(config.ef_search),
+        ..config
     };
+    let wish = wish(app, index, &request, (config.ef_search, Effort::default())).await?;
+    let (found, backend) = backend::search(app, index, &wish).await?;
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let shown = Shown {
+        config,
+        backend,
+        columns: request.with,
+        took_us,
+    };
+    answer(app, index, found, shown).await
+}
+
+/// Answers a search by the Lance table of an index, whether or not that serves.
+///
+/// # Errors
+/// As [`search`]; 409 without a table.
+#[cfg(feature = "lance")]
+pub(crate) async fn search_table(
+    app: &App,
+    index: &Arc<LiveIndex>,
+    request: LanceSearch,
+) -> Result<SearchAnswer, Problem> {
+    let effort = Effort {
+        nprobes: request.nprobes,
+        refine_factor: request.refine_factor,
+        ef: request.ef,
+        exact: request.exact,
+    };
+    let request = SearchRequest {
+        text: request.text,
+        vector: request.vector,
+        k: request.k.unwrap_or_else(ten),
+        ef_search: None,
+        with: request.with,
+        filter: request.filter,
+    };
+    check(app, &request)?;
+    let started = std::time::Instant::now();
+    let table = backend::Table::of(app, index).await?;
+    let request = in_numbers(app, index, request).await?;
+    let config = index.serving().served.config;
+    let wish = wish(app, index, &request, (config.ef_search, effort)).await?;
+    let found = table.search(&wish).await?;
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let shown = Shown {
+        config,
+        backend: VectorBackend::Lance,
+        columns: request.with,
+        took_us,
+    };
+    answer(app, index, found, shown).await
+}
+
+/// What is to be looked for, with what the filter lets through.
+async fn wish(
+    app: &App,
+    index: &Arc<LiveIndex>,
+    request: &SearchRequest,
+    (ef_search, effort): (u32, Effort),
+) -> Result<Arc<Wish>, Problem> {
     let selection = match &request.filter {
         Some(text) => Some(filter::select(app, index, text).await?),
         None => None,
     };
-    let found = {
-        let (index, embedder) = (Arc::clone(index), app.models.embedders.built_in());
-        let live = Arc::clone(&app.live);
-        let mut desk = app.indexes.desks.sit_down().await?;
-        let found = tokio::task::spawn_blocking(move || {
-            let kept = selection.map(|selection| selection.kept(&index));
-            let judged = (&*embedder, &*live);
-            let kept = kept.as_deref();
-            let scratch = &mut desk.scratch;
-            find(
-                (&index, kept),
-                (&serving, scratch),
-                judged,
-                &request,
-                config.ef_search,
-            )
-        });
-        found.await.map_err(|error| Problem::internal(&error))??
+    let query = match (&request.vector, &request.text) {
+        (Some(vector), _) => Query::Vector(vector.clone()),
+        (None, text) => Query::Text(text.clone().unwrap_or_default()),
     };
-    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let (hits, columns) = hits(app, index, &found.matches, columns).await?;
+    Ok(Arc::new(Wish {
+        query,
+        k: request.k,
+        ef_search,
+        effort,
+        selection,
+    }))
+}
+
+/// What an answer shows besides what was found.
+struct Shown {
+    config: IndexConfig,
+    backend: VectorBackend,
+    columns: Option<Vec<String>>,
+    took_us: u64,
+}
+
+async fn answer(
+    app: &App,
+    index: &LiveIndex,
+    found: Found,
+    shown: Shown,
+) -> Result<SearchAnswer, Problem> {
+    let (hits, columns) = hits(app, index, found.nearest, shown.columns).await?;
+    let filter = found.filtered;
+    let filter = filter.map(|(plan, matching)| FilterView { matching, plan });
     Ok(SearchAnswer {
         hits,
         columns,
-        config,
-        backend: index.meta.vector_backend,
+        config: shown.config,
+        backend: shown.backend,
         index_version: version(index),
         distances: found.distances,
-        filter: found.filter,
-        took_us,
+        lance: found.lance,
+        filter,
+        took_us: shown.took_us,
     })
 }
 
@@ -192,93 +259,6 @@ fn check(app: &App, request: &SearchRequest) -> Result<(), Problem> {
             "text_or_vector",
             "give either `text` or `vector`",
         )),
-    }
-}
-
-fn find(
-    (index, kept): (&Arc<LiveIndex>, Option<&Kept>),
-    (serving, scratch): (&Serving, &mut Scratch),
-    (embedder, live): (&StaticEmbedder, &Live),
-    request: &SearchRequest,
-    ef: u32,
-) -> Result<Found, Problem> {
-    let vector = match (&request.vector, &request.text) {
-        (Some(vector), _) => vector.clone(),
-        (None, text) => {
-            check_embedder(embedder, &index.meta)?;
-            embed_query(embedder, text.as_deref().unwrap_or_default())?
-        }
-    };
-    let query = index.data.vectors.prepare_query(&vector);
-    let query = query.map_err(|error| Problem::from(error).about("vector"))?;
-    // Who looks for more than there are would look everywhere once more before he gives up.
-    let k = request.k.min(index.documents().max(1));
-    let wanted = Wanted {
-        query: &query,
-        k,
-        ef: ef as usize,
-    };
-    let found = documents((index, kept), (serving, scratch), &wanted);
-    let seen = Seen {
-        index,
-        serving,
-        vector: &vector,
-        k,
-        ef,
-        filtered: kept.is_some(),
-    };
-    live.observe(&seen, || {
-        found.matches.iter().map(|one| one.distance).collect()
-    });
-    Ok(found)
-}
-
-/// The nearest documents, with all that it took to find them.
-fn documents(
-    (index, kept): (&LiveIndex, Option<&Kept>),
-    (serving, scratch): (&Serving, &mut Scratch),
-    wanted: &Wanted<'_>,
-) -> Found {
-    let (mut distances, mut filter) = (0, None);
-    let all = kept.map_or_else(|| index.vectors(), Kept::len);
-    // As above, of what the filter leaves.
-    let k = kept.map_or(wanted.k, |kept| wanted.k.min(kept.documents().max(1)));
-    let matches = index.by_document(k, all, |k| {
-        let wanted = Wanted { k, ..*wanted };
-        let found = vectors((index, kept), (serving, &mut *scratch), &wanted);
-        distances += found.distances;
-        filter = found.filter;
-        found.matches
-    });
-    Found {
-        matches,
-        distances,
-        filter,
-    }
-}
-
-/// The nearest vectors.
-fn vectors(
-    (index, kept): (&LiveIndex, Option<&Kept>),
-    (serving, scratch): (&Serving, &mut Scratch),
-    wanted: &Wanted<'_>,
-) -> Found {
-    let (base, graph) = (&index.data.vectors, &serving.graph);
-    let tail = &index.tail;
-    let Some(kept) = kept else {
-        let (matches, distances) = tail.nearest(base, graph, wanted, scratch);
-        return Found {
-            matches,
-            distances,
-            filter: None,
-        };
-    };
-    let (matches, distances, plan) = tail.nearest_kept(base, graph, wanted, kept, scratch);
-    let matching = kept.documents() as u64;
-    Found {
-        matches,
-        distances,
-        filter: Some(FilterView { matching, plan }),
     }
 }
 
@@ -316,54 +296,56 @@ async fn in_numbers(
 }
 
 /// The vector of a text. Blocks.
-fn embed_query(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, Problem> {
-    only_one(embedder.embed_each(&[text])?)
+pub(super) fn embed_query(embedder: &StaticEmbedder, text: &str) -> Result<Vec<f32>, Problem> {
+    only_one(Embedder::embed_each(embedder, &[text])?)
 }
 
 /// The vector of the only text that there is.
 fn only_one(mut made: Vec<Vectored>) -> Result<Vec<f32>, Problem> {
-    made.pop()
-        .unwrap_or(Err(NoVector::Empty))
-        .map_err(|missing| match missing {
-            NoVector::Empty => Problem::field(
-                "text",
-                "no_known_word",
-                "holds no word that the embedder knows; write it in other words",
-            ),
-            NoVector::Rejected(reason) => Problem::field(
-                "text",
-                "cannot_embed",
-                format!("the embedder makes no vector of it: {reason}"),
-            ),
-        })
+    let made = made.pop().unwrap_or(Err(NoVector::Empty));
+    made.map_err(|missing| no_vector(missing, "text"))
+}
+
+/// 422: there is no vector of a text, which stands in a field.
+pub(crate) fn no_vector(missing: NoVector, field: &str) -> Problem {
+    match missing {
+        NoVector::Empty => Problem::field(
+            field,
+            "no_known_word",
+            "holds no word that the embedder knows; write it in other words",
+        ),
+        NoVector::Rejected(reason) => Problem::field(
+            field,
+            "cannot_embed",
+            format!("the embedder makes no vector of it: {reason}"),
+        ),
+    }
 }
 
 /// What was found, with the columns of its rows and their names in order.
 async fn hits(
     app: &App,
     index: &LiveIndex,
-    matches: &[Match],
+    found: Vec<Nearest>,
     columns: Option<Vec<String>>,
 ) -> Result<(Vec<Hit>, Vec<String>), Problem> {
-    let documents: Vec<(&str, u64)> = matches.iter().map(|found| index.document(found)).collect();
-    let rows: Vec<u64> = documents.iter().map(|(_, row)| *row).collect();
+    let rows: Vec<u64> = found.iter().map(|found| found.row).collect();
     let (values, names) = values(app, index, &rows, columns).await?;
-    let hit = |((found, (id, row)), columns): ((&Match, (&str, u64)), Value)| Hit {
-        id: id.to_owned(),
+    let hit = |(found, columns): (Nearest, Value)| Hit {
+        id: found.id,
         score: match index.meta.metric {
             Metric::Cosine | Metric::Dot => 1.0 - found.distance,
             Metric::L2 => 1.0 / (1.0 + found.distance),
         },
         distance: found.distance,
-        row,
-        chunk: index.span(found).map(Chunk::from),
+        row: found.row,
+        chunk: found.span.map(Chunk::from),
         columns: match columns {
             Value::Object(columns) => columns,
             _ => Map::new(),
         },
     };
-    let found = matches.iter().zip(documents);
-    Ok((found.zip(values).map(hit).collect(), names))
+    Ok((found.into_iter().zip(values).map(hit).collect(), names))
 }
 
 /// The columns of rows, and their names in order. When none are wanted the dataset is not asked, so a bucket that fails

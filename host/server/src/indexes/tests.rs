@@ -118,7 +118,7 @@ async fn a_trial_on_pieces_looks_at_as_much_as_the_first_request_of_a_search() {
         };
         let answer = search(&host.app, &index, request).await.unwrap();
         assert_eq!(answer.hits.len(), 8);
-        let in_search = answer.distances as f64;
+        let in_search = answer.distances.unwrap() as f64;
         assert!(in_trial < vectors as f64, "the graph is walked");
         assert!(in_trial <= in_search, "{word}: {in_trial}, {in_search}");
         // The others had to ask again, as sixteen vectors were of fewer than eight documents.

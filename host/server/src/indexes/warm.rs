@@ -1,11 +1,13 @@
 //! Warming an index: what its searches read is brought into memory before somebody waits for it.
 //!
 //! Rows of the index itself are searched for, spread over all of it, so the pages of vectors, codes and links that
-//! searches pass through are read. An embedder of the model server is opened, for which the server loads its model.
+//! searches pass through are read, and of a Lance table too, if that serves. An embedder of the model server is opened, for which the server loads its model.
 
 use std::sync::Arc;
 
-use super::{LiveIndex, check_embedder, tail::Wanted};
+use boathouse_types::VectorBackend;
+
+use super::{LiveIndex, backend, check_embedder, tail::Wanted};
 use crate::{app::App, problem::Problem};
 
 /// Rows that are searched for.
@@ -35,6 +37,9 @@ pub(crate) async fn warm(app: &App, index: &Arc<LiveIndex>) -> Result<(), Proble
         }
     });
     warmed.await.map_err(|error| Problem::internal(&error))?;
+    if index.meta.vector_backend == VectorBackend::Lance {
+        backend::warm(app, index, SEARCHES, K).await;
+    }
     let embedder = app.models.embedders.of(&index.meta.embedder).await?;
     check_embedder(&*embedder, &index.meta)
 }

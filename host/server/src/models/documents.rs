@@ -38,17 +38,17 @@ pub(crate) async fn document(
     app: &App,
     caller: &Caller,
     id: &ProfileId,
-    (index, document): (&str, String),
+    (index, document): (&str, &str),
 ) -> Result<ProfileDocument, Problem> {
     let profile = app.models.profiles.get(id).await?;
     let index = one(app, &profile, index)?;
     reach::may_use_index(app, caller, index.meta.name.as_str())?;
-    let (row, columns) = indexes::document(app, &index, document.clone()).await?;
+    let found = indexes::document(app, &index, document, None).await?;
     Ok(ProfileDocument {
         profile: profile.id,
         index: index.meta.name.clone(),
-        id: document,
-        row,
-        columns,
+        id: found.id,
+        row: found.row,
+        columns: found.columns,
     })
 }

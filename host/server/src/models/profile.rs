@@ -10,7 +10,7 @@ use boathouse_models::{ModelName, Occupant, ProfileId, RunOptions};
 use boathouse_types::{BucketName, DatasetName, IndexConfig, IndexName, Timestamp, VectorBackend};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{app::App, indexes::LiveIndex, problem::Problem};
+use crate::{app::App, problem::Problem};
 
 /// Indexes, and datasets, that a profile may name.
 const MOST_NAMES: usize = 256;
@@ -40,7 +40,7 @@ pub struct Profile {
     /// The bucket in which indexes are made for it, which is made itself when the profile is activated.
     #[serde(default)]
     pub bucket: Option<BucketName>,
-    /// The engine that indexes made for it have, and that answers its searches where an index has that engine.
+    /// The engine of indexes that are made for it. Its searches are answered by what serves each index.
     #[serde(default)]
     pub vector_backend: Option<VectorBackend>,
     /// The first configuration of indexes made for it; its `ef_search` is that of the profile's searches.
@@ -76,7 +76,7 @@ pub struct ProfileSpec {
     pub datasets: BTreeSet<DatasetName>,
     /// The bucket in which indexes are made for it.
     pub bucket: Option<BucketName>,
-    /// The engine of indexes that are made for it: `parquet`.
+    /// The engine of indexes that are made for it: `parquet`, or `lance`.
     pub vector_backend: Option<VectorBackend>,
     /// The first configuration of indexes made for it; its `ef_search` is that of the profile's searches.
     pub hnsw_config: Option<IndexConfig>,
@@ -189,14 +189,6 @@ impl Profile {
         }
     }
 
-    /// The engine that answers its searches of an index. This is the place where a second engine comes in: an index that
-    /// has the engine of the profile is answered by that, every other one by its own.
-    #[must_use]
-    pub(super) fn engine(&self, index: &LiveIndex) -> VectorBackend {
-        let own = index.meta.vector_backend;
-        self.vector_backend.filter(|it| *it == own).unwrap_or(own)
-    }
-
     /// That it can be: what it names is there, and what it says is within bounds.
     ///
     /// # Errors
@@ -249,12 +241,12 @@ impl Profile {
     /// That this host has the engine.
     fn check_engine(&self) -> Result<(), Problem> {
         match self.vector_backend {
-            None | Some(VectorBackend::Parquet) => Ok(()),
-            Some(VectorBackend::Lance) => Err(Problem::field(
+            Some(VectorBackend::Lance) if !cfg!(feature = "lance") => Err(Problem::field(
                 "vector_backend",
                 "no_such_backend",
-                "this host serves `parquet` only, which is searched by HNSW",
+                "this host was built without Lance and serves `parquet` only",
             )),
+            _ => Ok(()),
         }
     }
 
@@ -346,7 +338,8 @@ mod tests {
             });
             assert_eq!(bad, told("bad_options", "options"));
         }
-        let lance = refused(&|bad| bad.vector_backend = Some(VectorBackend::Lance));
-        assert_eq!(lance, told("no_such_backend", "vector_backend"));
+        let mut on_lance = good.clone();
+        on_lance.vector_backend = Some(VectorBackend::Lance);
+        assert_eq!(on_lance.check_engine().is_ok(), cfg!(feature = "lance"));
     }
 }

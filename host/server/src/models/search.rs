@@ -15,7 +15,9 @@ use super::{activate::provision, profile::Profile};
 use crate::{
     app::App,
     auth::{Caller, reach},
-    indexes::{self, FilterView, Hit, IndexSpec, LiveIndex, SearchAnswer, SearchRequest},
+    indexes::{
+        self, FilterView, Hit, IndexSpec, LanceView, LiveIndex, SearchAnswer, SearchRequest,
+    },
     problem::Problem,
 };
 
@@ -87,12 +89,16 @@ pub struct SearchedIndex {
     pub index: IndexName,
     /// The engine that answered.
     pub backend: VectorBackend,
-    /// The configuration that answered.
+    /// The configuration that answered; that of the graph, which stands by, when a Lance table answered.
     pub config: IndexConfig,
     /// Version of the vectors that were searched.
     pub index_version: String,
-    /// Distance computations that it took.
-    pub distances: u64,
+    /// Distance computations that it took; none when a Lance table answered, which does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distances: Option<u64>,
+    /// What of the Lance table answered, when it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lance: Option<LanceView>,
     /// What the filter did, when there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<FilterView>,
@@ -111,7 +117,6 @@ pub(super) struct Own {
 /// What an index found.
 struct Part {
     index: Arc<LiveIndex>,
-    engine: VectorBackend,
     answer: SearchAnswer,
 }
 
@@ -239,7 +244,6 @@ async fn parts(
             filter: request.filter.clone(),
         };
         parts.push(Part {
-            engine: profile.engine(index),
             answer: indexes::search(app, index, wanted).await?,
             index: Arc::clone(index),
         });
@@ -267,10 +271,11 @@ fn merged(parts: Vec<Part>, k: usize) -> (Vec<ProfileHit>, MergedBy, Vec<Searche
         }
         searched.push(SearchedIndex {
             index,
-            backend: part.engine,
+            backend: part.answer.backend,
             config: part.answer.config,
             index_version: part.answer.index_version,
             distances: part.answer.distances,
+            lance: part.answer.lance,
             filter: part.answer.filter,
             took_us: part.answer.took_us,
         });
@@ -328,7 +333,7 @@ pub(crate) async fn for_profile(app: &Arc<App>, spec: IndexSpec) -> Result<Index
     Ok(IndexSpec {
         bucket: spec.bucket.or(profile.bucket),
         embedder: spec.embedder.or(embedder),
-        vector_backend: profile.vector_backend.unwrap_or(spec.vector_backend),
+        vector_backend: spec.vector_backend.or(profile.vector_backend),
         config: spec.config.or(profile.hnsw_config),
         ..spec
     })

@@ -230,3 +230,65 @@ impl From<PluginError> for Problem {
         }
     }
 }
+
+#[cfg(feature = "lance")]
+impl From<boathouse_lance_host::Error> for Problem {
+    fn from(error: boathouse_lance_host::Error) -> Self {
+        use boathouse_lance_host::Error;
+        let text = || chain(&error);
+        match &error {
+            Error::Invalid(_) => Self::unprocessable("out_of_bounds", error.to_string()),
+            Error::Refused(_) => Self::unprocessable("lance_refused", text()),
+            Error::TooFewRows { .. } => Self::unprocessable(
+                "too_few_rows",
+                format!(
+                    "{error}; searches of the table are exact without it, or choose fewer partitions or the kind `ivf_hnsw_sq`"
+                ),
+            ),
+            Error::Conflict(_) => Self::conflict("changed_meanwhile", error.to_string()),
+            Error::NotVerified { .. } => Self::conflict("not_verified", error.to_string()),
+            Error::Unknown(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "outcome_unknown",
+                error.to_string(),
+            ),
+            Error::NoRoom(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "bucket_full",
+                error.to_string(),
+            ),
+            Error::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_unavailable",
+                error.to_string(),
+            ),
+            Error::Storage(_) => Self::storage(&error),
+            Error::NoTable | Error::NoVersion | Error::Damaged(_) => {
+                tracing::error!(cause = %text(), "a Lance table cannot be used");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "damaged_object",
+                    format!(
+                        "the Lance table cannot be used ({error}); `POST /vectors/lance/migrate/{{idx}}` with `\"again\": true` makes it anew"
+                    ),
+                )
+            }
+            Error::ForeignTable { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "newer_format",
+                error.to_string(),
+            ),
+            Error::Source(cause) => match cause.downcast_ref::<Self>() {
+                Some(problem) => problem.clone(),
+                None => Self::internal(&error),
+            },
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<EmbedError> for Problem {
+    fn from(error: EmbedError) -> Self {
+        Self::unprocessable("cannot_embed", error.to_string())
+    }
+}

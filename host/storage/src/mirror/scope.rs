@@ -11,18 +11,19 @@ const NAMED_BY_OTHERS: &str = "_evalsets";
 /// The folder of the probe, which nobody needs back.
 const PROBE: &str = ".boathouse-probe";
 /// What can be large and can be made again: rows come from their sources, vectors from rows, graphs from
-/// vectors. Each is the first segment of a path and the third.
-const REMADE: [(&str, &str); 3] = [
+/// vectors and so do Lance tables. Each is the first segment of a path and the third.
+const REMADE: [(&str, &str); 4] = [
     ("datasets", "data"),
     ("indexes", "vectors"),
     ("indexes", "graphs"),
+    ("indexes", "lance"),
 ];
 
 /// What is mirrored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MirrorScope {
-    /// What cannot be made again: all but rows, vectors and graphs.
+    /// What cannot be made again: all but rows, vectors, graphs and Lance tables.
     #[default]
     Recovery,
     /// Everything, so that the rescue is a whole second copy.
@@ -92,6 +93,7 @@ mod tests {
         check("datasets/data/manifest/x.json", true, true);
         check("indexes/i/vectors/x.parquet", false, true);
         check("indexes/i/graphs/x.graph", false, true);
+        check("indexes/i/lance/x/data/y.lance", false, true);
         check("indexes/i", true, true);
         check("indexes", true, true);
         check("_hnsw_trials/i/x.jsonl", true, true);

@@ -35,7 +35,7 @@ impl Judge<'_> {
         garbage.extend(retained(old, |found| {
             !matches!(
                 found.class,
-                Class::Vectors | Class::Tombstones | Class::Graphs
+                Class::Vectors | Class::Tombstones | Class::Graphs | Class::Lance
             )
         }));
         Ok(garbage)
@@ -63,6 +63,7 @@ impl Judge<'_> {
         garbage.extend(retained(old, |found| match found.class {
             Class::Vectors | Class::Tombstones => objects.contains(found.object.path.as_str()),
             Class::Graphs => named.contains(&found.object.path),
+            Class::Lance => is_of_table(&found.object.path, meta),
             Class::Logs => !self.is_of_earlier_index(found, meta),
             _ => true,
         }));
@@ -182,6 +183,13 @@ impl Judge<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether an object is one of the Lance table that an index has.
+fn is_of_table(path: &str, meta: &IndexMeta) -> bool {
+    let table = meta.lance.as_ref();
+    let within = table.and_then(|table| path.strip_prefix(table.path.as_str()));
+    within.is_some_and(|within| within.starts_with('/'))
 }
 
 /// When a file of a log was begun, by its name; older journals have other names.

@@ -14,8 +14,8 @@ use boathouse_ingest::Dataset;
 use boathouse_models::Embedder;
 use boathouse_storage::Bucket;
 use boathouse_tuning::IndexData;
-use boathouse_types::IndexName;
-use boathouse_vector::table::VectorTable;
+use boathouse_types::{IndexName, VectorBackend};
+use boathouse_vector::{Frozen, table::VectorTable};
 use serde_json::Value;
 
 use super::{
@@ -34,7 +34,13 @@ use super::{
     },
     answer, joined,
 };
-use crate::{app::App, problem::Problem, tasks::TaskContext, tune};
+use crate::{
+    app::App,
+    lance::{self, LanceMeta},
+    problem::Problem,
+    tasks::TaskContext,
+    tune,
+};
 
 mod heal;
 mod mend;
@@ -64,6 +70,8 @@ struct NewBase {
     embedder_digest: String,
     /// How its vectors came to be; none for those that were there.
     embeddings: Option<Embeddings>,
+    /// The Lance table with these vectors, unless they are those of before.
+    lance: Option<LanceMeta>,
     /// Bytes of the object that holds its vectors, once that is stored.
     bytes: u64,
 }
@@ -77,8 +85,10 @@ impl LiveIndex {
     }
 }
 
-/// Starts to merge the tail of an index as a task, if it is long and nobody does so already.
+/// Starts to merge the tail of an index as a task, if it is long and nobody does so already; and to put its Lance table in
+/// order.
 pub(crate) fn when_due(app: &Arc<App>, index: &Arc<LiveIndex>) {
+    lance::when_due(app, index);
     // Of an index without documents no base can be made.
     if !index.has_long_tail() || index.vectors() == 0 {
         return;
@@ -141,7 +151,9 @@ pub(super) async fn rebuild(
     // A merge that was waited for has put another one in its place.
     let index = app.indexes.in_step(&index.meta.name).await?;
     let base = anew(app, (index.bucket(), &index.meta), task).await?;
-    let base = base.without(&index.tombstones).await?;
+    let mut base = base.without(&index.tombstones).await?;
+    let lance = app.indexes.lance.remake(&index, &base.table, task).await?;
+    base.lance = lance;
     renew(&app.indexes, &index, base, task).await?;
     forget_parts(app, &index.meta.name).await;
     Ok(())
@@ -195,6 +207,7 @@ async fn anew(
         replaced,
         embedder_digest: embedder.model_digest().to_owned(),
         embeddings: Some(embeddings),
+        lance: None,
         bytes: 0,
     })
 }
@@ -342,9 +355,17 @@ async fn take_over(
         return Err(Problem::cancelled());
     }
     let _writing = index.writing().await;
+    let lance = without_deleted(indexes, index, new, &frozen).await?;
+    let deletions = indexes.get(name.as_str())?.meta.deletions.clone();
     let next = |now: &IndexMeta| {
-        let same = now.data_version == index.meta.data_version;
-        same.then(|| new.named(now, path, &data)).flatten()
+        let same = now.data_version == index.meta.data_version
+            && (lance.is_none() || now.deletions == deletions);
+        let named = same.then(|| new.named(now, path, &data)).flatten()?;
+        Some(match &new.merged {
+            // The same rows as before.
+            Some(_) => named,
+            None => named.served_by(lance),
+        })
     };
     let found = indexes.write(index, next).await?;
     tune::follow(index, &sets).await;
@@ -361,6 +382,27 @@ async fn take_over(
     let next = indexes.succeed(index, next)?;
     frozen::tidy(&next).await;
     Ok(next)
+}
+
+/// The Lance table of a new base without what was deleted since that was made. The right to write is the caller's, so no
+/// more is deleted until it is named.
+async fn without_deleted(
+    indexes: &Indexes,
+    index: &LiveIndex,
+    new: &NewBase,
+    made: &Frozen,
+) -> Result<Option<LanceMeta>, Problem> {
+    let (Some(table), newest) = (&new.lance, indexes.get(index.meta.name.as_str())?) else {
+        return Ok(None);
+    };
+    if new.replaced || newest.meta.deletions == index.meta.deletions {
+        return Ok(Some(table.clone()));
+    }
+    let rows = made.doc_ids.iter().zip(made.rows.iter());
+    let deleted = rows.filter(|(id, row)| newest.tombstones.hide(id, **row));
+    let gone: Vec<String> = deleted.map(|(id, _)| id.to_owned()).collect();
+    let table = indexes.lance.without(index, table.clone(), &gone).await?;
+    Ok(Some(table))
 }
 
 /// What is to serve, for a configuration that may have been promoted since the graph was begun.
@@ -403,6 +445,16 @@ impl NewBase {
         Ok(self)
     }
 
+    /// How far it covers its dataset, where that cannot be told by counting: documents were added for rows that had none.
+    fn told(&self, documents: u64) -> Option<Growth> {
+        (documents + self.skipped > self.rows).then(|| Growth {
+            dataset_version: self.dataset_version,
+            rows: self.rows,
+            skipped_rows: 0,
+            segments: Vec::new(),
+        })
+    }
+
     /// Its vectors, which it does not hold any more then.
     fn take_table(&mut self) -> VectorTable {
         let empty = VectorTable::new(self.table.dimension());
@@ -426,7 +478,7 @@ impl NewBase {
             skipped_rows: self.skipped,
             superseded_rows: self.rows.saturating_sub(documents + self.skipped),
             grown: match &self.merged {
-                Some(merged) => behind(merged, &now.growth())?,
+                Some(merged) => behind(merged, &now.growth())?.or_else(|| self.told(documents)),
                 None => None,
             },
             deletions: match self.replaced {
@@ -439,6 +491,21 @@ impl NewBase {
     }
 }
 
+impl IndexMeta {
+    /// The same index with another Lance table; without one its graph serves.
+    fn served_by(self, lance: Option<LanceMeta>) -> Self {
+        let vector_backend = match lance {
+            Some(_) => self.vector_backend,
+            None => VectorBackend::Parquet,
+        };
+        Self {
+            lance,
+            vector_backend,
+            ..self
+        }
+    }
+}
+
 /// What is left of a tail once a part of it is in the base; none when that is not how the tail begins.
 fn behind(merged: &Growth, now: &Growth) -> Option<Option<Growth>> {
     let segments = now.segments.strip_prefix(merged.segments.as_slice())?;
@@ -447,5 +514,6 @@ fn behind(merged: &Growth, now: &Growth) -> Option<Option<Growth>> {
         skipped_rows: now.skipped_rows.checked_sub(merged.skipped_rows)?,
         ..now.clone()
     };
-    Some((now.dataset_version != merged.dataset_version).then_some(left))
+    let has_more = now.dataset_version != merged.dataset_version || !segments.is_empty();
+    Some(has_more.then_some(left))
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use boathouse_storage::StorageError;
 use boathouse_tuning::IndexData;
+use boathouse_types::VectorBackend;
 
 use super::{NewBase, anew};
 use crate::{
@@ -101,13 +102,14 @@ async fn commit(
     let frozen = frozen::keep(name, &data_version, encoded.frozen, files).await?;
     let data = IndexData {
         index: name.clone(),
-        backend: found.meta.vector_backend,
+        backend: VectorBackend::Parquet,
         data_version,
         rows: frozen.spans.is_some().then(|| frozen.rows.clone()),
         vectors: frozen.vectors.clone(),
     };
     let next = base.named(&found.meta, path, &data);
-    let next = next.ok_or_else(|| changed(found))?;
+    // Its Lance table, if it has one, was made of other vectors maybe.
+    let next = next.ok_or_else(|| changed(found))?.served_by(None);
     task.progress("building the graph", 0, Some(next.vectors), "vectors");
     let live = LiveIndex::assemble(bucket, next.clone(), frozen, options, &cancel).await?;
     // With what was deleted.
