@@ -264,7 +264,7 @@ mod tests {
 
     /// Paths, with `ID`, `VERSION` and `DIGEST` for what a host would write there.
     #[rustfmt::skip]
-    const PLACES: [(&str, &str, Class); 25] = [
+    const PLACES: [(&str, &str, Class); 27] = [
         ("datasets/d/data/ID.parquet", "dataset `d`", Class::Rows),
         ("datasets/d/manifest/VERSION.json", "manifest `datasets/d/manifest`", Class::Manifests),
         ("_lineage/d/ID.jsonl", "log `_lineage/d`", Class::Logs),

@@ -286,9 +286,3 @@ impl From<boathouse_lance_host::Error> for Problem {
         }
     }
 }
-
-impl From<EmbedError> for Problem {
-    fn from(error: EmbedError) -> Self {
-        Self::unprocessable("cannot_embed", error.to_string())
-    }
-}

@@ -433,6 +433,7 @@ impl NewBase {
             replaced: false,
             embedder_digest: meta.embedder_digest.clone(),
             embeddings: None,
+            lance: None,
             bytes: 0,
         }
     }
