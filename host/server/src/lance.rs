@@ -35,7 +35,8 @@ mod objects;
 mod optimize;
 #[cfg(feature = "lance")]
 mod room;
-#[cfg(all(test, feature = "lance"))]
+#[cfg(test)]
+#[cfg(feature = "lance")]
 mod tests;
 #[cfg(feature = "lance")]
 mod work;

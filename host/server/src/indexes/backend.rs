@@ -9,7 +9,8 @@
 mod graph;
 #[cfg(feature = "lance")]
 mod table;
-#[cfg(all(test, feature = "lance"))]
+#[cfg(test)]
+#[cfg(feature = "lance")]
 mod tests;
 
 use std::sync::Arc;

@@ -46,10 +46,6 @@ const ROUNDS: usize = 16;
 ///
 /// # Errors
 /// 404; 409 when there is a table and no other was asked for, or while the index is moved.
-#[expect(
-    clippy::unused_async,
-    reason = "without Lance there is nothing to wait for either"
-)]
 pub(crate) async fn start_migration(
     app: &Arc<App>,
     name: &str,

@@ -65,10 +65,6 @@ pub(crate) fn when_due(app: &Arc<App>, index: &Arc<LiveIndex>) {
 ///
 /// # Errors
 /// 404; 409 without a table or while the index is moved.
-#[expect(
-    clippy::unused_async,
-    reason = "without Lance there is nothing to wait for either"
-)]
 pub(crate) async fn start_optimize(
     app: &Arc<App>,
     name: &str,
