@@ -125,7 +125,12 @@ async fn a_journal_shows_its_newest_trials() {
     let shown = told(&host, newest);
     let journal: serde_json::Value = serde_json::from_str(&shown).expect("json");
     assert_eq!(journal["trials"][0]["config"]["seed"], 7, "{journal}");
-    assert_eq!(journal["trials"][1]["note"], "by hand", "{journal}");
+    // What a noisy machine has to say stands behind it.
+    let note = journal["trials"][1]["note"].as_str();
+    assert!(
+        note.is_some_and(|note| note.starts_with("by hand")),
+        "{journal}"
+    );
     let id = journal["trials"][0]["id"].as_str().expect("an id");
     let promote = ["tune", "promote", "notes", id, "--force"];
     let shown = told(&host, &[&promote[..], &["--reason", "to see"]].concat());
