@@ -40,6 +40,7 @@ pub(crate) mod moves;
 pub(crate) mod objective;
 mod objects;
 mod open;
+mod pace;
 mod rows;
 mod search;
 mod standing;

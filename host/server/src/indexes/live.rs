@@ -33,6 +33,7 @@ use super::{
     ledger::{self, Lost},
     locked,
     meta::Counts,
+    pace::Pace,
     standing::Found,
     tail::{Part, Tail},
     tombstones::Tombstones,
@@ -110,6 +111,7 @@ struct Upkeep {
     /// What is not known of its promotions.
     lost: std::sync::Mutex<Lost>,
     traffic: Traffic,
+    pace: Pace,
 }
 
 /// The right to do one more thing to an index that only one may do at a time.

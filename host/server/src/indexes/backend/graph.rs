@@ -1,9 +1,9 @@
 //! An index in memory: its base by the graph, and what is behind it one by one.
 //!
-//! What needs the processor is done at a desk (`desks.rs`). Searches are looked at for live recall here, as it is the
+//! What needs the processor is done at a desk (`desks.rs`), and the quick searches without another thread (`pace.rs`). Searches are looked at for live recall here, as it is the
 //! graph's configuration that this judges.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use boathouse_models::StaticEmbedder;
@@ -55,6 +55,10 @@ impl Backend for Graph {
         let (embedder, live) = (Arc::clone(&self.embedder), Arc::clone(&self.live));
         let serving = index.serving();
         let mut desk = self.indexes.desks.sit_down().await?;
+        if is_quick(&index, &wish) {
+            let judged = (&*embedder, &*live);
+            return find((&index, None), (&serving, &mut desk.scratch), judged, &wish);
+        }
         let found = tokio::task::spawn_blocking(move || {
             let selection = wish.selection.as_ref();
             let kept = selection.map(|selection| selection.kept(&index));
@@ -73,12 +77,27 @@ impl Backend for Graph {
     }
 }
 
+/// Whether a search is over so soon that no thread of its own is woken for it; never one with a filter, which is looked
+/// at row by row.
+fn is_quick(index: &LiveIndex, wish: &Wish) -> bool {
+    let text = match &wish.query {
+        Query::Text(text) => Some(text.len()),
+        Query::Vector(_) => None,
+    };
+    wish.selection.is_none() && index.pace().is_quick(candidates(wish), text)
+}
+
+fn candidates(wish: &Wish) -> usize {
+    wish.k.max(wish.ef_search as usize)
+}
+
 fn find(
     (index, kept): (&Arc<LiveIndex>, Option<&Kept>),
     (serving, scratch): (&Serving, &mut Scratch),
     (embedder, live): (&StaticEmbedder, &Live),
     wish: &Wish,
 ) -> Result<Found, Problem> {
+    let started = Instant::now();
     let vector = match &wish.query {
         Query::Vector(vector) => vector.clone(),
         Query::Text(text) => {
@@ -108,6 +127,9 @@ fn find(
         found.matches.iter().map(|one| one.distance).collect()
     });
     let nearest = found.matches.iter().map(|one| index.nearest(one));
+    if kept.is_none() {
+        index.pace().note(candidates(wish), started.elapsed());
+    }
     Ok(Found {
         nearest: nearest.collect(),
         distances: Some(found.distances),

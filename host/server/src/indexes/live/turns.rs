@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Hold, LiveIndex};
-use crate::problem::Problem;
+use crate::{indexes::pace::Pace, problem::Problem};
 
 /// The right to run trials on an index: one at a time.
 pub type Turn = OwnedMutexGuard<()>;
@@ -23,6 +23,11 @@ pub struct Sole {
 }
 
 impl LiveIndex {
+    /// How long its searches take.
+    pub(in crate::indexes) fn pace(&self) -> &Pace {
+        &self.seat.upkeep.pace
+    }
+
     /// Takes the turn.
     ///
     /// # Errors
