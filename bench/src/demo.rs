@@ -17,7 +17,16 @@ pub(crate) struct Demo(Host);
 impl Demo {
     /// Starts a host on the folder `bench/data/NAME` and lets it ingest and index the table.
     pub(crate) fn start(runtime: &Runtime, name: &str) -> Result<Self> {
-        let demo = Self(Host::start(name)?);
+        Self::of(runtime, Host::start(name)?)
+    }
+
+    /// The same with a model server at an address.
+    pub(crate) fn beside(runtime: &Runtime, name: &str, model_server: &str) -> Result<Self> {
+        Self::of(runtime, Host::beside(name, Some(model_server))?)
+    }
+
+    fn of(runtime: &Runtime, host: Host) -> Result<Self> {
+        let demo = Self(host);
         runtime.block_on(demo.fill())?;
         Ok(demo)
     }

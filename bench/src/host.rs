@@ -25,8 +25,13 @@ pub(crate) struct Host {
 impl Host {
     /// Starts the program beside this one on the folder `bench/data/NAME`, emptied.
     pub(crate) fn start(name: &str) -> Result<Self> {
+        Self::beside(name, None)
+    }
+
+    /// The same with a model server at an address.
+    pub(crate) fn beside(name: &str, model_server: Option<&str>) -> Result<Self> {
         let folder = process::emptied(name)?;
-        let (child, url) = serve(&folder)?;
+        let (child, url) = serve(&folder, model_server)?;
         Ok(Self {
             url,
             child,
@@ -44,7 +49,7 @@ impl Host {
 
     /// Starts a host that was killed on its folder.
     pub(crate) fn start_again(&mut self) -> Result<()> {
-        (self.child, self.url) = serve(&self.folder)?;
+        (self.child, self.url) = serve(&self.folder, None)?;
         Ok(())
     }
 
@@ -88,8 +93,8 @@ impl Host {
     }
 }
 
-/// Starts the program on a folder; gives the process and where it listens.
-fn serve(folder: &Path) -> Result<(Child, String)> {
+/// Starts the program on a folder, with the model server that it is to ask if there is one; gives the process and where it listens.
+fn serve(folder: &Path, model_server: Option<&str>) -> Result<(Child, String)> {
     let program = std::env::current_exe()?.with_file_name("boathouse");
     if !program.is_file() {
         bail!("no release build of the host: cargo build --release -p boathouse-server");
@@ -97,6 +102,7 @@ fn serve(folder: &Path) -> Result<(Child, String)> {
     let mut child = Command::new(program)
         .args(["serve", "--port", "0", "--data"])
         .arg(folder)
+        .envs(model_server.map(|address| ("OLLAMA_HOST", address)))
         .stdout(Stdio::piped())
         .spawn()?;
     let mut line = String::new();

@@ -13,6 +13,7 @@ mod data;
 mod demo;
 mod host;
 mod ingest;
+mod models;
 mod ours;
 mod p1;
 mod p10;
@@ -34,7 +35,7 @@ use anyhow::{Context, Result, bail};
 
 use data::{Collection, Split};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p3|p4|p5|p6|p7|p8|p10|p12|p13|s10|files|memory|append|commit|journal|all [--quick] [--rows N] [--data glove|texts|mixture]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p3|p4|p5|p6|p7|p8|p10|p12|p13|s10|models|files|memory|append|commit|journal|all [--quick] [--rows N] [--data glove|texts|mixture]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -109,13 +110,14 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "p10" => p10::run(options),
         "p12" => p12::run(options),
         "p13" => p13::run(options),
+        "models" => models::run(options),
         "append" => storage::append(options),
         "commit" => storage::commit(options),
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "p10", "s10", "p3",
-            "p2", "p4", "files", "p8", "memory", "p1",
+            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "models", "p10", "s10",
+            "p3", "p2", "p4", "files", "p8", "memory", "p1",
         ]
         .into_iter()
         .try_for_each(|name| measure(name, options)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod embed;
 pub(crate) mod ingest;
+pub(crate) mod model_server;
 pub(crate) mod open;
 pub(crate) mod pii;
 pub(crate) mod score;
@@ -31,6 +32,7 @@ pub(crate) fn serve(service: &str) -> Result<()> {
         "embed" => embed::serve(),
         "open" => open::serve(),
         "ingest" => ingest::run(),
+        "model-server" => model_server::serve(),
         _ => bail!("there is no service `{service}`"),
     }
 }

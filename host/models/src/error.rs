@@ -102,7 +102,7 @@ pub enum ServerError {
         message: String,
     },
     /// The server failed, at loading a model for instance.
-    #[error("the model server failed ({status}): {message}")]
+    #[error("the model server failed {}: {message}", when(*.status))]
     Failed {
         /// HTTP status, 500 to 599; 200 when an answer failed half-way.
         status: u16,
@@ -118,6 +118,14 @@ pub enum ServerError {
         /// What was found.
         reason: String,
     },
+}
+
+/// A status of success is that of an answer which began well.
+fn when(status: u16) -> String {
+    match status {
+        200 => "in the middle of its answer".to_owned(),
+        status => format!("({status})"),
+    }
 }
 
 impl ServerError {
@@ -215,4 +223,24 @@ pub enum SlotError {
     /// The model server did not do its part.
     #[error(transparent)]
     Server(#[from] ServerError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_in_an_answer_is_not_told_by_a_status_of_success() {
+        let failed = |status| ServerError::Failed {
+            status,
+            message: "out of memory".to_owned(),
+        };
+        let told = failed(500).to_string();
+        assert_eq!(told, "the model server failed (500): out of memory");
+        let told = failed(200).to_string();
+        assert!(
+            !told.contains("200") && told.contains("in the middle"),
+            "{told}"
+        );
+    }
 }

@@ -29,7 +29,9 @@ use crate::{
     config::{Config, Environment, TlsConfig},
     gc, http,
     indexes::chores,
-    lineage, live, models,
+    lineage,
+    listener::PromptListener,
+    live, models,
     tls::{TlsError, TlsListener},
     watcher,
 };
@@ -267,7 +269,8 @@ impl Entrances {
         let routes = http::router(Arc::clone(app));
         let plain = routes.clone().into_make_service_with_connect_info::<Peer>();
         let stopped = stop.clone().cancelled_owned();
-        let serving = axum::serve(self.plain, plain).with_graceful_shutdown(stopped);
+        let serving =
+            axum::serve(PromptListener(self.plain), plain).with_graceful_shutdown(stopped);
         server.spawn(ended(serving.into_future()));
         if let Some(encrypted) = self.encrypted {
             let routes = routes.into_make_service_with_connect_info::<Peer>();

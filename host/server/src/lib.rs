@@ -22,6 +22,7 @@ pub mod indexes;
 mod ingested;
 pub mod lance;
 pub mod lineage;
+mod listener;
 pub mod live;
 pub mod load;
 mod log;

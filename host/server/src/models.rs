@@ -55,7 +55,7 @@ pub use prompt::Source;
 pub(crate) use running::start;
 pub use search::{MergedBy, ProfileHit, ProfileSearch, ProfileSearchAnswer, SearchedIndex};
 pub(crate) use search::{for_profile, search};
-pub use view::ActiveView;
+pub use view::{ActiveView, ProfileView};
 pub(crate) use view::{ModelFigures, active, figures};
 
 /// Models, profiles and the slot of a host.
@@ -228,16 +228,20 @@ impl Models {
     fn check_inactive(&self, id: &ProfileId, so: &str) -> Result<(), Problem> {
         let view = self.slot().view();
         let holds = view.holder.is_some_and(|holder| holder.profile == *id);
-        let comes = view.next.as_ref() == Some(id) || self.activating().contains_key(id);
-        if !holds && !comes {
+        if !holds && !self.is_coming(id) {
             return Ok(());
         }
         Err(Problem::conflict(
             "profile_active",
             format!(
-                "profile `{id}` is active, so {so}; `POST /vectors/profile/{id}/deactivate` first"
+                "profile `{id}` is active, so {so}; `POST /vectors/profile/{id}/deactivate` (`boathouse profile deactivate {id}`) first"
             ),
         ))
+    }
+
+    /// Whether a profile is on its way to the slot, or waits for its turn.
+    fn is_coming(&self, id: &ProfileId) -> bool {
+        self.slot().view().next.as_ref() == Some(id) || self.activating().contains_key(id)
     }
 
     /// Notes that a profile is on its way to the slot.

@@ -20,7 +20,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::config::TlsConfig;
+use crate::{config::TlsConfig, listener::PromptListener};
 
 const MOST_HANDSHAKES: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub enum TlsError {
 
 /// A listener whose connections are encrypted.
 pub(crate) struct TlsListener {
-    tcp: TcpListener,
+    tcp: PromptListener,
     acceptor: TlsAcceptor,
     handshakes: FuturesUnordered<BoxFuture<'static, Option<Connection>>>,
 }
@@ -56,7 +56,7 @@ impl TlsListener {
     /// Encrypts what comes in over `tcp`.
     pub(crate) fn new(tcp: TcpListener, config: &TlsConfig) -> Result<Self, TlsError> {
         Ok(Self {
-            tcp,
+            tcp: PromptListener(tcp),
             acceptor: TlsAcceptor::from(Arc::new(server_config(config)?)),
             handshakes: FuturesUnordered::new(),
         })

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use boathouse_model_server::{Fault, Route};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -96,6 +97,8 @@ async fn a_profile_searches_its_own_indexes_and_no_other() {
     }
     assert_eq!(world.holds(), [""; 0], "nothing was activated for those");
 
+    let shown = host.read("/vectors/profile/both").await;
+    assert_eq!(shown["searches"], json!(["bread", "ships"]), "{shown}");
     let all = json!({"text": "ships in the harbour wait for wind", "k": 5, "with": ["text"]});
     let (status, found) = host.post("/vectors/profile/both/search", &all).await;
     assert_eq!(status, 200, "{found}");
@@ -126,6 +129,12 @@ async fn a_profile_searches_its_own_indexes_and_no_other() {
     host.delete("/vectors/indexes/bread").await;
     let (_, found) = host.post("/vectors/profile/both/search", &all).await;
     assert_eq!(found["missing"], json!(["bread"]), "{found}");
+    let shown = &host.read("/vectors/profile").await["profiles"][1];
+    let indexes = (&shown["id"], &shown["searches"], &shown["missing"]);
+    assert_eq!(
+        indexes,
+        (&json!("both"), &json!(["ships"]), &json!(["bread"]))
+    );
     let named = json!({"text": "bread", "index": "bread"});
     let refused = host.post("/vectors/profile/both/search", &named).await;
     check_problem(refused, 404, "unknown_index", &["bread"]);
@@ -182,18 +191,19 @@ async fn a_bucket_is_made_when_its_profile_is_activated_and_indexes_made_for_it_
 
 /// Commands, and what they print.
 #[rustfmt::skip]
-const COMMANDS: [(&[&str], &[&str]); 13] = [
+const COMMANDS: [(&[&str], &[&str]); 14] = [
     (&["create", "sailors", "--model", "a", "--index", "ships", "--option", "num_ctx=2048", "--system-prompt", "Be brief.",
         "--ef-construction", "40", "--ef-search", "20"], &["\"num_ctx\": 2048", "Be brief."]),
     (&["change", "sailors", "--embed-model", "e", "--without", "system_prompt"], &["e:latest", "\"system_prompt\": null"]),
-    (&["list"], &["sailors", "a:latest"]),
+    (&["list"], &["sailors", "a:latest", "ships"]),
     (&["activate", "sailors"], &["now: a:latest", "warmed ships"]),
     (&["active"], &["ready: profile sailors with a:latest"]),
     (&["search", "sailors", "a boat on the river", "-k", "1"], &["ships s2"]),
-    (&["ask", "sailors", "Where is the timber?"], &["word0 word1"]),
+    (&["ask", "sailors", "Where is the timber?"], &["word0 word1", "cites none of the 4 passages"]),
     (&["doc", "sailors", "ships", "s4"], &["nets and sails"]),
     (&["vram"], &["a:latest", "slot"]),
-    (&["unload", "a"], &["unloaded a:latest"]),
+    (&["unload", "a"], &["unloaded a:latest: 10.00 GiB"]),
+    (&["unload", "a"], &["nothing was loaded or unloaded"]),
     (&["preload", "b"], &["loaded b:latest"]),
     (&["deactivate", "sailors"], &["before: -, now: -"]),
     (&["delete", "sailors"], &["deleted"]),
@@ -214,6 +224,17 @@ async fn profiles_are_kept_by_the_command_line_too() {
     }
     let refused = run(&["--url", url, "profile", "show", "sailors"]);
     assert_eq!(refused.status.code(), Some(1));
+    // What breaks off in the middle leaves a whole line, and its reason goes elsewhere.
+    world.profiles().await;
+    world.activate("sailors").await;
+    world
+        .double()
+        .fail_next(Route::Generate, Fault::CutAfter(2));
+    let broken = run(&["--url", url, "profile", "ask", "sailors", "Where?"]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&broken.stdout), "word0 word1 \n");
+    let error = String::from_utf8_lossy(&broken.stderr);
+    assert!(error.contains("broke off"), "{error}");
 }
 
 /// A host that nobody has told of a model server, on a machine without one.

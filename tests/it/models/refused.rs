@@ -106,6 +106,12 @@ async fn what_cannot_be_asked_or_activated_is_refused() {
             404,
             "unknown_model",
         ),
+        (
+            "/admin/unload",
+            json!({"model": "nomic"}),
+            404,
+            "unknown_model",
+        ),
         ("/admin/unload", json!({"model": "a b"}), 422, "bad_body"),
         ("/admin/preload", json!({}), 422, "bad_body"),
     ] {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     check_problem,
     models::{Answering, World, settings},
+    run,
 };
 
 fn state(name: &str) -> impl Fn(&Value) -> bool {
@@ -182,6 +183,18 @@ async fn who_wants_the_same_waits_together_and_too_many_are_refused() {
         _ = &mut first => panic!("a load takes an hour"),
         _ = world.slot(loading) => {}
     }
+    // Who asks it now is told that it is on its way.
+    let early = world
+        .host
+        .post(
+            "/vectors/profile/sailors/ask",
+            &json!({"question": "what ship?"}),
+        )
+        .await;
+    check_problem(early, 409, "slot_changing", &["try again"]);
+    let shown = run(&["--url", &world.host.url, "profile", "active"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("on its way: profile sailors"), "{shown}");
     // One is under way for both, so eight others may wait.
     let mut others: Vec<_> = (0..12).map(|n| Box::pin(start(format!("p{n}")))).collect();
     let mut refused = 0;

@@ -2,7 +2,8 @@
 //!
 //! [`Double`] is the server. It is driven in two ways: [`Double::call`] takes a request in this process, so that under
 //! tokio's paused clock loads, drains and keep-alives take no time and always the same turns; [`Server`] puts it behind a
-//! port, for what has to go over HTTP.
+//! port, for what has to go over HTTP, and `cargo run -p boathouse-model-server --example ollama` for whoever wants to try
+//! what a host does with a model server and has none.
 //!
 //! What it copies from Ollama (its sources of August 2026), because clients stumble over it: an unload is answered at once
 //! and the model goes later, its memory later still; a busy model goes when its last request has ended; a load goes on when
@@ -140,6 +141,12 @@ impl Double {
     #[must_use]
     pub fn most_answering(&self) -> usize {
         self.memory().most_answering
+    }
+
+    /// How often its clients have made it load a model.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        self.memory().loads
     }
 
     /// All requests so far.

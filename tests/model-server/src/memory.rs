@@ -91,6 +91,7 @@ pub(crate) struct Memory {
     pub(crate) life: u64,
     pub(crate) waiting: usize,
     pub(crate) most_answering: usize,
+    pub(crate) loads: usize,
     runners: Vec<Runner>,
     next_id: u64,
     /// Bytes that are given back at a moment.
@@ -107,6 +108,7 @@ impl Memory {
             life: 0,
             waiting: 0,
             most_answering: 0,
+            loads: 0,
             runners: Vec::new(),
             next_id: 0,
             leaving: Vec::new(),
@@ -260,6 +262,7 @@ impl Memory {
         }
         let keep = keep.unwrap_or(self.settings.keep_alive);
         self.add_runner(model, options, now + self.settings.load, keep);
+        self.loads += 1;
         let ours = |one: &&Runner| !one.foreign && matches!(one.model.kind, Kind::Answers);
         let answering = self.runners.iter().filter(ours).count();
         self.most_answering = self.most_answering.max(answering);

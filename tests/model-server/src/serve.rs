@@ -5,6 +5,7 @@
 
 use std::{io, net::Ipv4Addr};
 
+use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::Double;
@@ -37,6 +38,10 @@ impl Server {
         double.come_back();
         let router = double.router();
         let mut serving = JoinSet::new();
+        // Each word goes when it is said, and does not wait for an answer to the word before.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         serving.spawn(async move {
             // Ends only with the task.
             let _ = axum::serve(listener, router).await;

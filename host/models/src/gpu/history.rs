@@ -1,7 +1,8 @@
 //! The last hour of the GPUs' memory, sample by sample.
 //!
-//! Samples are few and small: one every few seconds, a pair of numbers a GPU. What is older than an hour goes when
-//! the next one comes, and so does the oldest when there are too many.
+//! Samples are few and small: one every few seconds, a pair of numbers a GPU, however often somebody looks; only the
+//! newest look is kept besides. What is older than an hour goes when the next one comes, and so does the oldest when
+//! there are too many.
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,9 @@ use super::Gpu;
 
 /// How far back samples go, in milliseconds.
 const SPAN_MS: i64 = 3_600_000;
+/// Least time between two samples that are kept, in milliseconds. A change of the slot looks many times a second, and
+/// the hour is not to shrink by that.
+const SPACING_MS: i64 = 4_000;
 /// Most samples that are kept.
 const MAX_SAMPLES: usize = 1_024;
 
@@ -39,6 +43,8 @@ pub struct GpuFigures {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     samples: VecDeque<GpuSample>,
+    /// The last look, which may be too close to the last sample to be kept as one.
+    newest: Option<GpuSample>,
 }
 
 impl History {
@@ -52,24 +58,36 @@ impl History {
             used_bytes: gpu.used_bytes,
             utilization_percent: gpu.utilization_percent,
         });
-        self.samples.push_back(GpuSample {
+        let sample = GpuSample {
             at,
             gpus: figures.collect(),
-        });
+        };
+        self.newest = Some(sample.clone());
+        let since = self
+            .samples
+            .back()
+            .map(|last| at.millis() - last.at.millis());
+        // A clock that was set back begins anew.
+        if since.is_some_and(|since| (0..SPACING_MS).contains(&since)) {
+            return;
+        }
+        self.samples.push_back(sample);
         let old = |sample: &GpuSample| at.millis() - sample.at.millis() > SPAN_MS;
         while self.samples.len() > MAX_SAMPLES || self.samples.front().is_some_and(old) {
             self.samples.pop_front();
         }
     }
 
-    /// The last sample.
+    /// The last look.
     pub(crate) fn newest(&self) -> Option<&GpuSample> {
-        self.samples.back()
+        self.newest.as_ref()
     }
 
-    /// All samples, oldest first.
+    /// Samples, oldest first; the last one is the last look.
     pub(crate) fn samples(&self) -> Vec<GpuSample> {
-        self.samples.iter().cloned().collect()
+        let last = self.samples.back().map(|last| last.at);
+        let newest = self.newest.iter().filter(|newest| Some(newest.at) != last);
+        self.samples.iter().chain(newest).cloned().collect()
     }
 }
 
@@ -97,14 +115,19 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_most_however_fast_samples_come() {
+    fn however_often_somebody_looks_it_is_an_hour() {
         let mut history = History::default();
-        for at in 0..5_000_u64 {
-            history.add(Timestamp::from_millis(0), &[gpu(at)]);
+        // Twenty looks a second, for an hour and a half.
+        for look in 0..108_000_u32 {
+            let at = Timestamp::from_millis(i64::from(look) * 50);
+            history.add(at, &[gpu(u64::from(look))]);
         }
         let samples = history.samples();
-        assert_eq!(samples.len(), MAX_SAMPLES);
-        assert_eq!(samples.last().unwrap().gpus[0].used_bytes, Some(4_999));
+        let (first, last) = (&samples[0], samples.last().unwrap());
+        assert!(last.at.millis() - first.at.millis() >= SPAN_MS - SPACING_MS);
+        assert!(samples.len() <= MAX_SAMPLES, "{}", samples.len());
+        assert_eq!(last.gpus[0].used_bytes, Some(107_999));
+        assert_eq!(history.newest(), Some(last));
     }
 
     #[test]

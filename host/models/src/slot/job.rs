@@ -212,6 +212,10 @@ impl Work {
         let result = async {
             let look = self.look().await?;
             let strays = compare(&standing, &protected, &look.resident).strays;
+            // Whoever holds the slot goes on answering meanwhile.
+            if standing.holding.is_none() && !strays.is_empty() {
+                self.board.state(SlotState::Unloading);
+            }
             self.unload(&strays, &look).await?;
             Ok::<_, SlotError>(strays)
         };
@@ -242,11 +246,17 @@ impl Work {
         if let Err(error) = self.check_unneeded(&standing, &model) {
             return JobEnd::new(standing, Err(error));
         }
-        let models = BTreeSet::from([model]);
+        let models = BTreeSet::from([model.clone()]);
         let done = async {
             let before = or_cancelled(cancel, self.look_patiently()).await?;
+            if !before.has(&model) {
+                // Nothing leaves; whether there is such a model at all is worth telling.
+                or_cancelled(cancel, self.server.find(&model)).await?;
+            }
+            let there = models.iter().filter(|model| before.has(model));
+            let leaving: BTreeSet<ModelName> = there.cloned().collect();
             let freed = self.unload(&models, &before).await?;
-            let mut report = SwapReport::of(&before, &freed, &models);
+            let mut report = SwapReport::of(&before, &freed, &leaving);
             self.close_report(&mut report, &standing, began).await;
             Ok::<_, SlotError>(report)
         };

@@ -15,7 +15,7 @@ pub struct SlotLimits {
     pub unload: Duration,
     /// Until its memory is free on the GPU after that.
     pub memory: Duration,
-    /// Between two looks while something is waited for. The model server itself samples so.
+    /// The longest pause between two looks while something is waited for; the first ones are shorter.
     pub look: Duration,
     /// How long models stay after their last request, so that they go when this host dies.
     pub keep_alive: Duration,
@@ -31,7 +31,7 @@ impl Default for SlotLimits {
             stop: Duration::from_secs(5),
             unload: Duration::from_secs(30),
             memory: Duration::from_secs(10),
-            look: Duration::from_millis(250),
+            look: Duration::from_millis(50),
             keep_alive: Duration::from_secs(300),
             reconcile: Duration::from_secs(5),
         }

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{Gpu, ModelName, Resident, ServerError, gpu};
 
+/// The first pause between two looks.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
 /// What was in memory at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
@@ -57,16 +60,36 @@ impl Work {
     /// Looks again and again while the server is slow to tell, which it is while it loads something.
     pub(super) async fn look_patiently(&self) -> Result<Look, ServerError> {
         let until = Instant::now() + self.limits.unload;
+        let mut pauses = self.pauses();
         loop {
             match self.look().await {
-                Err(ServerError::Slow { .. }) if Instant::now() < until => self.pause().await,
+                Err(ServerError::Slow { .. }) if Instant::now() < until => pauses.pause().await,
                 look => return look,
             }
         }
     }
 
-    pub(super) async fn pause(&self) {
-        time::sleep(self.limits.look).await;
+    /// Pauses between looks at something that is waited for.
+    pub(super) fn pauses(&self) -> Pauses {
+        Pauses {
+            next: FIRST_PAUSE.min(self.limits.look),
+            longest: self.limits.look,
+        }
+    }
+}
+
+/// Pauses that grow by half. So what is over is noticed late by a third of what it took, and by the longest pause at
+/// most.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    pub(super) async fn pause(&mut self) {
+        time::sleep(self.next).await;
+        self.next = (self.next * 3 / 2).min(self.longest);
     }
 }
 

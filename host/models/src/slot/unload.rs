@@ -5,7 +5,7 @@
 //! waits follow, each with a deadline: until the list does not name the model, then until the driver says that the
 //! memory is free. Ollama itself takes three quarters of a model's size for proof, and so does this.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{self, Instant};
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{ModelName, ServerError, SlotError, gpu};
 
-/// Looks between two requests to unload the same model: a request of somebody else in between would keep it.
-const LOOKS_A_REQUEST: u32 = 8;
+/// Between two requests to unload the same model: a request of somebody else in between would keep it.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What left memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,8 +76,8 @@ impl Work {
 
     async fn wait_until_unlisted(&self, models: &BTreeSet<ModelName>) -> Result<(), SlotError> {
         let limit = self.limits.unload;
-        let until = Instant::now() + limit;
-        let mut looks = 0_u32;
+        let (mut asked, mut pauses) = (Instant::now(), self.pauses());
+        let until = asked + limit;
         loop {
             let look = self.look().await;
             let left = match &look {
@@ -94,25 +94,26 @@ impl Work {
                     },
                 });
             }
-            looks += 1;
-            if looks.is_multiple_of(LOOKS_A_REQUEST) {
+            if asked.elapsed() >= ASK_AGAIN {
                 // If nobody answers, the next look tells.
                 let _ = self.ask_to_leave(models).await;
+                asked = Instant::now();
             }
-            self.pause().await;
+            pauses.pause().await;
         }
     }
 
     /// Whether the memory that models took is free in time.
     async fn wait_for_memory(&self, used_before: u64, bytes: u64) -> bool {
         let enough = used_before.saturating_sub(bytes / 4 * 3);
+        let mut pauses = self.pauses();
         let freed = async {
             loop {
                 let gpus = gpu::read(&self.gpus).await;
                 if gpu::used_bytes(&gpus).is_some_and(|used| used <= enough) {
                     return;
                 }
-                self.pause().await;
+                pauses.pause().await;
             }
         };
         time::timeout(self.limits.memory, freed).await.is_ok()

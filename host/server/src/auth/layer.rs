@@ -20,7 +20,6 @@ use axum::{
     serve::IncomingStream,
 };
 use boathouse_ingest::redact_dsn;
-use tokio::net::TcpListener;
 
 use super::{
     Caller,
@@ -28,7 +27,7 @@ use super::{
     policy::{self, Effect, Needs, Touches, Verdict},
     reach,
 };
-use crate::{app::App, problem::Problem, request_id, tls::TlsListener};
+use crate::{app::App, listener::PromptListener, problem::Problem, request_id, tls::TlsListener};
 
 /// Longest path that a line of the audit log shows, in characters.
 const SHOWN: usize = 300;
@@ -57,8 +56,8 @@ pub(crate) fn in_the_name_of<F: Future>(part: &str, work: F) -> impl Future<Outp
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+impl Connected<IncomingStream<'_, PromptListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, PromptListener>) -> Self {
         Self(*stream.remote_addr())
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -109,7 +110,7 @@ pub(crate) struct Fields {
     /// The bucket in which indexes are made for it; made when the profile is activated.
     #[arg(long)]
     bucket: Option<String>,
-    /// The engine of indexes that are made for it: parquet.
+    /// The engine of indexes that are made for it: parquet, or lance.
     #[arg(long, value_name = "ENGINE")]
     vector_backend: Option<String>,
     /// First configuration of indexes that are made for it; its ef_search is that of the profile's searches.
@@ -332,37 +333,69 @@ async fn ask(client: &Client, output: &Output, wanted: Ask) -> Result<(), CliErr
         body["filter"] = filter.into();
     }
     let is_json = output.is_json();
-    let mut failed = None;
+    let (mut failed, mut shown) = (None, Shown::default());
     let path = of(&wanted.id, "/ask");
-    client
-        .post_and_follow(&path, &body, |event| {
-            if is_json {
-                println!("{event}");
-            } else {
-                tell(event);
-            }
-            if event.get("code").is_some() {
-                failed = Some(cell(event.get("detail")));
-            }
-        })
-        .await?;
+    let told = client.post_and_follow(&path, &body, |event| {
+        if is_json {
+            println!("{event}");
+        } else {
+            shown.tell(event);
+        }
+        if event.get("code").is_some() {
+            failed = Some(cell(event.get("detail")));
+        }
+    });
+    let told = told.await;
+    shown.end_line();
+    told?;
     match failed {
         Some(why) => Err(CliError::Failed(why)),
         None => Ok(()),
     }
 }
 
-fn tell(event: &Value) {
-    if let Some(text) = event["text"].as_str() {
-        print!("{text}");
-        // A terminal that has gone is noticed by the next line.
-        let _ = std::io::stdout().flush();
-    }
-    if let Some(citations) = event["citations"].as_array() {
-        println!();
+/// What people have seen of an answer.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Passages that the model was to answer from.
+    sources: usize,
+    /// Whether words stand on a line that has not ended.
+    in_line: bool,
+}
+
+impl Shown {
+    fn tell(&mut self, event: &Value) {
+        if let Some(sources) = event["sources"].as_array() {
+            self.sources = sources.len();
+        }
+        if let Some(text) = event["text"].as_str() {
+            print!("{text}");
+            // A terminal that has gone is noticed by the next line.
+            let _ = std::io::stdout().flush();
+            self.in_line = true;
+        }
+        let Some(citations) = event["citations"].as_array() else {
+            return;
+        };
+        self.end_line();
         for one in citations {
             let place = format!("{} {}", cell(one.get("index")), cell(one.get("id")));
             println!("[{}] {place}", cell(one.get("number")));
+        }
+        match (citations.len(), self.sources) {
+            (_, 0) => println!("(no passage was found to answer from)"),
+            (0, sources) => println!("(cites none of the {sources} passages that were found)"),
+            _ => {}
+        }
+        if event["reason"] == "length" {
+            println!("(cut off: the answer is as long as `num_predict` or the context lets it be)");
+        }
+    }
+
+    /// Ends the line of words, if there is one.
+    fn end_line(&mut self) {
+        if std::mem::take(&mut self.in_line) {
+            println!();
         }
     }
 }
@@ -372,13 +405,13 @@ fn all(list: &Value) {
         ("id", "/id"),
         ("model", "/ollama_name"),
         ("embeds", "/embed_model"),
-        ("indexes", "/searches"),
+        ("searches", "/searches"),
         ("datasets", "/reads"),
         ("bucket", "/bucket"),
     ];
     let mut profiles = list["profiles"].clone();
     for profile in profiles.as_array_mut().into_iter().flatten() {
-        profile["searches"] = words(&profile["indexes"]).into();
+        profile["searches"] = words(&profile["searches"]).into();
         profile["reads"] = words(&profile["datasets"]).into();
     }
     println!("{}", table(&profiles, &columns));
@@ -395,15 +428,18 @@ fn profile(profile: &Value) {
 }
 
 fn active(slot: &Value) {
+    let state = cell(slot.get("state"));
     match slot["holder"].get("profile") {
         Some(profile) => println!(
-            "{}: profile {} with {}, since {}",
-            cell(slot.get("state")),
+            "{state}: profile {} with {}, since {}",
             cell(Some(profile)),
             cell(slot.pointer("/holder/model")),
             cell(slot.get("since"))
         ),
-        None => println!("{}: no profile is active", cell(slot.get("state"))),
+        None => println!("{state}: no profile is active"),
+    }
+    if let Some(next) = slot["next"].as_str() {
+        println!("on its way: profile {next}");
     }
     println!(
         "answers under way: {}, changes that wait: {}",
@@ -411,10 +447,7 @@ fn active(slot: &Value) {
         cell(slot.get("waiting"))
     );
     println!("model server: {}", cell(slot.get("model_server")));
-    for (what, field) in [
-        ("it does not answer", "server_error"),
-        ("last error", "last_error"),
-    ] {
+    for (what, field) in [("not seen", "server_error"), ("last error", "last_error")] {
         if let Some(why) = slot[field].as_str() {
             println!("{what}: {why}");
         }
@@ -440,22 +473,27 @@ fn activated(report: &Value) {
 
 fn swapped(report: &Value) {
     println!(
-        "before: {}, now: {}",
+        "the slot's model before: {}, now: {}",
         cell(report.get("model_before")),
         cell(report.get("model_after"))
     );
+    let mut nothing = true;
     for (what, list, bytes, millis) in [
         ("unloaded", "unloaded", "freed_bytes", "unload_ms"),
         ("loaded", "loaded", "loaded_bytes", "load_ms"),
     ] {
         let models = words(&report[list]);
         if !models.is_empty() {
+            nothing = false;
             println!(
-                "{what} {models}: {} bytes in {} ms",
-                cell(report.get(bytes)),
+                "{what} {models}: {} in {} ms",
+                size(&report[bytes]),
                 cell(report.get(millis))
             );
         }
+    }
+    if nothing {
+        println!("nothing was loaded or unloaded");
     }
     if report["wholly_on_gpu"] == false {
         println!("the model is not wholly on the GPU, so it answers slowly");
@@ -465,22 +503,52 @@ fn swapped(report: &Value) {
     }
 }
 
+/// Bytes, as people read them.
+fn size(bytes: &Value) -> String {
+    let bytes = bytes.as_u64().map(HumanBytes);
+    bytes.map_or_else(|| cell(None), |bytes| bytes.to_string())
+}
+
+/// A list with some of its fields in bytes as people read them.
+fn sized(list: &Value, fields: &[&str]) -> Value {
+    let mut list = list.clone();
+    for one in list.as_array_mut().into_iter().flatten() {
+        for field in fields {
+            one[*field] = size(&one[*field]).into();
+        }
+    }
+    list
+}
+
 fn memory(vram: &Value) {
-    let gpus = [
-        ("gpu", "/index"),
-        ("name", "/name"),
-        ("total bytes", "/total_bytes"),
-        ("used bytes", "/used_bytes"),
-        ("free bytes", "/free_bytes"),
-    ];
-    println!("{}", table(&vram["gpus"], &gpus));
-    let models = [
-        ("model", "/name"),
-        ("for", "/used_as"),
-        ("bytes", "/size_bytes"),
-        ("on GPU", "/vram_bytes"),
-    ];
-    println!("{}", table(&vram["models"], &models));
+    let is_empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    if is_empty(&vram["gpus"]) {
+        println!(
+            "no GPU is seen: this machine has no NVIDIA driver, or the model server is on another"
+        );
+    } else {
+        let gpus = [
+            ("gpu", "/index"),
+            ("name", "/name"),
+            ("total", "/total_bytes"),
+            ("used", "/used_bytes"),
+            ("free", "/free_bytes"),
+        ];
+        let list = sized(&vram["gpus"], &["total_bytes", "used_bytes", "free_bytes"]);
+        println!("{}", table(&list, &gpus));
+    }
+    if is_empty(&vram["models"]) {
+        println!("the model server has no model in memory");
+    } else {
+        let models = [
+            ("model", "/name"),
+            ("for", "/used_as"),
+            ("size", "/size_bytes"),
+            ("on GPU", "/vram_bytes"),
+        ];
+        let list = sized(&vram["models"], &["size_bytes", "vram_bytes"]);
+        println!("{}", table(&list, &models));
+    }
     if let Some(why) = vram["server_error"].as_str() {
         println!("these were seen last: {why}");
     }

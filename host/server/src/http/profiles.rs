@@ -22,8 +22,8 @@ use crate::{
         tasks::{accepted, wants_task},
     },
     models::{
-        self, ACTIVATE, Activated, ActiveView, AskRequest, Profile, ProfileChange, ProfileDocument,
-        ProfileSearch, ProfileSearchAnswer, ProfileSpec, Told,
+        self, ACTIVATE, Activated, ActiveView, AskRequest, ProfileChange, ProfileDocument,
+        ProfileSearch, ProfileSearchAnswer, ProfileSpec, ProfileView, Told,
     },
     problem::Problem,
     tasks::TaskView,
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ProfileList {
     /// By id.
-    profiles: Vec<Profile>,
+    profiles: Vec<ProfileView>,
 }
 
 fn id(text: String) -> Result<ProfileId, Problem> {
@@ -44,14 +44,17 @@ fn id(text: String) -> Result<ProfileId, Problem> {
 /// List profiles.
 #[utoipa::path(get, path = "/vectors/profile", responses((status = 200, body = ProfileList), (status = 503, body = Problem)))]
 pub(crate) async fn list(State(app): AppState) -> Result<axum::Json<ProfileList>, Problem> {
-    let profiles = app.models.profiles.list().await?;
-    Ok(axum::Json(ProfileList { profiles }))
+    let profiles = app.models.profiles.list().await?.into_iter();
+    let profiles = profiles.map(|profile| ProfileView::of(&app, profile));
+    Ok(axum::Json(ProfileList {
+        profiles: profiles.collect(),
+    }))
 }
 
 /// Make a profile: a model that answers, what it may search, and how.
 #[utoipa::path(
     post, path = "/vectors/profile", request_body = ProfileSpec,
-    responses((status = 201, body = Profile), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+    responses((status = 201, body = ProfileView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn create(
     State(app): AppState,
@@ -61,7 +64,8 @@ pub(crate) async fn create(
     let making = async move { worker.models.create(&worker, spec).await };
     let profile = app.tasks.background().settle(making).await?;
     let place = format!("/vectors/profile/{}", profile.id);
-    let mut response = (StatusCode::CREATED, axum::Json(profile)).into_response();
+    let made = ProfileView::of(&app, profile);
+    let mut response = (StatusCode::CREATED, axum::Json(made)).into_response();
     if let Ok(place) = HeaderValue::from_str(&place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
@@ -74,30 +78,31 @@ pub(crate) async fn active(State(app): AppState) -> axum::Json<ActiveView> {
     axum::Json(models::active(&app))
 }
 
-/// Show a profile.
-#[utoipa::path(get, path = "/vectors/profile/{id}", params(("id" = String, Path)), responses((status = 200, body = Profile), (status = 404, body = Problem)))]
+/// Show a profile, and which indexes it searches now.
+#[utoipa::path(get, path = "/vectors/profile/{id}", params(("id" = String, Path)), responses((status = 200, body = ProfileView), (status = 404, body = Problem)))]
 pub(crate) async fn show(
     State(app): AppState,
     Path(name): Path<String>,
-) -> Result<axum::Json<Profile>, Problem> {
-    app.models.profiles.read(&id(name)?).await.map(axum::Json)
+) -> Result<axum::Json<ProfileView>, Problem> {
+    let profile = app.models.profiles.read(&id(name)?).await?;
+    Ok(axum::Json(ProfileView::of(&app, profile)))
 }
 
 /// Change a profile: what is left out stays, `null` takes away. Models and options of an active profile stay as they are
 /// loaded.
 #[utoipa::path(
     patch, path = "/vectors/profile/{id}", params(("id" = String, Path)), request_body = ProfileChange,
-    responses((status = 200, body = Profile), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
+    responses((status = 200, body = ProfileView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem))
 )]
 pub(crate) async fn change(
     State(app): AppState,
     Path(name): Path<String>,
     Json(change): Json<ProfileChange>,
-) -> Result<axum::Json<Profile>, Problem> {
+) -> Result<axum::Json<ProfileView>, Problem> {
     let (id, worker) = (id(name)?, Arc::clone(&app));
     let changing = async move { worker.models.change(&worker, &id, &change).await };
-    let changed = app.tasks.background().settle(changing).await;
-    changed.map(axum::Json)
+    let changed = app.tasks.background().settle(changing).await?;
+    Ok(axum::Json(ProfileView::of(&app, changed)))
 }
 
 /// Delete a profile. Its indexes and its bucket stay.

@@ -234,7 +234,7 @@ pub(crate) fn check_embedder(embedder: &dyn Embedder, meta: &IndexMeta) -> Resul
     Err(Problem::conflict(
         "embedder_changed",
         format!(
-            "index `{0}` was made with another model than this host has as `{name}`, so texts cannot be compared with it and nothing can be appended; `POST /vectors/indexes/{0}/refresh` rebuilds it, and until then it is searched by vector",
+            "index `{0}` was made with another model than this host has as `{name}`, so texts cannot be compared with it and nothing can be appended; `POST /vectors/indexes/{0}/refresh` (`boathouse index refresh {0}`) rebuilds it, and until then it is searched by vector",
             meta.name
         ),
     ))

@@ -214,10 +214,14 @@ async fn lease(
             let (activation, _) = occupy(app, profile).await?;
             Ok(activation.lease)
         }
+        // It is on its way already.
+        Err(SlotError::NotActive { profile }) if app.models.is_coming(&profile) => {
+            Err(SlotError::Changing.into())
+        }
         Err(SlotError::NotActive { profile }) => Err(Problem::conflict(
             "profile_not_active",
             format!(
-                "profile `{profile}` is not active; `POST /vectors/profile/{profile}/activate` first, or ask with `\"activate\": true`"
+                "profile `{profile}` is not active; `POST /vectors/profile/{profile}/activate` (`boathouse profile activate {profile}`) first, or ask with `\"activate\": true` (`--activate`)"
             ),
         )),
         Err(error) => Err(error.into()),

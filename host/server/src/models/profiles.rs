@@ -144,7 +144,9 @@ impl Profiles {
 fn unknown(id: &ProfileId) -> Problem {
     Problem::not_found(
         "unknown_profile",
-        format!("there is no profile `{id}`; `GET /vectors/profile` lists them"),
+        format!(
+            "there is no profile `{id}`; `GET /vectors/profile` (`boathouse profile list`) lists them"
+        ),
     )
 }
 

@@ -179,7 +179,7 @@ fn foreign(profile: &Profile, index: &IndexName) -> Problem {
         StatusCode::FORBIDDEN,
         "out_of_profile",
         format!(
-            "index `{index}` is none of profile `{0}`, which searches its own only; `GET /vectors/profile/{0}` lists them",
+            "index `{index}` is none of profile `{0}`, which searches its own only; `GET /vectors/profile/{0}` (`boathouse profile show {0}`) lists them in `searches`",
             profile.id
         ),
     )

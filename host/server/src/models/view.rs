@@ -1,11 +1,39 @@
-//! What is shown of the slot, and its figures.
+//! What is shown of profiles and of the slot, and figures of both.
 
 use std::sync::atomic::Ordering;
 
 use boathouse_models::{GpuFigures, SlotState, SlotView};
+use boathouse_types::IndexName;
 use serde::Serialize;
 
+use super::{profile::Profile, search::own};
 use crate::app::App;
+
+/// A profile, with what it searches now.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ProfileView {
+    /// As it is kept.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Its indexes that there are: those that it names, else those on its datasets.
+    pub searches: Vec<IndexName>,
+    /// Indexes that it names and that are not there any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<IndexName>,
+}
+
+impl ProfileView {
+    /// A profile as it is shown now.
+    pub(crate) fn of(app: &App, profile: Profile) -> Self {
+        let own = own(app, &profile);
+        let searches = own.indexes.iter().map(|index| index.meta.name.clone());
+        Self {
+            searches: searches.collect(),
+            missing: own.missing,
+            profile,
+        }
+    }
+}
 
 /// The GPU slot, and where its models are.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

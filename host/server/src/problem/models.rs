@@ -37,7 +37,28 @@ impl From<ServerError> for Problem {
             ServerError::Cut => (StatusCode::BAD_GATEWAY, "answer_cut"),
             ServerError::Garbled { .. } => (StatusCode::BAD_GATEWAY, "model_server_garbled"),
         };
-        Self::new(status, code, error.to_string()).after(error.retry_after())
+        let told = match cure(&error) {
+            None => error.to_string(),
+            Some(cure) => format!("{error}; {cure}"),
+        };
+        Self::new(status, code, told).after(error.retry_after())
+    }
+}
+
+/// What to do about a failure of the model server, where its words do not say.
+fn cure(error: &ServerError) -> Option<&'static str> {
+    match error {
+        ServerError::Away { .. } => Some(
+            "start it (`ollama serve`), or say where it is in `[models] ollama_url` or `OLLAMA_HOST`",
+        ),
+        ServerError::Garbled { .. } => {
+            Some("is it Ollama that answers at `[models] ollama_url` or `OLLAMA_HOST`?")
+        }
+        ServerError::Busy { .. } => Some("try again when it has less to do"),
+        ServerError::Slow { .. } => Some("try again, and start it anew if it stays so"),
+        ServerError::Cut => Some("try again"),
+        ServerError::Failed { .. } => Some("its own log says more"),
+        ServerError::MissingModel { .. } | ServerError::Refused { .. } => None,
     }
 }
 
@@ -53,26 +74,36 @@ impl From<SlotError> for Problem {
                 format!("{told}; try again when some of them are done"),
             )
             .after(Some(std::time::Duration::from_secs(5))),
-            SlotError::HeldByOther { .. } => {
-                conflict("slot_held", "only that one can be deactivated")
-            }
+            SlotError::HeldByOther { .. } => conflict(
+                "slot_held",
+                "only that one can be deactivated (`boathouse profile active` shows it)",
+            ),
             SlotError::NotActive { .. } => conflict("profile_not_active", "activate it first"),
             SlotError::Changing => conflict("slot_changing", "try again when that is done"),
-            SlotError::InUse { .. } => conflict("model_in_use", "it stays as long as that is so"),
+            SlotError::InUse { .. } => conflict(
+                "model_in_use",
+                "it stays until that profile is deactivated, or no index has its vectors from it any more",
+            ),
             SlotError::Occupied { .. } => conflict(
                 "slot_occupied",
-                "deactivate the profile that holds it first",
+                "deactivate the profile that holds it first (`boathouse profile active` shows which)",
             ),
             SlotError::Cancelled => Self::cancelled(),
             SlotError::Lost { .. } => conflict("model_lost", "activate the profile again"),
             SlotError::NotUnloaded { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "model_not_unloaded",
-                format!("{told}; somebody uses it"),
+                format!(
+                    "{told}; somebody else uses it: try again when that has ended, `GET /admin/vram` (`boathouse profile vram`) shows what is loaded"
+                ),
             ),
-            SlotError::PushedOut { .. } => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "model_pushed_out", told)
-            }
+            SlotError::PushedOut { .. } => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "model_pushed_out",
+                format!(
+                    "{told}; take a smaller model or `num_ctx`, or unload others (`GET /admin/vram`, `boathouse profile vram`)"
+                ),
+            ),
             SlotError::Record { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told)
             }
@@ -103,6 +134,9 @@ mod tests {
         let problem = Problem::from(SlotError::Server(away));
         assert_eq!((problem.status, &*problem.code), (503, "model_server_away"));
         assert!(!problem.detail.contains("sesame"), "{problem}");
+        for word in ["ollama serve", "[models] ollama_url", "OLLAMA_HOST"] {
+            assert!(problem.detail.contains(word), "{problem}");
+        }
         assert_eq!(seconds(problem).as_deref(), Some("10"));
         let full = Problem::from(SlotError::QueueFull { limit: 8 });
         assert_eq!(full.status, 429);

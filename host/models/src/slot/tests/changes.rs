@@ -217,11 +217,14 @@ async fn models_come_and_go_by_name() {
     world.check(SlotState::Ready, Some("p-b"), &["b", "e"]);
     slot.unload(name("b")).await.unwrap();
     world.check(SlotState::Empty, None, &[]);
-    let missing = slot.preload(name("none")).await;
-    let missing_model = ServerError::MissingModel {
+    let nothing = slot.unload(name("b")).await.unwrap();
+    assert_eq!((nothing.unloaded.len(), nothing.freed_bytes), (0, 0));
+    let missing = ServerError::MissingModel {
         model: name("none"),
     };
-    assert_eq!(missing, Err(SlotError::Server(missing_model)));
+    let missing = Err(SlotError::Server(missing));
+    assert_eq!(slot.preload(name("none")).await, missing);
+    assert_eq!(slot.unload(name("none")).await, missing);
     assert_eq!(world.double.most_answering(), 1);
 }
 

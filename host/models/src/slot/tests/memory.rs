@@ -25,6 +25,22 @@ async fn nothing_is_loaded_before_the_memory_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_change_waits_for_is_noticed_within_a_tenth_of_a_second() {
+    for millis in [1, 20, 90, 333, 1_000, 2_500] {
+        let world = World::new().await;
+        world.active(plain("a")).await;
+        let (takes, load) = (Duration::from_millis(millis), Duration::from_millis(800));
+        world.double.set(|settings| {
+            (settings.unload, settings.give_back, settings.load) = (takes, takes, load);
+        });
+        let began = time::Instant::now();
+        world.active(plain("b")).await;
+        let own = began.elapsed().saturating_sub(2 * takes + load);
+        assert!(own <= Duration::from_millis(100), "{millis} ms: {own:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn memory_that_does_not_come_back_is_told() {
     let world = World::new().await;
     world
@@ -83,7 +99,10 @@ async fn a_model_that_is_partly_on_the_processor_is_told() {
 async fn an_hour_of_samples_is_kept() {
     let world = World::new().await;
     world.active(plain("a")).await;
-    time::sleep(Duration::from_secs(60)).await;
+    for _ in 0..12 {
+        world.clock.advance(5_000);
+        time::sleep(Duration::from_secs(5)).await;
+    }
     let samples = world.slot.vram().await.history;
     assert!(samples.len() >= 12, "{}", samples.len());
     assert_eq!(samples.last().unwrap().gpus[0].used_bytes, Some(LARGE));

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use boathouse_model_server::{Call, Double, Kind, Model, Settings};
-use boathouse_types::ManualClock;
+use boathouse_types::{Clock, ManualClock};
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::{task::JoinHandle, time};
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) server: ModelServer,
     pub(super) slot: Slot,
     pub(super) records: Arc<dyn RecordStore>,
+    /// What records and samples are dated by; stands still unless a test moves it.
+    pub(super) clock: Arc<ManualClock>,
     limits: SlotLimits,
     actor: JoinHandle<()>,
     tasks: TaskTracker,
@@ -78,12 +80,14 @@ impl World {
         let double = Double::new(settings);
         let server = over(&double);
         let tasks = TaskTracker::new();
-        let (slot, actor) = start(&double, &server, &records, limits, &tasks);
+        let clock = Arc::new(ManualClock::at(0));
+        let (slot, actor) = start(&double, &server, &records, &clock, limits, &tasks);
         Self {
             double,
             server,
             slot,
             records,
+            clock,
             limits,
             actor,
             tasks,
@@ -100,6 +104,7 @@ impl World {
             &self.double,
             &self.server,
             &self.records,
+            &self.clock,
             self.limits,
             &self.tasks,
         );
@@ -166,6 +171,7 @@ fn start(
     double: &Double,
     server: &ModelServer,
     records: &Arc<dyn RecordStore>,
+    clock: &Arc<ManualClock>,
     limits: SlotLimits,
     tasks: &TaskTracker,
 ) -> (Slot, JoinHandle<()>) {
@@ -173,7 +179,7 @@ fn start(
         server: server.clone(),
         gpus: Arc::new(DoublesGpu(double.clone())),
         records: Arc::clone(records),
-        clock: Arc::new(ManualClock::at(0)),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
         limits,
     });
     (slot, tasks.spawn(actor.run(CancellationToken::new())))
