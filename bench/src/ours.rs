@@ -2,6 +2,7 @@
 
 pub(crate) mod embed;
 pub(crate) mod ingest;
+pub(crate) mod lance;
 pub(crate) mod open;
 pub(crate) mod pii;
 pub(crate) mod score;
@@ -30,6 +31,7 @@ pub(crate) fn serve(service: &str) -> Result<()> {
         "score" => score::serve(),
         "embed" => embed::serve(),
         "open" => open::serve(),
+        "lance" => lance::serve(),
         "ingest" => ingest::run(),
         _ => bail!("there is no service `{service}`"),
     }
