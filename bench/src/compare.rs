@@ -16,13 +16,17 @@ pub(crate) enum Bar {
     AtLeast(f64),
     /// Less is better.
     AtMost(f64),
+    /// Nothing: both figures are worth knowing.
+    None,
 }
 
 impl Bar {
-    fn is_met(self, ratio: f64) -> bool {
+    /// Whether a ratio reaches it, if there is anything to reach.
+    fn is_met(self, ratio: f64) -> Option<bool> {
         match self {
-            Self::AtLeast(bar) => ratio >= bar,
-            Self::AtMost(bar) => ratio <= bar,
+            Self::AtLeast(bar) => Some(ratio >= bar),
+            Self::AtMost(bar) => Some(ratio <= bar),
+            Self::None => None,
         }
     }
 }
@@ -32,6 +36,7 @@ impl fmt::Display for Bar {
         match self {
             Self::AtLeast(bar) => write!(f, ">= {bar}"),
             Self::AtMost(bar) => write!(f, "<= {bar}"),
+            Self::None => f.write_str("-"),
         }
     }
 }
@@ -171,10 +176,11 @@ mod tests {
 
     #[test]
     fn bars_hold_at_equality() {
-        assert!(Bar::AtLeast(1.3).is_met(1.3));
-        assert!(!Bar::AtLeast(1.3).is_met(1.29));
-        assert!(Bar::AtMost(0.2).is_met(0.2));
-        assert!(!Bar::AtMost(0.2).is_met(0.21));
+        assert_eq!(Bar::AtLeast(1.3).is_met(1.3), Some(true));
+        assert_eq!(Bar::AtLeast(1.3).is_met(1.29), Some(false));
+        assert_eq!(Bar::AtMost(0.2).is_met(0.2), Some(true));
+        assert_eq!(Bar::AtMost(0.2).is_met(0.21), Some(false));
+        assert_eq!(Bar::None.is_met(0.2), None);
     }
 
     #[test]

@@ -72,13 +72,27 @@ impl Collection {
 
     /// Writes the files for so many rows.
     pub(crate) fn split(self, rows: usize, quick: bool) -> Result<Split> {
-        let queries = if quick { 500 } else { QUERIES };
+        let queries = queries(quick);
         match self {
             Self::Glove => Split::of_glove(rows, queries),
-            Self::Texts => Split::of_texts(rows, queries),
+            Self::Texts => Ok(Split::of_texts(rows, queries)?.0),
             Self::Mixture => Split::of_mixture(rows, queries),
         }
     }
+}
+
+/// How many queries a comparison asks for.
+pub(crate) fn queries(quick: bool) -> usize {
+    if quick { 500 } else { QUERIES }
+}
+
+/// What the vectors of a split were made of.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    /// Those to index.
+    pub(crate) base: Vec<String>,
+    /// Those to ask for.
+    pub(crate) queries: Vec<String>,
 }
 
 /// Vectors to index and vectors to ask for.
@@ -113,22 +127,34 @@ impl Split {
         )
     }
 
-    fn of_texts(rows: usize, query_count: usize) -> Result<Self> {
-        let vectors = texts::embedded()?;
-        let (base, queries) = positions(vectors.len(), rows, query_count)?;
-        let dimension = vectors.first().map_or(0, Vec::len) as u32;
+    /// Of the glosses, with their texts.
+    pub(crate) fn of_texts(rows: usize, query_count: usize) -> Result<(Self, Texts)> {
+        let known = texts::embedded()?;
+        let (base, queries) = positions(known.len(), rows, query_count)?;
+        let dimension = known.first().map_or(0, |(_, vector)| vector.len()) as u32;
         let take = |positions: &[usize]| {
             positions
                 .iter()
-                .flat_map(|&at| bytes(&vectors[at]))
+                .flat_map(|&at| bytes(&known[at].1))
                 .collect()
         };
-        Self::write(
+        let split = Self::write(
             "texts",
             dimension,
             (rows, take(&base)),
             (query_count, take(&queries)),
-        )
+        )?;
+        let texts = |positions: Vec<usize>| {
+            let texts = positions.into_iter().map(|at| known[at].0.clone());
+            texts.collect()
+        };
+        Ok((
+            split,
+            Texts {
+                base: texts(base),
+                queries: texts(queries),
+            },
+        ))
     }
 
     fn of_mixture(rows: usize, query_count: usize) -> Result<Self> {
@@ -203,6 +229,13 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
+    /// That of the first queries alone.
+    pub(crate) fn first(&self, most: usize) -> Self {
+        Self {
+            nearest: self.nearest.iter().take(most).cloned().collect(),
+        }
+    }
+
     /// Mean share of the true neighbours that were found.
     pub(crate) fn recall(&self, answers: &[Vec<u32>]) -> Result<f64> {
         ensure!(

@@ -58,6 +58,11 @@ impl Host {
         self.child.id()
     }
 
+    /// Where it keeps its data.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> Result<std::net::SocketAddr> {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
@@ -79,13 +84,22 @@ impl Host {
 
     /// Sends a request for a task, waits until that has succeeded, and returns it.
     pub(crate) async fn task(&self, request: RequestBuilder) -> Result<Value> {
+        self.task_watched(request, Duration::from_millis(50)).await
+    }
+
+    /// The same, looking as often as this.
+    pub(crate) async fn task_watched(
+        &self,
+        request: RequestBuilder,
+        pause: Duration,
+    ) -> Result<Value> {
         let task = self.answer(request).await?;
         let id = task["id"].as_str().context("a task")?;
         loop {
             let url = format!("{}/tasks/{id}", self.url);
             let task = self.answer(self.http.get(url)).await?;
             match task["state"].as_str() {
-                Some("running") => tokio::time::sleep(Duration::from_millis(50)).await,
+                Some("running") => tokio::time::sleep(pause).await,
                 Some("succeeded") => return Ok(task),
                 _ => bail!("{task}"),
             }

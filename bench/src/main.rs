@@ -8,11 +8,14 @@
 //! Nothing here fails because something was slow, and nothing decides what a good figure is: the bars
 //! come from the specification and are printed with each row.
 
+mod client;
 mod compare;
 mod data;
 mod demo;
 mod host;
 mod ingest;
+mod lance;
+mod lance_hnsw;
 mod models;
 mod ours;
 mod p1;
@@ -25,8 +28,10 @@ mod p4;
 mod p5;
 mod p6;
 mod p7;
+mod p9;
 mod process;
 mod s10;
+mod s22;
 mod storage;
 
 use std::process::ExitCode;
@@ -35,7 +40,7 @@ use anyhow::{Context, Result, bail};
 
 use data::{Collection, Split};
 
-const USAGE: &str = "usage: boathouse-bench p1|p2|p3|p4|p5|p6|p7|p8|p10|p12|p13|s10|models|files|memory|append|commit|journal|all [--quick] [--rows N] [--data glove|texts|mixture]";
+const USAGE: &str = "usage: boathouse-bench p1|p2|p3|p4|p5|p6|p7|p8|p9|p10|p12|p13|s10|s22|models|lance-hnsw|files|memory|append|commit|journal|all [--quick] [--rows N] [--data glove|texts|mixture]";
 
 /// How much work to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,7 +50,7 @@ pub(crate) struct Options {
     /// Vectors to index in P1 and P2, trials of the journal, or rows to ingest, instead of what they take by
     /// themselves.
     rows: Option<usize>,
-    /// The only collection that P1 and P2 take their vectors from, instead of one after the other.
+    /// The only collection that P1, P2 and `lance-hnsw` take their vectors from, instead of one after the other.
     data: Option<Collection>,
 }
 
@@ -97,6 +102,8 @@ fn main() -> Result<ExitCode> {
 fn measure(name: &str, options: Options) -> Result<()> {
     match name {
         "s10" => s10::run(options),
+        "s22" => s22::run(options),
+        "lance-hnsw" => lance_hnsw::run(options),
         "p1" => p1::run(options),
         "p2" => p2::run(options),
         "p3" => p3::run(options),
@@ -107,6 +114,7 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "p8" => ingest::tables::run(options),
         "files" => ingest::files::run(options),
         "memory" => ingest::memory::run(options),
+        "p9" => p9::run(options),
         "p10" => p10::run(options),
         "p12" => p12::run(options),
         "p13" => p13::run(options),
@@ -116,8 +124,27 @@ fn measure(name: &str, options: Options) -> Result<()> {
         "journal" => storage::journal(options),
         // The short ones first.
         "all" => [
-            "commit", "journal", "append", "p5", "p6", "p7", "p12", "p13", "models", "p10", "s10",
-            "p3", "p2", "p4", "files", "p8", "memory", "p1",
+            "commit",
+            "journal",
+            "append",
+            "p5",
+            "p6",
+            "p7",
+            "p12",
+            "p13",
+            "models",
+            "p10",
+            "s10",
+            "p3",
+            "p9",
+            "s22",
+            "lance-hnsw",
+            "p2",
+            "p4",
+            "files",
+            "p8",
+            "memory",
+            "p1",
         ]
         .into_iter()
         .try_for_each(|name| measure(name, options)),

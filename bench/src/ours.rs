@@ -2,6 +2,7 @@
 
 pub(crate) mod embed;
 pub(crate) mod ingest;
+pub(crate) mod lance;
 pub(crate) mod model_server;
 pub(crate) mod open;
 pub(crate) mod pii;
@@ -31,6 +32,7 @@ pub(crate) fn serve(service: &str) -> Result<()> {
         "score" => score::serve(),
         "embed" => embed::serve(),
         "open" => open::serve(),
+        "lance" => lance::serve(),
         "ingest" => ingest::run(),
         "model-server" => model_server::serve(),
         _ => bail!("there is no service `{service}`"),

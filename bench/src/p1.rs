@@ -20,15 +20,15 @@ use crate::{
 };
 
 pub(crate) const K: usize = 10;
-const M: u32 = 16;
-const EF_CONSTRUCTION: u32 = 200;
-const TARGETS: [f64; 3] = [0.90, 0.95, 0.99];
+pub(crate) const M: u32 = 16;
+pub(crate) const EF_CONSTRUCTION: u32 = 200;
+pub(crate) const TARGETS: [f64; 3] = [0.90, 0.95, 0.99];
 
 /// The peers of P1 and P2, in `bench/python`.
 pub(crate) const PEERS: [&str; 3] = ["hnswlib_peer.py", "faiss_peer.py", "usearch_peer.py"];
 
 /// Values of `ef` from 10 up, each a quarter to a fifth more than the one before.
-const LADDER: [usize; 34] = [
+pub(crate) const LADDER: [usize; 34] = [
     10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
     448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3072,
 ];

@@ -8,15 +8,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream},
-    net::TcpStream,
-};
 
 use crate::{
     Options,
+    client::Client,
     compare::{Bar, Comparison, Row, median, round},
     demo::{Demo, INDEX, openings, percentile},
 };
@@ -84,7 +81,7 @@ async fn round_of(
             if Instant::now() >= end {
                 break;
             }
-            took.push(client.search(query).await?);
+            took.push(search(&mut client, query).await?);
         }
         anyhow::Ok(took)
     };
@@ -92,52 +89,14 @@ async fn round_of(
     Ok(all.into_iter().flatten().collect())
 }
 
-/// A connection that is kept.
-struct Client(BufStream<TcpStream>);
-
-impl Client {
-    async fn connect(address: std::net::SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self(BufStream::new(stream)))
-    }
-
-    async fn search(&mut self, text: &str) -> Result<Took> {
-        let body = json!({ "text": text, "k": 10, "with": [] }).to_string();
-        let head = format!(
-            "POST /vectors/indexes/{INDEX}/search HTTP/1.1\r\nHost: 127.0.0.1\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let start = Instant::now();
-        self.0.write_all(head.as_bytes()).await?;
-        self.0.write_all(body.as_bytes()).await?;
-        self.0.flush().await?;
-        let answer = self.answer().await?;
-        let seen_us = start.elapsed().as_secs_f64() * 1e6;
-        let answer: Value = serde_json::from_slice(&answer)?;
-        let call_us = answer["took_us"].as_f64().context("took_us")?;
-        Ok(Took { seen_us, call_us })
-    }
-
-    /// The body of an answer, which must be one of success with its length said.
-    async fn answer(&mut self) -> Result<Vec<u8>> {
-        let (mut line, mut length) = (String::new(), None);
-        self.0.read_line(&mut line).await?;
-        ensure!(line.starts_with("HTTP/1.1 200 "), "the host said {line:?}");
-        loop {
-            line.clear();
-            self.0.read_line(&mut line).await?;
-            match line.trim_end().split_once(':') {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                    length = Some(value.trim().parse()?);
-                }
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length.context("an answer without its length")?];
-        self.0.read_exact(&mut body).await?;
-        Ok(body)
-    }
+/// Searches once.
+async fn search(client: &mut Client, text: &str) -> Result<Took> {
+    let body = json!({ "text": text, "k": 10, "with": [] }).to_string();
+    let path = format!("/vectors/indexes/{INDEX}/search");
+    let start = Instant::now();
+    let answer = client.post(&path, &body).await?;
+    let seen_us = start.elapsed().as_secs_f64() * 1e6;
+    let answer: Value = serde_json::from_slice(&answer)?;
+    let call_us = answer["took_us"].as_f64().context("took_us")?;
+    Ok(Took { seen_us, call_us })
 }

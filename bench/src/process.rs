@@ -2,7 +2,8 @@
 //!
 //! The first line that it says is a greeting with its name and version. An answer with `error` is the
 //! failure of that one question. All sides are started with the same environment, in which pools of
-//! threads that nobody sized have one thread; what is to run on more is told so in its question.
+//! threads that nobody sized have one thread; what is to run on more is told so in its question, or, where there is
+//! no other way to tell it, is started with more.
 
 use std::{
     fs,
@@ -39,6 +40,20 @@ pub(crate) fn emptied(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Bytes of all files below a folder.
+pub(crate) fn folder_bytes(path: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() {
+            folder_bytes(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
+    }
+    Ok(bytes)
+}
+
 /// A field of a process's memory, in bytes: `VmRSS` now, `VmHWM` at its peak.
 pub(crate) fn memory(pid: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -60,35 +75,45 @@ pub(crate) struct Process {
 impl Process {
     /// A service of this binary.
     pub(crate) fn ours(service: &str) -> Result<Self> {
+        Self::ours_on(service, 1)
+    }
+
+    /// The same with pools of so many threads.
+    pub(crate) fn ours_on(service: &str, threads: usize) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([crate::ours::COMMAND, service]);
-        Self::start(command)
+        Self::start(command, threads)
     }
 
     /// A script in `bench/python`, run by the virtual environment that `bench/setup` makes.
     pub(crate) fn peer(script: &str) -> Result<Self> {
+        Self::peer_on(script, 1)
+    }
+
+    /// The same with pools of so many threads.
+    pub(crate) fn peer_on(script: &str, threads: usize) -> Result<Self> {
         let python = folder().join(".venv/bin/python");
         if !python.exists() {
             bail!("bench/.venv is missing: run bench/setup");
         }
         let mut command = Command::new(python);
         command.arg(folder().join("python").join(script));
-        Self::start(command)
+        Self::start(command, threads)
     }
 
     /// A program that `bench/setup` builds into `bench/data`.
     pub(crate) fn built(program: &str) -> Result<Self> {
-        Self::start(Command::new(data(program)?))
+        Self::start(Command::new(data(program)?), 1)
     }
 
-    fn start(mut command: Command) -> Result<Self> {
+    fn start(mut command: Command, threads: usize) -> Result<Self> {
         for pool in [
             "OMP_NUM_THREADS",
             "OPENBLAS_NUM_THREADS",
             "MKL_NUM_THREADS",
             "RAYON_NUM_THREADS",
         ] {
-            command.env(pool, "1");
+            command.env(pool, threads.to_string());
         }
         let mut child = command
             .env("TOKENIZERS_PARALLELISM", "false")
@@ -112,6 +137,11 @@ impl Process {
     /// Name and version.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Puts a question and waits for the answer.

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `host.rs` | [`Lance`]: threads, caches, places; tables are made and opened here |
 //! | `table.rs` | [`Table`]: what changes a table, one change at a time |
-//! | `snapshot.rs` | [`Snapshot`]: one version of it, which is all that is ever read |
+//! | `snapshot.rs`, `lookup.rs` | [`Snapshot`]: one version of it, which is all that is ever read |
 //! | `index.rs`, `versions.rs`, `migrate.rs` | changes of a kind each |
 //! | `objects.rs`, `bridge.rs`, `place.rs` | buckets of the host as Lance's stores |
 //! | `rows.rs`, `columns.rs`, `error.rs`, `workers.rs` | rows, rows in Arrow, errors, threads |
@@ -23,6 +23,7 @@ mod columns;
 mod error;
 mod host;
 mod index;
+mod lookup;
 mod migrate;
 mod objects;
 mod place;

@@ -25,7 +25,11 @@ use crate::{
     error::ours,
     host,
     index::VECTOR_INDEX,
+    lookup,
 };
+
+/// Our columns, in order.
+const COLUMNS: [&str; 5] = [DOC_ID, ROW, START, END, VECTOR];
 
 /// Which version of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,12 +182,17 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub async fn document(&self, doc_id: &str) -> Result<Vec<Document>, Error> {
-        let wanted = col(DOC_ID).eq(lit(doc_id));
-        let snapshot = self.clone();
+        let (snapshot, doc_id) = (self.clone(), doc_id.to_owned());
         let read = async move {
-            let mut scan = snapshot.whole()?;
-            scan.filter_expr(wanted);
-            let batch = scan.try_into_batch().await.map_err(ours)?;
+            let known = lookup::document(&snapshot.dataset, &doc_id, &COLUMNS).await;
+            let batch = match known.map_err(ours)? {
+                Some(batch) => batch,
+                None => {
+                    let mut scan = snapshot.whole()?;
+                    scan.filter_expr(col(DOC_ID).eq(lit(doc_id)));
+                    scan.try_into_batch().await.map_err(ours)?
+                }
+            };
             columns::documents(&batch, snapshot.shape.dimension)
         };
         self.host.workers.run(read).await
@@ -222,8 +231,7 @@ impl Snapshot {
     /// A scan of all of our columns, in order.
     fn whole(&self) -> Result<Scanner, Error> {
         let mut scan = self.dataset.scan();
-        scan.project(&[DOC_ID, ROW, START, END, VECTOR])
-            .map_err(ours)?;
+        scan.project(&COLUMNS).map_err(ours)?;
         scan.scan_in_order(true);
         Ok(scan)
     }

@@ -10,11 +10,13 @@ use boathouse_models::StaticEmbedder;
 
 use crate::process;
 
-/// Vectors of all glosses in their order, but for those that the model has no token of.
-pub(super) fn embedded() -> Result<Vec<Vec<f32>>> {
+/// All glosses and their vectors in their order, but for those that the model has no token of.
+pub(super) fn embedded() -> Result<Vec<(String, Vec<f32>)>> {
     let path = process::data("glosses.txt")?;
     let texts = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let texts: Vec<&str> = texts.lines().collect();
     let embedder = StaticEmbedder::bundled()?;
-    Ok(embedder.embed_each(&texts).into_iter().flatten().collect())
+    let vectors = texts.iter().zip(embedder.embed_each(&texts));
+    let known = vectors.filter_map(|(text, vector)| Some(((*text).to_owned(), vector?)));
+    Ok(known.collect())
 }

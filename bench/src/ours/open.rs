@@ -18,7 +18,8 @@ use boathouse_vector::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{data, process};
+use super::lance::Searched;
+use crate::{compare::median, data, process};
 
 /// Names of the files, and the version of the vectors in them.
 const ROWS: &str = "base.rows";
@@ -58,6 +59,17 @@ pub(crate) enum Ask {
         k: usize,
         ef: usize,
     },
+    /// Open it unless it is, and search for the first queries of a file, each timed by itself. Only ours can. Answered by
+    /// [`Searched`].
+    Each {
+        path: PathBuf,
+        queries: PathBuf,
+        most: usize,
+        rows: usize,
+        dimension: u32,
+        k: usize,
+        ef: usize,
+    },
 }
 
 /// A stored index.
@@ -65,6 +77,9 @@ pub(crate) enum Ask {
 pub(crate) struct Stored {
     /// What it takes on the disk.
     pub(crate) bytes: u64,
+    /// Wall-clock time of the build, vectors being in memory, where the side tells.
+    #[serde(default)]
+    pub(crate) build_seconds: Option<f64>,
 }
 
 /// An opened index.
@@ -88,6 +103,7 @@ pub(crate) struct Found {
 }
 
 pub(super) fn serve() -> Result<()> {
+    let mut kept = None;
     process::serve(&super::name(), |ask| {
         Ok(match ask {
             Ask::Store {
@@ -137,6 +153,22 @@ pub(super) fn serve() -> Result<()> {
                 let index = opened(&path, &provenance(dimension, rows)?)?;
                 serde_json::to_value(find(&index, &base, every, (k, ef))?)?
             }
+            Ask::Each {
+                path,
+                queries,
+                most,
+                rows,
+                dimension,
+                k,
+                ef,
+            } => {
+                let index = match kept.take() {
+                    Some(index) => index,
+                    None => opened(&path, &provenance(dimension, rows)?)?,
+                };
+                let searched = each(kept.insert(index), &queries, most, (k, ef))?;
+                serde_json::to_value(searched)?
+            }
         })
     })
 }
@@ -162,7 +194,9 @@ fn table(path: &Path, dimension: u32) -> Result<VectorTable> {
 
 fn store(table: &VectorTable, options: &BuildOptions, path: &Path) -> Result<Stored> {
     let frozen = Frozen::of(table, Metric::Cosine)?;
+    let start = Instant::now();
     let graph = HnswGraph::build(&frozen.vectors, options, &|_| ControlFlow::Continue(()))?;
+    let build_seconds = Some(start.elapsed().as_secs_f64());
     let files = FileCache::new(path.to_owned());
     let kept = files.put(ROWS, |out| frozen.write(VERSION, out))
         && files.put(GRAPH, |out| out.write_all(&graph.to_bytes()));
@@ -171,6 +205,7 @@ fn store(table: &VectorTable, options: &BuildOptions, path: &Path) -> Result<Sto
     let [rows, links] = bytes;
     Ok(Stored {
         bytes: rows? + links?,
+        build_seconds,
     })
 }
 
@@ -203,6 +238,28 @@ fn find(
         Ok(())
     })?;
     Ok(Found { asked, found })
+}
+
+fn each(
+    (frozen, graph): &(Frozen, HnswGraph),
+    queries: &Path,
+    most: usize,
+    (k, ef): (usize, usize),
+) -> Result<Searched> {
+    let mut scratch = Scratch::default();
+    let (mut times, mut answers) = (Vec::new(), Vec::new());
+    let queries = data::read_vectors(queries, frozen.vectors.dimension().get())?;
+    for vector in queries.iter().take(most) {
+        let start = Instant::now();
+        let query = frozen.vectors.prepare_query(vector)?;
+        let found = graph.search(&frozen.vectors, &query, k, ef, &mut scratch);
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+        answers.push(found.neighbors.iter().map(|one| one.row).collect());
+    }
+    Ok(Searched {
+        p50_us: median(&times),
+        answers,
+    })
 }
 
 fn open(

@@ -9,9 +9,9 @@ use std::{
 use super::{
     IVF_PQ, at, documents, filled, found, lance,
     memory::{Memory, Shared},
-    nearest, places, thorough,
+    nearest, places, thorough, vector,
 };
-use crate::{At, Error, Metric, Retention, Rows};
+use crate::{At, Error, Fold, Metric, Retention, Rows};
 
 /// Everything but the current version and tagged ones.
 fn all_but_the_last() -> Retention {
@@ -45,6 +45,38 @@ async fn deleted_documents_are_found_no_more_and_their_rows_go_with_compaction()
         assert_eq!(before.rows().await.expect("rows"), 400);
         let hits = before.search(thorough(7)).await.expect("search").hits;
         assert_eq!(hits[0].doc_id, "d7");
+    }
+}
+
+#[tokio::test]
+async fn documents_are_found_by_the_b_tree_through_all_changes() {
+    let lance = lance();
+    for (place, _kept) in places(&lance) {
+        let table = filled(&lance, &place, 300).await;
+        table.index(IVF_PQ).await.expect("index");
+        let rows_of = async |id: &str| {
+            let there = table.now().document(id).await.expect("read");
+            there.iter().map(|one| one.row).collect::<Vec<_>>()
+        };
+        assert_eq!(rows_of("d42").await, [42]);
+        table.delete(&["d42".to_owned()]).await.expect("delete");
+        assert!(rows_of("d42").await.is_empty());
+        assert_eq!(rows_of("d43").await, [43]);
+        // The new ones are beside the B-tree, then a part of their own of it, and in the end all is one.
+        let mut again = Rows::default();
+        again.push("d42", 900, None, &vector(1));
+        again.push("d42", 901, None, &vector(2));
+        table.append(again).await.expect("append");
+        assert_eq!(rows_of("d42").await, [900, 901]);
+        for fold in [Fold::Append, Fold::Merge] {
+            table.fold(fold).await.expect("fold");
+            assert_eq!(rows_of("d42").await, [900, 901], "{fold:?}");
+            assert_eq!(rows_of("d299").await, [299], "{fold:?}");
+        }
+        table.compact().await.expect("compact");
+        table.fold(Fold::Merge).await.expect("fold");
+        assert_eq!(rows_of("d42").await, [900, 901]);
+        assert_eq!(rows_of("d43").await, [43]);
     }
 }
 
