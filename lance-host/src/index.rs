@@ -92,6 +92,13 @@ pub enum Fold {
 }
 
 impl Kind {
+    /// The partitions and the groups of components that [`Kind::IvfPq`] has over so many rows when they are left out.
+    #[must_use]
+    pub fn usual_pq(rows: u64, dimension: usize) -> (usize, usize) {
+        let partitions = usize::try_from(rows / PQ_PARTITION).unwrap_or(MOST_PARTITIONS);
+        (partitions.clamp(1, MOST_PARTITIONS), groups(dimension))
+    }
+
     fn partitions(self) -> Option<usize> {
         match self {
             Self::IvfPq { partitions, .. } | Self::IvfHnswSq { partitions, .. } => partitions,
@@ -212,6 +219,24 @@ impl Table {
     /// # Errors
     /// [`Error::Invalid`], [`Error::TooFewRows`], [`Error::Refused`], [`Error::NoRoom`], [`Error::Storage`].
     pub async fn build(&self, kind: Kind) -> Result<Built, Error> {
+        let Built { mut indexes } = self.build_vectors(kind).await?;
+        let trees = move |dataset: Arc<Dataset>| async move {
+            let mut dataset = Arc::unwrap_or_clone(dataset);
+            let mut trees = Vec::new();
+            for column in [DOC_ID, ROW] {
+                trees.extend(b_tree(&mut dataset, column).await.map_err(ours)?);
+            }
+            Ok(trees)
+        };
+        indexes.extend(self.read(trees).await?);
+        Ok(Built { indexes })
+    }
+
+    /// As [`Self::build`], the index over vectors alone: for who looks for nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub async fn build_vectors(&self, kind: Kind) -> Result<Built, Error> {
         let shape = self.shape();
         let rows = self.now().rows().await?;
         kind.check(shape, rows)?;
@@ -225,11 +250,9 @@ impl Table {
                 .execute_uncommitted()
                 .await
                 .map_err(ours)?;
-            let mut indexes = vec![vector];
-            for column in [DOC_ID, ROW] {
-                indexes.extend(b_tree(&mut dataset, column).await.map_err(ours)?);
-            }
-            Ok(Built { indexes })
+            Ok(Built {
+                indexes: vec![vector],
+            })
         };
         self.read(build).await
     }

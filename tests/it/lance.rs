@@ -1,6 +1,8 @@
 //! Indexes in Lance tables over HTTP: the whole way, kills in the middle of everything, appends beside builds, moves,
 //! garbage.
 
+mod trials;
+
 use std::{fs, process::Output};
 
 use serde_json::{Value, json};

@@ -162,7 +162,7 @@ fn tuner() -> Result<Tuner> {
 impl Index {
     async fn trial(&self, config: IndexConfig) -> Result<Found> {
         let request = TrialRequest {
-            config,
+            config: config.into(),
             ..TrialRequest::default()
         };
         let never = CancellationToken::new();
@@ -175,8 +175,8 @@ impl Index {
             strategy: Strategy::Proposer(judges.proposer(chooser)),
             scorer: Arc::clone(&judges.scorer) as Arc<dyn Scorer>,
             objective: self.objective.clone(),
-            bounds: self.bounds.clone(),
-            serving: self.serving,
+            bounds: self.bounds.clone().into(),
+            serving: self.serving.into(),
             note: None,
             only_useful: false,
         };
@@ -195,7 +195,7 @@ impl Figures {
         let metrics = &trial.metrics;
         let interval = metrics.recall_interval;
         Self {
-            config: trial.config,
+            config: trial.config.graph().copied().unwrap_or_default(),
             recall: metrics.recall_at_k,
             recall_low: interval.map_or(metrics.recall_at_k, |interval| interval.low),
             distances: metrics.distances_per_query.unwrap_or(f64::INFINITY),

@@ -85,12 +85,8 @@ pub fn contexts() -> Vec<Golden<ProposalContext>> {
     ];
     let short = twelve().into_iter().take(3).collect();
     let tried = vec![trial(0, 0.97, 310.0)];
-    let only = vec![knob(
-        "ef_search",
-        tried[0].config.ef_search,
-        tried[0].config.ef_search,
-        1,
-    )];
+    let ef_search = IndexConfig::default().ef_search;
+    let only = vec![knob("ef_search", ef_search, ef_search, 1)];
     vec![
         ordinary(
             "the first proposal",

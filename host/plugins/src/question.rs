@@ -4,7 +4,8 @@
 //! own interval, distances that were not counted are 0.
 
 use boathouse_types::{
-    Interval, Metric, Objective, ProposalContext, TableSample, Trial, TrialMetrics, VectorBackend,
+    Configuration, Interval, Metric, Objective, ProposalContext, TableConfig, TableSample, Trial,
+    TrialMetrics, VectorBackend,
 };
 
 use crate::bindings::{
@@ -13,15 +14,22 @@ use crate::bindings::{
     types,
 };
 
-/// The knobs of an HNSW index, in the order of a scoring question.
+/// The knobs of an HNSW index, in the order of a scoring question without trials.
 const KNOBS: [&str; 3] = ["m", "ef_construction", "ef_search"];
 
 /// Why a question cannot be put.
 pub(crate) type Unfit = String;
 
-/// A journal for a scoring plugin.
+/// A journal for a scoring plugin, with the knobs of what its trials are about.
 pub(crate) fn journal(trials: &[Trial]) -> Result<types::Trials, Unfit> {
-    trials_with(trials, &KNOBS)
+    match trials.first() {
+        Some(first) => {
+            let settings = first.config.settings().into_iter();
+            let names: Vec<&str> = settings.map(|(name, _)| name).collect();
+            trials_with(trials, &names)
+        }
+        None => trials_with(trials, &KNOBS),
+    }
 }
 
 /// What the owner of an index wants.
@@ -122,18 +130,21 @@ fn knob(knob: &boathouse_types::Knob) -> Result<Knob, Unfit> {
 
 fn trials_with(trials: &[Trial], knobs: &[&str]) -> Result<types::Trials, Unfit> {
     let count = u32::try_from(trials.len()).map_err(|_| "over 2^32 trials".to_owned())?;
-    let value_of = knobs
-        .iter()
-        .map(|name| setting(name))
-        .collect::<Result<Vec<_>, _>>()?;
+    known(knobs)?;
+    let mut settings = Vec::with_capacity(trials.len() * knobs.len());
+    for trial in trials {
+        for &knob in knobs {
+            let value = trial.config.setting(knob);
+            settings.push(value.ok_or_else(|| {
+                format!("trial `{}` has no value of the knob `{knob}`", trial.id)
+            })?);
+        }
+    }
     let column = |of: fn(&TrialMetrics) -> f64| trials.iter().map(|t| of(&t.metrics)).collect();
     Ok(types::Trials {
         count,
         knobs: knobs.iter().map(|&name| name.to_owned()).collect(),
-        settings: trials
-            .iter()
-            .flat_map(|trial| value_of.iter().map(|value| value(trial)))
-            .collect(),
+        settings,
         recall: column(|m| m.recall_at_k),
         recall_low: column(|m| interval(m).low),
         recall_high: column(|m| interval(m).high),
@@ -154,20 +165,27 @@ fn interval(metrics: &TrialMetrics) -> Interval {
     })
 }
 
-fn setting(knob: &str) -> Result<fn(&Trial) -> u32, Unfit> {
-    match knob {
-        "m" => Ok(|trial| trial.config.m),
-        "ef_construction" => Ok(|trial| trial.config.ef_construction),
-        "ef_search" => Ok(|trial| trial.config.ef_search),
-        _ => Err(format!(
-            "a journal holds no values of the knob `{knob}`, only of m, ef_construction and ef_search"
+/// That configurations have such knobs.
+fn known(knobs: &[&str]) -> Result<(), Unfit> {
+    let table = TableConfig {
+        partitions: 1,
+        sub_vectors: 1,
+        nprobes: 1,
+        refine_factor: 1,
+    };
+    let of = [Configuration::default(), Configuration::from(table)];
+    let is_one = |knob: &&&str| of.iter().any(|config| config.setting(knob).is_some());
+    match knobs.iter().find(|knob| !is_one(knob)) {
+        None => Ok(()),
+        Some(knob) => Err(format!(
+            "a journal holds no values of the knob `{knob}`, only of m, ef_construction and ef_search, or of partitions, sub_vectors, nprobes and refine_factor"
         )),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use boathouse_types::ColumnSample;
+    use boathouse_types::{ColumnSample, IndexConfig};
 
     use super::*;
     use crate::testing::trial;
@@ -175,7 +193,11 @@ mod tests {
     #[test]
     fn a_journal_becomes_columns_and_gaps_are_filled() {
         let mut first = trial(0.9, 100.0);
-        first.config.m = 8;
+        first.config = IndexConfig {
+            m: 8,
+            ..IndexConfig::default()
+        }
+        .into();
         let mut second = trial(0.95, 200.0);
         second.metrics.recall_interval = Some(Interval {
             low: 0.94,
@@ -188,6 +210,26 @@ mod tests {
         assert_eq!(journal.recall_low, [0.9, 0.94]);
         assert_eq!(journal.recall_high, [0.9, 0.96]);
         assert_eq!(journal.distances, [0.0, 7.5]);
+    }
+
+    #[test]
+    fn trials_of_tables_have_the_knobs_of_tables() {
+        let config = TableConfig {
+            partitions: 8,
+            sub_vectors: 4,
+            nprobes: 5,
+            refine_factor: 10,
+        };
+        let mut one = trial(0.9, 100.0);
+        one.config = config.into();
+        let told = journal(std::slice::from_ref(&one)).expect("journal");
+        assert_eq!(
+            told.knobs,
+            ["partitions", "sub_vectors", "nprobes", "refine_factor"]
+        );
+        assert_eq!(told.settings, [8, 4, 5, 10]);
+        let mixed = journal(&[one, trial(0.9, 100.0)]);
+        assert!(mixed.is_err_and(|text| text.contains("no value of the knob `partitions`")));
     }
 
     #[test]

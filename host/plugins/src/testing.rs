@@ -192,7 +192,11 @@ pub(crate) fn journal(count: u32) -> Vec<Trial> {
     (0..count)
         .map(|i| {
             let mut trial = trial(0.8 + 0.02 * f64::from(i % 10), 100.0 + 37.0 * f64::from(i));
-            trial.config.ef_search = 10 + i;
+            trial.config = IndexConfig {
+                ef_search: 10 + i,
+                ..IndexConfig::default()
+            }
+            .into();
             trial
         })
         .collect()

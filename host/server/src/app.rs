@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Environment},
     gc::Collector,
     indexes::{Indexes, tidy_parts},
+    lance,
     lineage::{LineageError, Outbox},
     live::Live,
     load::Load,
@@ -307,9 +308,9 @@ async fn plugins(
 fn tuner_options(config: &Config, clock: &Arc<dyn Clock>, lane: &Arc<Semaphore>) -> TunerOptions {
     let mut options = TunerOptions::new(Arc::clone(clock));
     options.lane = Arc::clone(lane);
-    options.files = Some(FileCache::new(
-        config.server.data.join("cache").join("indexes"),
-    ));
+    let cache = config.server.data.join("cache");
+    options.files = Some(FileCache::new(cache.join("indexes")));
+    options.tables = lance::tables(&config.lance, &cache.join("trials"));
     if config.vectors.threads > 0 {
         options.build_threads = config.vectors.threads;
     }

@@ -60,6 +60,8 @@ use objects::{erase, sweep};
 use standing::{Found, decides, give_up, look};
 
 pub use backend::LanceView;
+#[cfg(feature = "lance")]
+pub(crate) use backend::{NPROBES, REFINE_FACTOR};
 pub(crate) use by_id::document;
 #[cfg(feature = "lance")]
 pub(crate) use by_id::document_of_table;

@@ -35,9 +35,13 @@ mod objects;
 mod optimize;
 #[cfg(feature = "lance")]
 mod room;
+#[cfg(feature = "lance")]
+mod scratch;
 #[cfg(test)]
 #[cfg(feature = "lance")]
 mod tests;
+#[cfg(feature = "lance")]
+mod trials;
 #[cfg(feature = "lance")]
 mod work;
 
@@ -58,6 +62,8 @@ pub(crate) use {
     migrate::{adopt, start_migration},
     optimize::{start_optimize, when_due},
     room::Room,
+    scratch::tables,
+    trials::config_of_table,
     work::{check_ready, start_index, stats},
 };
 
@@ -66,8 +72,8 @@ pub(crate) use crate::indexes::{document_of_table, search_table};
 
 #[cfg(not(feature = "lance"))]
 pub(crate) use absent::{
-    Change, Room, adopt, append, check_ready, document_of_table, rows_of, search_table,
-    start_index, start_migration, start_optimize, stats, when_due,
+    Change, Room, adopt, append, check_ready, config_of_table, document_of_table, rows_of,
+    search_table, start_index, start_migration, start_optimize, stats, tables, when_due,
 };
 
 use crate::{indexes::LiveIndex, problem::Problem};

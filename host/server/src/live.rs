@@ -168,7 +168,7 @@ pub(crate) fn recent_queries(index: &LiveIndex) -> Vec<Vec<f32>> {
 /// What serves an index at present.
 fn serving_subject(index: &LiveIndex) -> Subject {
     let serving = index.serving();
-    subject(index, &serving, serving.served.config.ef_search)
+    subject(index, &serving, serving.config().ef_search)
 }
 
 fn subject(index: &LiveIndex, serving: &Serving, ef_search: u32) -> Subject {
@@ -176,7 +176,7 @@ fn subject(index: &LiveIndex, serving: &Serving, ef_search: u32) -> Subject {
         data_version: index.data.data_version.clone(),
         config: boathouse_types::IndexConfig {
             ef_search,
-            ..serving.served.config
+            ..serving.config()
         },
     }
 }

@@ -17,8 +17,10 @@ mod queries;
 
 use std::{sync::Arc, time::Duration};
 
-use boathouse_tuning::{Duel, Evidence, Fighter, Promote, Promotion, Ruling, Served, ServedGraph};
-use boathouse_types::{Objective, PluginKind, Trial};
+use boathouse_tuning::{
+    Contender, Duel, Evidence, Fighter, Promote, Promotion, Ruling, Served, ServedGraph,
+};
+use boathouse_types::{Objective, PluginKind, Trial, VectorBackend};
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -149,6 +151,13 @@ pub(crate) async fn challenge(
         return Err(Problem::conflict("already_serves", why));
     }
     check_floor(index, &trial, &wish)?;
+    if trial.config.backend() != VectorBackend::Parquet {
+        let why = format!(
+            "trial `{}` is of a Lance table, whose configuration is not promoted; `POST /vectors/lance/index/{}` builds an index",
+            trial.id, index.meta.name
+        );
+        return Err(Problem::unprocessable("not_of_backend", why));
+    }
     let challenger = index.ready(Served::of_trial(&trial), cancel).await?;
     let (evidence, ruled) = match wish.force {
         Force::No => {
@@ -267,7 +276,10 @@ async fn win(
 
 fn fighter(serving: &Serving) -> Fighter {
     Fighter {
-        graph: Arc::clone(&serving.graph),
+        contender: Contender::Graph {
+            graph: Arc::clone(&serving.graph),
+            ef_search: serving.config().ef_search,
+        },
         build_id: serving.build_id.clone(),
         config: serving.served.config,
         trial: serving.served.trial.clone(),
@@ -300,7 +312,7 @@ pub(crate) async fn rollback(
 ) -> Result<Promoted, Problem> {
     let _switch = index.take_switch()?;
     let promotions = index.tuner.promotions();
-    let previous = promotions.previous().await?;
+    let previous = promotions.previous(VectorBackend::Parquet).await?;
     let serving = index.ready(previous.clone(), cancel).await?;
     if cancel.is_cancelled() {
         return Err(Problem::cancelled());

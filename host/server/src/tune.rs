@@ -3,15 +3,16 @@
 
 mod follow;
 mod sets;
+mod space;
 
 use std::sync::Arc;
 
 use boathouse_tuning::{
     AutotuneEvent, AutotuneReport, AutotuneRequest, Best, BestBy, Ended, EvalSetName, Evaluation,
-    StepRequest, Strategy, TrialReport, TrialRequest, TuneBounds, best, check_config,
+    IndexData, StepRequest, Strategy, TrialReport, TrialRequest, WrittenBounds, best,
     keep_newest_queries,
 };
-use boathouse_types::{IndexConfig, PluginKind, Trial};
+use boathouse_types::{Configuration, PluginKind, Trial, VectorBackend};
 use serde::Deserialize;
 
 use crate::{
@@ -24,24 +25,35 @@ pub(crate) use sets::{DEFAULT_SET, LIVE_SET, default_set, delete_evalset, wanted
 pub use sets::{EvalSetList, EvalSetSpec, EvalSetView, UnreadableSet, evalsets};
 pub(crate) use sets::{make_evalset, plan_evalset};
 use sets::{named_set, present_queries};
+pub(crate) use space::Space;
 
 /// Trials of a run that says nothing.
 const DEFAULT_TRIALS: u32 = 12;
 /// Most trials of one run.
 const MAX_TRIALS: u32 = 10_000;
 
-/// A configuration to try; what is left out is as it serves.
+/// A configuration to try; what is left out is as it serves. Which knobs there are depends on what is tuned.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrialSpec {
-    /// Neighbours kept per node and layer.
+    /// What is tried: the graph (`parquet`) or a Lance table; what serves when left out.
+    pub backend: Option<VectorBackend>,
+    /// Of a graph: neighbours kept per node and layer.
     pub m: Option<u32>,
-    /// Candidates looked at while building.
+    /// Of a graph: candidates looked at while building.
     pub ef_construction: Option<u32>,
-    /// Candidates kept while searching.
+    /// Of a graph: candidates kept while searching.
     pub ef_search: Option<u32>,
-    /// Seed of the build.
+    /// Of a graph: seed of the build.
     pub seed: Option<u64>,
+    /// Of a table: parts that the vectors are divided into, 1 to 4,096.
+    pub partitions: Option<u32>,
+    /// Of a table: codes of a vector, a divisor of its components.
+    pub sub_vectors: Option<u32>,
+    /// Of a table: partitions that a search looks into, 1 to 4,096.
+    pub nprobes: Option<u32>,
+    /// Of a table: so many times k candidates are compared by their exact vectors, 1 to 1,000.
+    pub refine_factor: Option<u32>,
     /// A note for the journal.
     pub note: Option<String>,
     /// Name of the evaluation set to measure with, `default` when left out.
@@ -52,6 +64,8 @@ pub struct TrialSpec {
 #[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AutotuneSpec {
+    /// What is tuned: the graph (`parquet`) or a Lance table; what serves when left out.
+    pub backend: Option<VectorBackend>,
     /// Who says what to try next.
     #[serde(default)]
     pub strategy: StrategyName,
@@ -59,8 +73,10 @@ pub struct AutotuneSpec {
     pub max_trials: Option<u32>,
     /// Seconds after which no further trial starts.
     pub max_seconds: Option<u64>,
-    /// What may be tried and recommended, knob by knob; wide bounds around the default for what is left out.
-    pub bounds: Option<TuneBounds>,
+    /// What may be tried and recommended, knob by knob of what is tuned; wide bounds around the default for what is left
+    /// out.
+    #[schema(value_type = Option<WrittenBounds>)]
+    pub bounds: Option<WrittenBounds>,
     /// A note for the journal.
     pub note: Option<String>,
     /// Name of the evaluation set to measure with, `default` when left out.
@@ -76,7 +92,7 @@ pub enum StrategyName {
     Proposer,
     /// A fixed grid.
     Grid,
-    /// Many builds on samples of the vectors, the better ones on larger ones, the best on all.
+    /// Many builds on samples of the vectors, the better ones on larger ones, the best on all. For graphs.
     Halving,
 }
 
@@ -87,7 +103,7 @@ pub enum StrategyName {
 /// vectors; when the set cannot be made or read.
 async fn evaluation(
     app: &App,
-    index: &LiveIndex,
+    (index, data): (&LiveIndex, &IndexData),
     set: &EvalSetName,
     task: &TaskContext,
 ) -> Result<Arc<Evaluation>, Problem> {
@@ -95,7 +111,7 @@ async fn evaluation(
     let cancel = task.cancellation();
     let telling = || task.progress("finding exact neighbours", 0, None, "queries");
     let set = named_set(app, index, set, &cancel, telling).await?;
-    Ok(Evaluation::prepare(&index.data, set, &cancel).await?)
+    Ok(Evaluation::prepare(data, set, &cancel).await?)
 }
 
 /// Refuses an index that nothing can be found in.
@@ -118,17 +134,10 @@ fn has_documents(index: &LiveIndex) -> Result<(), Problem> {
 /// The configuration that a trial is about.
 ///
 /// # Errors
-/// 422 when it is beyond the hard limits.
-pub fn trial_config(index: &LiveIndex, spec: &TrialSpec) -> Result<IndexConfig, Problem> {
-    let serving = index.serving().served.config;
-    let config = IndexConfig {
-        m: spec.m.unwrap_or(serving.m),
-        ef_construction: spec.ef_construction.unwrap_or(serving.ef_construction),
-        ef_search: spec.ef_search.unwrap_or(serving.ef_search),
-        seed: spec.seed.unwrap_or(serving.seed),
-    };
-    check_config(&config)?;
-    Ok(config)
+/// 422 for a knob of what is not tuned, and when it is beyond the hard limits; 501 for a table in a host without Lance.
+pub fn trial_config(index: &LiveIndex, spec: &TrialSpec) -> Result<Configuration, Problem> {
+    has_documents(index)?;
+    Space::of(index, spec.backend)?.configuration(spec)
 }
 
 /// Runs one trial, measured with a set.
@@ -138,16 +147,17 @@ pub fn trial_config(index: &LiveIndex, spec: &TrialSpec) -> Result<IndexConfig, 
 pub async fn run_trial(
     app: &App,
     index: &LiveIndex,
-    (config, note): (IndexConfig, Option<String>),
+    (config, note): (Configuration, Option<String>),
     set: &EvalSetName,
     task: &TaskContext,
 ) -> Result<TrialReport, Problem> {
     let _person = app.agent.make_way();
-    let evaluation = evaluation(app, index, set, task).await?;
+    let space = Space::of(index, Some(config.backend()))?;
+    let evaluation = evaluation(app, (index, &space.data), set, task).await?;
     task.progress("building and measuring", 0, Some(1), "trials");
     let request = TrialRequest {
         config,
-        champion: Some(index.serving().served.config),
+        champion: Some(space.serving),
         note,
         ..TrialRequest::default()
     };
@@ -162,7 +172,8 @@ pub async fn run_trial(
 /// What a run needs, checked.
 ///
 /// # Errors
-/// 422 for impossible bounds or budgets.
+/// 422 for impossible bounds or budgets, and for knobs or a strategy that are not for what is tuned; 501 for a table in a
+/// host without Lance.
 pub fn autotune_request(
     app: &App,
     index: &LiveIndex,
@@ -176,9 +187,8 @@ pub fn autotune_request(
             format!("must be 1 to {MAX_TRIALS}"),
         ));
     }
-    let within = spec.bounds.clone();
-    let bounds = spec.bounds.unwrap_or_default();
-    bounds.validate()?;
+    let space = Space::of(index, spec.backend)?;
+    let (bounds, within) = space.bounds(&spec)?;
     let step = StepRequest {
         strategy: match spec.strategy {
             StrategyName::Grid => Strategy::Grid,
@@ -190,7 +200,7 @@ pub fn autotune_request(
         scorer: Arc::new(judge(app, PluginKind::Scoring, index)),
         objective: index.meta.objective.clone(),
         bounds,
-        serving: index.serving().served.config,
+        serving: space.serving,
         note: spec.note,
         only_useful: false,
     };
@@ -219,7 +229,8 @@ pub async fn autotune(
     task: &TaskContext,
 ) -> Result<AutotuneReport, Problem> {
     let _person = app.agent.make_way();
-    let evaluation = evaluation(app, index, set, task).await?;
+    let space = Space::of(index, Some(request.step.serving.backend()))?;
+    let evaluation = evaluation(app, (index, &space.data), set, task).await?;
     let (total, done) = (
         u64::from(request.max_trials),
         std::sync::atomic::AtomicU64::new(0),
@@ -250,7 +261,7 @@ pub async fn autotune(
     Ok(report)
 }
 
-/// The best trial of the journal, among those that measured the vectors that serve, all of them and to the end, with
+/// The best trial of the journal, among those of what serves, or of the backend that is asked for, that measured the vectors that serve, all of them and to the end, with
 /// the queries that the next trial with this set is asked too: figures on others do not compare. Where the set is gone,
 /// with the queries of its newest trial; the answer says so then.
 ///
@@ -260,14 +271,18 @@ pub async fn autotune(
 pub async fn best_trial(
     app: &App,
     index: &LiveIndex,
-    by: BestBy,
+    (by, backend): (BestBy, Option<VectorBackend>),
     set: Option<&str>,
 ) -> Result<Best, Problem> {
     let set = EvalSetName::new(set.unwrap_or(DEFAULT_SET))?;
     let journal = index.tuner.journal().read().await?;
+    let backend = backend.unwrap_or(index.meta.vector_backend);
     let (all, mut trials) = (journal.trials.len(), journal.trials);
     trials.retain(|trial| {
-        trial.is_whole() && index.is_measured_by(trial) && is_measured_with(trial, &set)
+        trial.config.backend() == backend
+            && trial.is_whole()
+            && index.is_measured_by(trial)
+            && is_measured_with(trial, &set)
     });
     let queries = present_queries(index, &set).await?;
     match &queries {
@@ -280,10 +295,14 @@ pub async fn best_trial(
     if trials.is_empty() && all > 0 {
         wanted_set(index, Some(set.as_str())).await?;
         let name = &index.meta.name;
+        let what = match backend {
+            VectorBackend::Parquet => "the graph",
+            VectorBackend::Lance => "the Lance table",
+        };
         return Err(Problem::not_found(
             "no_comparable_trials",
             format!(
-                "all {all} trials of index `{name}` measured vectors that serve no more, or with queries that are asked no more or are of another evaluation set than `{set}`; run a trial or autotune with it"
+                "all {all} trials of index `{name}` measured vectors that serve no more, another engine than {what}, or with queries that are asked no more or are of another evaluation set than `{set}`; run a trial or autotune with it"
             ),
         ));
     }

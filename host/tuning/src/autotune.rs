@@ -15,7 +15,7 @@ use boathouse_types::{PluginRef, Timestamp, Trial};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Evaluation, TuneBounds, Tuner, TuningError,
+    Bounds, Evaluation, Tuner, TuningError,
     blocking::{alive, unless_cancelled},
 };
 
@@ -35,7 +35,7 @@ pub struct AutotuneRequest {
     /// Seconds after which no further trial starts.
     pub max_seconds: Option<u64>,
     /// Where what is recommended has to lie; none for any trial of the journal.
-    pub within: Option<TuneBounds>,
+    pub within: Option<Bounds>,
 }
 
 /// The seed of a proposal, from the length of the journal that it is based on. Lengths next to each

@@ -2,9 +2,13 @@
 
 mod read;
 mod schema;
+mod table;
 
-use boathouse_types::{IndexConfig, Knob};
+use boathouse_types::{Configuration, Dimension, IndexConfig, IndexFacts, Knob, VectorBackend};
 use serde::Serialize;
+
+pub use read::WrittenBounds;
+pub use table::{TableBounds, check_table};
 
 use crate::TuningError;
 
@@ -12,6 +16,94 @@ use crate::TuningError;
 const M: (u32, u32) = (2, 128);
 /// Hard limits of `ef_construction` and `ef_search`.
 const EF: (u32, u32) = (1, 4_096);
+
+/// A space of configurations: the knobs of what is tuned with the values that a run may give them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Bounds {
+    /// Of a graph.
+    Graph(TuneBounds),
+    /// Of a table.
+    Table(TableBounds),
+}
+
+impl From<TuneBounds> for Bounds {
+    fn from(bounds: TuneBounds) -> Self {
+        Self::Graph(bounds)
+    }
+}
+
+impl Bounds {
+    /// What may be tried of an index where nobody says anything: the space of its `backend`.
+    #[must_use]
+    pub fn for_index(index: &IndexFacts) -> Self {
+        match (index.backend, Dimension::new(index.dimension)) {
+            (VectorBackend::Lance, Ok(dimension)) => {
+                Self::Table(TableBounds::for_vectors(index.vectors, dimension))
+            }
+            _ => Self::Graph(TuneBounds::default()),
+        }
+    }
+
+    /// What it is a space of.
+    #[must_use]
+    pub fn backend(&self) -> VectorBackend {
+        match self {
+            Self::Graph(_) => VectorBackend::Parquet,
+            Self::Table(_) => VectorBackend::Lance,
+        }
+    }
+
+    /// Checks that every knob has its name, a step, a range, and stays within the hard limits.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] naming the knob.
+    pub fn validate(&self) -> Result<(), TuningError> {
+        match self {
+            Self::Graph(bounds) => bounds.validate(),
+            Self::Table(bounds) => bounds.validate(),
+        }
+    }
+
+    /// Whether a configuration lies between the ends of each knob, on its step or not: a person may have tried it.
+    pub(crate) fn hold(&self, config: &Configuration) -> bool {
+        match (self, config) {
+            (Self::Graph(bounds), Configuration::Graph(config)) => bounds.hold(config),
+            (Self::Table(bounds), Configuration::Table(config)) => bounds.hold(config),
+            _ => false,
+        }
+    }
+
+    /// The knobs in the order in which a proposal lists their values.
+    #[must_use]
+    pub fn knobs(&self) -> Vec<Knob> {
+        match self {
+            Self::Graph(bounds) => bounds.knobs(),
+            Self::Table(bounds) => bounds.knobs(),
+        }
+    }
+
+    /// The bounds that these knobs stand for, of an index like this; none when they are the knobs of nothing.
+    pub(crate) fn of(knobs: &[Knob], index: &IndexFacts) -> Option<Self> {
+        match index.backend {
+            VectorBackend::Parquet => TuneBounds::of(knobs).map(Self::Graph),
+            VectorBackend::Lance => TableBounds::of(knobs, index.dimension).map(Self::Table),
+        }
+    }
+
+    /// A proposal's values as a configuration.
+    ///
+    /// # Errors
+    /// [`TuningError::InvalidInput`] when their number is wrong or one is out of bounds or off its step.
+    pub fn configuration(&self, settings: &[u32], seed: u64) -> Result<Configuration, TuningError> {
+        match self {
+            Self::Graph(bounds) => bounds
+                .configuration(settings, seed)
+                .map(Configuration::Graph),
+            Self::Table(bounds) => bounds.configuration(settings),
+        }
+    }
+}
 
 /// The knobs of an HNSW index with the values that a run may give them. They are read by name, in any order; one that
 /// is left out is as by default.
@@ -49,31 +141,13 @@ impl TuneBounds {
     /// # Errors
     /// [`TuningError::InvalidInput`] naming the knob.
     pub fn validate(&self) -> Result<(), TuningError> {
-        let expected = [
-            (&self.m, "m", M),
-            (&self.ef_construction, "ef_construction", EF),
-            (&self.ef_search, "ef_search", EF),
-        ];
-        for (knob, name, (low, high)) in expected {
-            let fault = if knob.name != name {
-                format!("is named `{}`", knob.name)
-            } else if knob.step == 0 {
-                "has a step of 0".to_owned()
-            } else if knob.min > knob.max {
-                format!("starts at {} above its end {}", knob.min, knob.max)
-            } else if knob.min < low || knob.max > high {
-                format!("leaves {low} to {high}")
-            } else {
-                continue;
-            };
-            return Err(TuningError::InvalidInput(format!("knob `{name}` {fault}")));
-        }
-        Ok(())
+        check_knob(&self.m, "m", M)?;
+        check_knob(&self.ef_construction, "ef_construction", EF)?;
+        check_knob(&self.ef_search, "ef_search", EF)
     }
 
     /// Whether a configuration lies between the ends of each knob, on its step or not: a person may have tried it.
     pub(crate) fn hold(&self, config: &IndexConfig) -> bool {
-        let lies_in = |knob: &Knob, value: u32| (knob.min..=knob.max).contains(&value);
         lies_in(&self.m, config.m)
             && lies_in(&self.ef_construction, config.ef_construction)
             && lies_in(&self.ef_search, config.ef_search)
@@ -100,28 +174,24 @@ impl TuneBounds {
         bounds.validate().is_ok().then_some(bounds)
     }
 
+    /// The same with another range for a knob; whether there is such a knob.
+    fn put(&mut self, knob: Knob) -> bool {
+        let place = match &*knob.name {
+            "m" => &mut self.m,
+            "ef_construction" => &mut self.ef_construction,
+            "ef_search" => &mut self.ef_search,
+            _ => return false,
+        };
+        *place = knob;
+        true
+    }
+
     /// A proposal's values as a configuration.
     ///
     /// # Errors
     /// [`TuningError::InvalidInput`] when their number is wrong or one is out of bounds or off its step.
     pub fn configuration(&self, settings: &[u32], seed: u64) -> Result<IndexConfig, TuningError> {
-        let &[m, ef_construction, ef_search] = settings else {
-            return Err(TuningError::InvalidInput(format!(
-                "a configuration has 3 values (m, ef_construction, ef_search), not {}",
-                settings.len()
-            )));
-        };
-        for (knob, value) in self.knobs().iter().zip(settings) {
-            if !knob.allows(*value) {
-                return Err(TuningError::InvalidInput(format!(
-                    "`{}` {value} is not one of {}, {}, ... {}",
-                    knob.name,
-                    knob.min,
-                    knob.min.saturating_add(knob.step),
-                    knob.max
-                )));
-            }
-        }
+        let [m, ef_construction, ef_search] = chosen(&self.knobs(), settings)?;
         Ok(IndexConfig {
             m,
             ef_construction,
@@ -129,6 +199,62 @@ impl TuneBounds {
             seed,
         })
     }
+}
+
+fn lies_in(knob: &Knob, value: u32) -> bool {
+    (knob.min..=knob.max).contains(&value)
+}
+
+/// Checks that a knob has its name, a step, a range, and stays within the hard limits.
+fn check_knob(knob: &Knob, name: &str, (low, high): (u32, u32)) -> Result<(), TuningError> {
+    let fault = if knob.name != name {
+        format!("is named `{}`", knob.name)
+    } else if knob.step == 0 {
+        "has a step of 0".to_owned()
+    } else if knob.min > knob.max {
+        format!("starts at {} above its end {}", knob.min, knob.max)
+    } else if knob.min < low || knob.max > high {
+        format!("leaves {low} to {high}")
+    } else {
+        return Ok(());
+    };
+    Err(TuningError::InvalidInput(format!("knob `{name}` {fault}")))
+}
+
+/// The values of a proposal, one for each knob, all of them allowed.
+fn chosen<const N: usize>(knobs: &[Knob], settings: &[u32]) -> Result<[u32; N], TuningError> {
+    let Ok(values) = <[u32; N]>::try_from(settings) else {
+        let names: Vec<&str> = knobs.iter().map(|knob| &*knob.name).collect();
+        return Err(TuningError::InvalidInput(format!(
+            "a configuration has {N} values ({}), not {}",
+            names.join(", "),
+            settings.len()
+        )));
+    };
+    for (knob, value) in knobs.iter().zip(values) {
+        if !knob.allows(value) {
+            return Err(TuningError::InvalidInput(format!(
+                "`{}` {value} is not one of {}, {}, ... {}",
+                knob.name,
+                knob.min,
+                knob.min.saturating_add(knob.step),
+                knob.max
+            )));
+        }
+    }
+    Ok(values)
+}
+
+/// Checks settings against their hard limits.
+fn check_settings(settings: &[(&str, u32, (u32, u32))]) -> Result<(), TuningError> {
+    for &(name, value, (low, high)) in settings {
+        if !(low..=high).contains(&value) {
+            return Err(TuningError::InvalidInput(format!(
+                "`{name}` must be {low} to {high}, not {value}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks a configuration against the hard limits, which hold for people and plugins alike.
@@ -141,14 +267,7 @@ pub fn check_config(config: &IndexConfig) -> Result<(), TuningError> {
         ("ef_construction", config.ef_construction, EF),
         ("ef_search", config.ef_search, EF),
     ];
-    for (name, value, (low, high)) in settings {
-        if !(low..=high).contains(&value) {
-            return Err(TuningError::InvalidInput(format!(
-                "`{name}` must be {low} to {high}, not {value}"
-            )));
-        }
-    }
-    Ok(())
+    check_settings(&settings)
 }
 
 /// The allowed value of a knob that is nearest to `wanted`.

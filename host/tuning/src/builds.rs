@@ -38,7 +38,7 @@ use crate::{IndexData, TuningError, blocking::blocking, bounds::check_config, jo
 /// Graphs kept in memory beyond those that callers hold.
 const KEPT_IN_MEMORY: usize = 4;
 
-/// Where a graph came from.
+/// Where a graph, or the index of a table, came from.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum BuildOrigin {
@@ -76,14 +76,22 @@ pub struct Built {
     pub derived_from: Option<String>,
 }
 
+impl BuildOrigin {
+    /// Seconds spent building: 0 unless it was built or cut down just now.
+    #[must_use]
+    pub fn secs(&self) -> f64 {
+        match *self {
+            Self::Built { secs, .. } | Self::Derived { secs } => secs,
+            Self::Mapped | Self::Stored | Self::Memory => 0.0,
+        }
+    }
+}
+
 impl Built {
-    /// Seconds spent building for this request: 0 unless it was built or cut down just now.
+    /// Seconds spent building for this request.
     #[must_use]
     pub fn build_secs(&self) -> f64 {
-        match self.origin {
-            BuildOrigin::Built { secs, .. } | BuildOrigin::Derived { secs } => secs,
-            BuildOrigin::Mapped | BuildOrigin::Stored | BuildOrigin::Memory => 0.0,
-        }
+        self.origin.secs()
     }
 }
 

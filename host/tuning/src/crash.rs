@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use boathouse_faults::{FaultyStore, Last, Plan};
 use boathouse_storage::Bucket;
-use boathouse_types::{IndexConfig, Trial};
+use boathouse_types::{IndexConfig, Trial, VectorBackend};
 use boathouse_vector::HnswGraph;
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -54,7 +54,7 @@ impl Change {
             Self::Trial => journal(bucket).append(&trial("t3", 0.97, 90.0)).await,
             Self::Promote => promotions.promote(promote("t2")).await.map(drop),
             Self::RollBack => {
-                let previous = promotions.previous().await?;
+                let previous = promotions.previous(VectorBackend::Parquet).await?;
                 promotions.rollback(&previous, None, None).await.map(drop)
             }
             Self::EvalSet => EvalSets::new(bucket, &index).save(&set(2).await).await,
@@ -95,7 +95,7 @@ fn promotions(bucket: &Bucket) -> Promotions {
 fn promote(trial: &str) -> Promote {
     Promote {
         trial: trial.to_owned(),
-        serving: IndexConfig::default(),
+        serving: IndexConfig::default().into(),
         by: None,
         reason: None,
         evidence: None,

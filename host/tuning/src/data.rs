@@ -13,7 +13,7 @@ use boathouse_vector::{DocRows, VectorSet};
 pub struct IndexData {
     /// Name of the index.
     pub index: IndexName,
-    /// Which engine serves it.
+    /// Which engine is tuned: trials on these vectors are of its configurations.
     pub backend: VectorBackend,
     /// Version of the vectors.
     pub data_version: String,

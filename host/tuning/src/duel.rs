@@ -14,7 +14,8 @@
 //!
 //! Where repeats differ so much that times of this run tell nothing, latencies are taken to be the number of
 //! distances times what one cost on average over both; that is [`ComparedBy::Distances`], and bounds are read from
-//! such latencies too.
+//! such latencies too. Tables count no distances: for them times have to do, and a restless machine shows in the scores'
+//! interval.
 //!
 //! Absent here: building graphs, recording what was decided, and swapping what serves.
 
@@ -24,14 +25,13 @@ mod ruling;
 
 use std::sync::Arc;
 
-use boathouse_types::{IndexConfig, Interval, Objective, PluginRef, TrialMetrics};
-use boathouse_vector::HnswGraph;
+use boathouse_types::{Configuration, Interval, Objective, PluginRef, TrialMetrics};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Evaluation, Scorer, Tuner, TuningError,
+    Contender, Evaluation, Scorer, Tuner, TuningError,
     blocking::{blocking, unless_cancelled},
     measure::Comparison,
 };
@@ -43,12 +43,12 @@ use ruling::rule;
 /// One of the two.
 #[derive(Debug, Clone)]
 pub struct Fighter {
-    /// The graph that it searches.
-    pub graph: Arc<HnswGraph>,
-    /// The id of that graph.
+    /// What is searched.
+    pub contender: Contender,
+    /// The id of its graph, or of its index of the table.
     pub build_id: String,
     /// Its configuration.
-    pub config: IndexConfig,
+    pub config: Configuration,
     /// The trial behind it, if any.
     pub trial: Option<String>,
 }
@@ -111,8 +111,8 @@ pub struct Side {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
     /// Its configuration.
-    pub config: IndexConfig,
-    /// Its graph.
+    pub config: Configuration,
+    /// Its graph, or its index of the table.
     pub build_id: String,
     /// What it reached in this duel. Builds cost nothing here: both graphs are there.
     pub metrics: TrialMetrics,

@@ -75,6 +75,9 @@ pub enum TuningError {
     /// The bucket failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The engine of a table failed; the cause is its own.
+    #[error("the engine of a table failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Vectors, a graph or a query were refused.
     #[error(transparent)]
     Vector(VectorError),

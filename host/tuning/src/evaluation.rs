@@ -8,6 +8,7 @@ mod sample;
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
+use boathouse_types::TableConfig;
 use boathouse_vector::{HnswGraph, Neighbor, Query, Scratch, SearchOutcome, exact_top_k};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +18,7 @@ use sample::Kept;
 pub(crate) use sample::sample_version;
 
 use crate::{
-    EvalSet, IndexData, TuningError,
+    Contender, EvalSet, IndexData, TableSearch, TuningError,
     basis::Basis,
     blocking::{alive, blocking},
     evalset::{own, prepare},
@@ -112,6 +113,7 @@ impl Evaluation {
     /// What a measurement rests on.
     pub(crate) fn basis(&self) -> Basis<'_> {
         Basis {
+            backend: self.data.backend,
             data_version: Some(&self.data.data_version),
             evalset: Some(&self.evalset),
         }
@@ -145,11 +147,58 @@ impl Evaluation {
         &self.queries
     }
 
+    /// What a search gives for the query at a place, asked as clients ask.
+    ///
+    /// # Errors
+    /// The failure of a table's engine.
+    pub(crate) fn ask(
+        &self,
+        at: usize,
+        contender: &Contender,
+        scratch: &mut Scratch,
+    ) -> Result<SearchOutcome, TuningError> {
+        match contender {
+            Contender::Graph { graph, ef_search } => {
+                Ok(self.ask_graph(at, graph, *ef_search as usize, scratch))
+            }
+            Contender::Table { table, config } => self.ask_table(at, table.as_ref(), config),
+        }
+    }
+
+    /// As [`Self::ask_graph`]. A table cannot pass over the own document while it searches, so its vectors are asked for
+    /// besides.
+    fn ask_table(
+        &self,
+        at: usize,
+        table: &dyn TableSearch,
+        config: &TableConfig,
+    ) -> Result<SearchOutcome, TuningError> {
+        let (query, set) = (&self.queries[at], &self.data.vectors);
+        let wanted = match self.data.rows {
+            None => query.wanted(self.k),
+            Some(_) => 2 * self.k + query.own.len(),
+        };
+        let rows = table.search(set.components(&query.query), wanted, config)?;
+        let neighbor = |row: u32| Neighbor {
+            row,
+            distance: set.distance(&query.query, row),
+        };
+        let all = set.len() as u32;
+        Ok(SearchOutcome {
+            neighbors: rows
+                .into_iter()
+                .filter(|row| *row < all)
+                .map(neighbor)
+                .collect(),
+            distances: 0,
+        })
+    }
+
     /// What a search of a graph gives for the query at a place, asked as clients ask.
     ///
     /// Where documents have several vectors, a search for k documents asks for 2 k vectors, and the own document is
     /// passed over: asking for its vectors besides would look at more candidates the longer it is.
-    pub(crate) fn ask(
+    fn ask_graph(
         &self,
         at: usize,
         graph: &HnswGraph,
@@ -366,7 +415,7 @@ mod tests {
         let every = evaluation.data().len();
         let mut complete = 0;
         for at in 0..evaluation.queries() {
-            let found = evaluation.ask(at, &graph, every, &mut Scratch::default());
+            let found = evaluation.ask_graph(at, &graph, every, &mut Scratch::default());
             assert_eq!(found.neighbors.len(), 2 * evaluation.k, "query {at}");
             let query = &evaluation.queries[at];
             assert_eq!(query.own.len(), 40);
@@ -389,7 +438,7 @@ mod tests {
         let (mut asked, mut plain) = (0, 0);
         for at in 0..evaluation.queries() {
             let scratch = &mut Scratch::default();
-            asked += evaluation.ask(at, &graph, 10, scratch).distances;
+            asked += evaluation.ask_graph(at, &graph, 10, scratch).distances;
             let query = &evaluation.queries[at];
             let wanted = query.wanted(evaluation.k);
             let vectors = &evaluation.data().vectors;

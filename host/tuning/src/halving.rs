@@ -15,7 +15,7 @@
 //! Samples of fewer than a thousand vectors tell nothing: searches there compare with nearly all of them. Such
 //! rounds are left out, so a small index is searched without samples.
 
-use boathouse_types::Trial;
+use boathouse_types::{IndexConfig, Knob, Trial};
 
 use crate::{
     bounds::{TuneBounds, snap},
@@ -38,10 +38,10 @@ const LEAST_SAMPLE: f64 = 1_000.0;
 const KEPT: usize = 3;
 
 /// What the rounds so far leave to try.
-pub(crate) fn next(situation: &Situation<'_>) -> Choice {
-    let mut builds = builds(&situation.bounds);
+pub(crate) fn next(situation: &Situation<'_>, bounds: &TuneBounds) -> Choice {
+    let mut builds = builds(bounds);
     let all = builds.len();
-    let mut starts: Vec<u32> = vec![snap(&situation.bounds.ef_search, EF_SEARCH); all];
+    let mut starts: Vec<u32> = vec![snap(&bounds.ef_search, EF_SEARCH); all];
     for share in SHARES {
         if situation.vectors as f64 * share < LEAST_SAMPLE {
             continue;
@@ -69,10 +69,7 @@ pub(crate) fn next(situation: &Situation<'_>) -> Choice {
         }
         round.sort_by(|a, b| order(a.1, b.1, situation.floor));
         round.truncate(round.len().div_ceil(KEPT));
-        starts = round
-            .iter()
-            .map(|(_, trial)| trial.config.ef_search)
-            .collect();
+        starts = round.iter().map(|(_, trial)| ef_search(trial)).collect();
         builds = round.into_iter().map(|(build, _)| build).collect();
     }
     let measured = situation.measured(situation.data_version);
@@ -83,9 +80,9 @@ pub(crate) fn next(situation: &Situation<'_>) -> Choice {
             .filter(|trial| trial.derived_from.is_none())
             .filter(|trial| is_of(trial, (m, ef_construction), situation.seed))
             .collect();
-        if let Some(ef_search) = next_ef(situation, &of_build, start) {
+        if let Some(ef_search) = next_ef(situation, &bounds.ef_search, &of_build, start) {
             return Choice::Try {
-                settings: [m, ef_construction, ef_search],
+                settings: vec![m, ef_construction, ef_search],
                 reason: format!(
                     "halving: the least ef_search of m {m} and ef_construction {ef_construction} that reaches the floor"
                 ),
@@ -116,8 +113,15 @@ fn builds(bounds: &TuneBounds) -> Vec<(u32, u32)> {
 }
 
 fn is_of(trial: &Trial, (m, ef_construction): (u32, u32), seed: u64) -> bool {
-    let config = &trial.config;
-    (config.m, config.ef_construction, config.seed) == (m, ef_construction, seed)
+    let is_same = |config: &IndexConfig| {
+        (config.m, config.ef_construction, config.seed) == (m, ef_construction, seed)
+    };
+    trial.config.graph().is_some_and(is_same)
+}
+
+/// The `ef_search` of a trial of a graph.
+fn ef_search(trial: &Trial) -> u32 {
+    trial.config.graph().map_or(0, |config| config.ef_search)
 }
 
 /// Who reaches the floor comes first, with fewer distances the earlier; then who finds more.
@@ -133,17 +137,13 @@ fn order(a: &Trial, b: &Trial, floor: f64) -> std::cmp::Ordering {
 
 /// The next `ef_search` of a build on all vectors; none when the least that reaches the floor is known, when not
 /// even the largest does, or when the build is known to be worse than another one.
-fn next_ef(situation: &Situation<'_>, trials: &[&Trial], start: u32) -> Option<u32> {
-    let knob = &situation.bounds.ef_search;
+fn next_ef(situation: &Situation<'_>, knob: &Knob, trials: &[&Trial], start: u32) -> Option<u32> {
     let step = knob.step.max(1);
     let last = i64::from((knob.max - knob.min) / step);
     let position = |ef_search: u32| i64::from(ef_search.saturating_sub(knob.min) / step);
     let (mut low, mut high) = (-1, last + 1);
-    for trial in trials
-        .iter()
-        .filter(|trial| knob.allows(trial.config.ef_search))
-    {
-        let at = position(trial.config.ef_search);
+    for trial in trials.iter().filter(|trial| knob.allows(ef_search(trial))) {
+        let at = position(ef_search(trial));
         if trial.is_whole() && recall_low(trial) >= situation.floor {
             high = high.min(at);
         } else if is_below(trial, situation.floor) {

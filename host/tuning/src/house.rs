@@ -5,13 +5,13 @@
 
 use boathouse_types::{HouseStrategy, Trial};
 
-use crate::{TuneBounds, basis::Basis, grid, halving, replay::Shown};
+use crate::{Bounds, basis::Basis, grid, halving, replay::Shown};
 
 /// What a choice depends on.
 #[derive(Debug, Clone)]
 pub(crate) struct Situation<'a> {
     /// What may be tried.
-    pub(crate) bounds: TuneBounds,
+    pub(crate) bounds: Bounds,
     /// Recall to reach.
     pub(crate) floor: f64,
     /// Seed of every build.
@@ -31,11 +31,11 @@ pub(crate) struct Situation<'a> {
 pub(crate) enum Choice {
     /// A configuration, on all vectors.
     Try {
-        /// `m`, `ef_construction`, `ef_search`.
-        settings: [u32; 3],
+        /// One value a knob.
+        settings: Vec<u32>,
         reason: String,
     },
-    /// A build, on a share of the vectors.
+    /// A build of a graph, on a share of the vectors.
     Sample {
         /// `m`, `ef_construction`.
         build: (u32, u32),
@@ -53,13 +53,17 @@ impl Situation<'_> {
                 let comparable = self.measured(self.data_version);
                 grid::next(&self.bounds, &comparable, self.seed)
             }
-            HouseStrategy::Halving => halving::next(self),
+            HouseStrategy::Halving => match &self.bounds {
+                Bounds::Graph(bounds) => halving::next(self, bounds),
+                Bounds::Table(_) => Choice::Exhausted("halving is for graphs".to_owned()),
+            },
         }
     }
 
     /// Trials on one version of vectors, with the queries at hand.
     pub(crate) fn measured(&self, data_version: &str) -> Vec<&Trial> {
         let basis = Basis {
+            backend: self.bounds.backend(),
             data_version: Some(data_version),
             evalset: self.evalset,
         };

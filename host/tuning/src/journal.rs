@@ -93,6 +93,8 @@ fn read_line(line: &[u8]) -> Option<Trial> {
         Ok(trial) if !trial.id.is_empty() => Some(trial),
         _ => read_odd_line(serde_json::from_slice(line).ok()?),
     }
+    // A line that says of its fields that they are another engine's is none.
+    .filter(|trial| trial.backend == trial.config.backend())
 }
 
 /// A line of another shape as a trial. A missing or empty id is replaced by a digest of the line's canonical text
@@ -205,7 +207,7 @@ mod tests {
         let first = journal.read().await.unwrap();
         assert_eq!(first.malformed, 2);
         assert_eq!(first.trials.len(), 3);
-        assert_eq!(first.trials[0].config.m, 16);
+        assert_eq!(first.trials[0].config.setting("m"), Some(16));
         assert!(first.trials[0].id.starts_with("old-"));
         assert_eq!(first.trials[1].id, format!("{}-2", first.trials[0].id));
         assert_eq!(first.trials[2].id, "mine");

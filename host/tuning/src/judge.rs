@@ -9,7 +9,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use boathouse_types::{
-    IndexConfig, Judged, JudgementCause, JudgementError, Objective, PluginRef, Proposal,
+    Configuration, Judged, JudgementCause, JudgementError, Objective, PluginRef, Proposal,
     ProposalContext, Trial, Verdict,
 };
 
@@ -163,7 +163,7 @@ pub(crate) fn recall_low(trial: &Trial) -> f64 {
 pub fn champion_position(
     trials: &[Trial],
     promoted: Option<&Served>,
-    serving: &IndexConfig,
+    serving: &Configuration,
 ) -> Option<usize> {
     let latest = |is_it: &dyn Fn(&Trial) -> bool| {
         let mut trials = trials.iter();
@@ -287,7 +287,7 @@ mod tests {
             trial("b", 0.9, 1.0),
             trial("c", 0.9, 1.0),
         ];
-        trials[1].config.ef_search = 50;
+        trials[1].config.graph_mut().unwrap().ef_search = 50;
         let serving = trials[1].config;
         assert_eq!(champion_position(&trials, None, &serving), Some(1));
         let promoted = Served {
@@ -298,10 +298,8 @@ mod tests {
             champion_position(&trials, Some(&promoted), &serving),
             Some(0)
         );
-        let unknown = IndexConfig {
-            ef_search: 77,
-            ..serving
-        };
+        let mut unknown = serving;
+        unknown.graph_mut().unwrap().ef_search = 77;
         assert_eq!(champion_position(&trials, None, &unknown), None);
         trials[0].derived_from = Some("a larger build".to_owned());
         assert_eq!(

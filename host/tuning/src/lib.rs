@@ -2,7 +2,9 @@
 //!
 //! An [`EvalSet`] holds queries with their exact neighbours. A [`Tuner`] runs *trials* on it: build a
 //! graph (or reuse one, since one build serves every `ef_search`), time searches, count what they
-//! found, and append the result to the index's [`Journal`]. A [`Strategy`] says what to try next, a
+//! found, and append the result to the index's [`Journal`]. What is measured is a [`Contender`]: a graph, or an index of a
+//! table of another engine, which comes in by [`TableBuilds`]; each has a space of knobs of its own ([`Bounds`]).
+//! A [`Strategy`] says what to try next, a
 //! [`Scorer`] which trial is best, and [`Promotions`] remembers what was chosen to serve.
 //!
 //! Invariants:
@@ -22,6 +24,7 @@ mod best;
 mod blocking;
 mod bounds;
 mod builds;
+mod contender;
 #[cfg(test)]
 mod crash;
 mod data;
@@ -52,8 +55,9 @@ pub use autotune::{
 };
 pub use basis::keep_newest_queries;
 pub use best::{Best, BestBy, best};
-pub use bounds::{TuneBounds, check_config};
+pub use bounds::{Bounds, TableBounds, TuneBounds, WrittenBounds, check_config, check_table};
 pub use builds::{BuildOrigin, Builds, Built, build_id};
+pub use contender::{BuiltTable, Contender, TableBuilds, TableSearch, table_build_id};
 pub use data::IndexData;
 pub use duel::{ComparedBy, Duel, Evidence, Fighter, Pause, Ruling, ScoreGain, Side};
 pub use early::Bar;
@@ -67,4 +71,4 @@ pub use measure::{Comparison, MeasurePlan};
 pub use promotions::{Promote, Promotion, PromotionKind, Promotions, Served, ServedGraph};
 pub use rank::{cheaper_alike, times_differ};
 pub use replay::{HouseReplay, Question, Replay, settings_of};
-pub use tuner::{TrialReport, TrialRequest, Tuner, TunerOptions};
+pub use tuner::{TrialReport, TrialRequest, Tuner, TunerOptions, build_id_of};

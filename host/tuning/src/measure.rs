@@ -1,4 +1,4 @@
-//! Timing and recall of a graph on an evaluation.
+//! Timing and recall of a contender on an evaluation.
 //!
 //! One thread asks every query several times. Against a champion the passes are interleaved A B B A, so
 //! that a machine that warms up or slows down does so for both alike. A query's latency is the median
@@ -6,21 +6,22 @@
 //! *spread*: a spread beyond [`MeasurePlan::noisy_spread`] means that times of this run cannot tell
 //! configurations apart, and distance counts should.
 //!
-//! Recall and distance counts come from the first pass; search is deterministic, so one is enough. That pass
+//! Recall and distance counts come from the first pass; search is deterministic, so one is enough. A table counts no
+//! distances. That pass
 //! may end early ([`crate::early`]): then nothing else is asked, and what was measured until then is the outcome.
 //!
 //! How long the thread had to wait for a core meanwhile, and what was stolen from the machine, is looked at too
 //! ([`crate::disturbance`]): a steady disturbance does not show in the spread.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{ops::Range, time::Instant};
 
 use boathouse_types::Interval;
-use boathouse_vector::{HnswGraph, Scratch, mean_with_interval};
+use boathouse_vector::{Scratch, mean_with_interval};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Evaluation, TuningError,
+    Contender, Evaluation, TuningError,
     blocking::alive,
     disturbance::Watch,
     early::{BLOCK, Bar, SoFar},
@@ -70,13 +71,6 @@ pub struct Comparison {
     pub recall_gain_interval: Interval,
 }
 
-/// A graph to be searched in one way.
-#[derive(Debug, Clone)]
-pub(crate) struct Contender {
-    pub(crate) graph: Arc<HnswGraph>,
-    pub(crate) ef_search: u32,
-}
-
 /// What a run gave.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Measured {
@@ -85,7 +79,8 @@ pub(crate) struct Measured {
     pub(crate) p99_us: f64,
     pub(crate) recall: f64,
     pub(crate) recall_interval: Interval,
-    pub(crate) distances_per_query: f64,
+    /// None where they are not counted.
+    pub(crate) distances_per_query: Option<f64>,
     /// Queries that were asked.
     pub(crate) asked: usize,
     /// None of a single pass.
@@ -188,7 +183,7 @@ impl<'a> Run<'a> {
     fn warm_up(&mut self, queries: usize, stop: &CancellationToken) -> Result<(), TuningError> {
         for at in 0..queries.min(self.evaluation.queries()) {
             alive(stop)?;
-            std::hint::black_box(self.ask(at));
+            std::hint::black_box(self.ask(at)?);
         }
         Ok(())
     }
@@ -201,7 +196,7 @@ impl<'a> Run<'a> {
     ) -> Result<Option<String>, TuningError> {
         let all = self.evaluation.queries();
         let vectors = &self.evaluation.data().vectors;
-        let memory_bytes = (vectors.memory_bytes() + self.contender.graph.memory_bytes()) as u64;
+        let memory_bytes = self.contender.memory_bytes(vectors.memory_bytes());
         let mut latencies = Vec::with_capacity(all);
         for from in (0..all).step_by(BLOCK) {
             let to = all.min(from + BLOCK);
@@ -238,7 +233,7 @@ impl<'a> Run<'a> {
         for at in queries {
             alive(stop)?;
             let started = Instant::now();
-            let found = self.ask(at);
+            let found = self.ask(at)?;
             latencies.push(started.elapsed().as_secs_f64() * 1e6);
             if is_first {
                 let query = &self.evaluation.prepared()[at];
@@ -249,10 +244,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn ask(&mut self, at: usize) -> boathouse_vector::SearchOutcome {
-        let ef_search = self.contender.ef_search as usize;
-        self.evaluation
-            .ask(at, &self.contender.graph, ef_search, &mut self.scratch)
+    fn ask(&mut self, at: usize) -> Result<boathouse_vector::SearchOutcome, TuningError> {
+        self.evaluation.ask(at, self.contender, &mut self.scratch)
     }
 
     /// Each query's median over the passes, in microseconds.
@@ -280,7 +273,10 @@ impl<'a> Run<'a> {
             p99_us: percentile(&latencies, 0.99),
             recall,
             recall_interval,
-            distances_per_query: self.distances.iter().sum::<f64>() / asked.max(1) as f64,
+            distances_per_query: self
+                .contender
+                .counts_distances()
+                .then(|| self.distances.iter().sum::<f64>() / asked.max(1) as f64),
             asked,
             spread,
             comparison: None,

@@ -3,7 +3,8 @@
 //!
 //! Promotions form a stack: promoting puts a configuration on top, rolling back takes the top away, and
 //! the top serves. The first promotion also records what served before it, so that even that can be
-//! taken back. This registry records decisions; swapping the serving graph is up to its caller.
+//! taken back. This registry records decisions; swapping what serves is up to its caller. Graph and table of an index are a
+//! stack each, in one history.
 //!
 //! Their order is that of a number in each line, and not that of the files: those sort by the clock, which may have
 //! gone back while no host ran. Lines of older hosts have no number; they come first, in the order of their files.
@@ -15,11 +16,13 @@
 use std::sync::Arc;
 
 use boathouse_storage::{AppendLog, Bucket, KeptFile};
-use boathouse_types::{Clock, IndexConfig, IndexName, PluginRef, Timestamp, Trial};
+use boathouse_types::{
+    Clock, Configuration, IndexName, PluginRef, Timestamp, Trial, VectorBackend,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::{Evidence, Journal, TuningError, build_id};
+use crate::{Evidence, Journal, TuningError, build_id_of};
 
 /// A configuration that serves or has served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -28,8 +31,8 @@ pub struct Served {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
     /// The configuration.
-    pub config: IndexConfig,
-    /// The graph.
+    pub config: Configuration,
+    /// The graph, or the index of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
     /// The version of the vectors that was measured.
@@ -40,10 +43,10 @@ pub struct Served {
 impl Served {
     /// A configuration that no trial stands for.
     #[must_use]
-    pub fn of_config(config: IndexConfig) -> Self {
+    pub fn of_config(config: impl Into<Configuration>) -> Self {
         Self {
             trial: None,
-            config,
+            config: config.into(),
             build_id: None,
             data_version: None,
         }
@@ -53,7 +56,7 @@ impl Served {
     /// is built for real.
     #[must_use]
     pub fn of_trial(trial: &Trial) -> Self {
-        let real = || Some(build_id(trial.data_version.as_deref()?, &trial.config));
+        let real = || Some(build_id_of(trial.data_version.as_deref()?, &trial.config));
         Self {
             trial: Some(trial.id.clone()),
             config: trial.config,
@@ -114,7 +117,7 @@ pub struct Promote {
     /// Id of a trial of the journal.
     pub trial: String,
     /// What serves at present; recorded when this is the index's first promotion.
-    pub serving: IndexConfig,
+    pub serving: Configuration,
     /// Who asks.
     pub by: Option<String>,
     /// Why.
@@ -219,20 +222,21 @@ impl Promotions {
         Ok(kept.into_iter().map(|file| file.path).collect())
     }
 
-    /// What serves by this registry; none before the first promotion.
+    /// What serves of a backend by this registry; none before its first promotion. Graph and table have a history each: a
+    /// promotion of one changes nothing of the other.
     ///
     /// # Errors
     /// When the bucket fails.
-    pub async fn current(&self) -> Result<Option<Served>, TuningError> {
-        Ok(stack(&self.history().await?).pop())
+    pub async fn current(&self, backend: VectorBackend) -> Result<Option<Served>, TuningError> {
+        Ok(stack(&self.history().await?, backend).pop())
     }
 
-    /// What a rollback would put back, by the word of the bucket alone.
+    /// What a rollback would put back of a backend, by the word of the bucket alone.
     ///
     /// # Errors
     /// [`TuningError::NoPrevious`] when nothing is left to take back, or the bucket fails.
-    pub async fn previous(&self) -> Result<Served, TuningError> {
-        let mut stack = stack(&self.events(&self.own).await?);
+    pub async fn previous(&self, backend: VectorBackend) -> Result<Served, TuningError> {
+        let mut stack = stack(&self.events(&self.own).await?, backend);
         stack.pop();
         stack
             .pop()
@@ -248,7 +252,7 @@ impl Promotions {
         let trial = self.journal.find(&request.trial).await?;
         let mut least = self.turn.lock().await;
         let history = self.events(&self.own).await?;
-        let current = stack(&history).pop();
+        let current = stack(&history, trial.config.backend()).pop();
         if current
             .as_ref()
             .is_some_and(|now| now.trial.as_deref() == Some(&trial.id))
@@ -295,7 +299,7 @@ impl Promotions {
     ) -> Result<Promotion, TuningError> {
         let mut least = self.turn.lock().await;
         let history = self.events(&self.own).await?;
-        let mut stack = stack(&history);
+        let mut stack = stack(&history, expected.config.backend());
         let (Some(current), Some(previous)) = (stack.pop(), stack.pop()) else {
             return Err(TuningError::NoPrevious(self.index.clone()));
         };
@@ -348,10 +352,11 @@ fn next_number(history: &[Promotion], least: &mut u64) -> u64 {
     number
 }
 
-/// What could be rolled back to, oldest first; the last one serves.
-fn stack(history: &[Promotion]) -> Vec<Served> {
+/// What of a backend could be rolled back to, oldest first; the last one serves.
+fn stack(history: &[Promotion], backend: VectorBackend) -> Vec<Served> {
     let mut stack = Vec::new();
-    for event in history {
+    let is_of = |event: &&Promotion| event.served.config.backend() == backend;
+    for event in history.iter().filter(is_of) {
         match event.event {
             PromotionKind::Promote => {
                 if stack.is_empty() {

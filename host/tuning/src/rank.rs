@@ -13,7 +13,7 @@
 
 use std::collections::HashSet;
 
-use boathouse_types::{IndexConfig, Interval, Trial};
+use boathouse_types::{Configuration, Interval, Trial};
 
 /// Whether the times of two trials say which one is faster.
 ///
@@ -67,7 +67,7 @@ pub(crate) fn settle<'a>(
 /// Trials without those on a graph that was cut down where one of the same configuration searched its own graph.
 pub(crate) fn originals(trials: &[Trial]) -> Vec<Trial> {
     let is_original = |trial: &&Trial| trial.derived_from.is_none();
-    let measured: HashSet<IndexConfig> = trials
+    let measured: HashSet<Configuration> = trials
         .iter()
         .filter(is_original)
         .map(|trial| trial.config)
@@ -149,7 +149,7 @@ mod tests {
     fn a_trial_on_its_own_graph_takes_the_place_of_one_on_a_cut_down_graph() {
         let derived = |id: &str, ef_search: u32| {
             let mut trial = measured(id, 100.0, 900.0);
-            trial.config.ef_search = ef_search;
+            trial.config.graph_mut().unwrap().ef_search = ef_search;
             trial.derived_from = Some("a larger build".to_owned());
             trial
         };

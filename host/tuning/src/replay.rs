@@ -16,12 +16,12 @@
 //! the question: they are those of today, and a fingerprint tells whether they are those of then.
 
 use boathouse_types::{
-    Asked, HouseStrategy, IndexConfig, IndexFacts, Knob, Objective, ProposalContext, Trial,
+    Asked, Configuration, HouseStrategy, IndexFacts, Knob, Objective, ProposalContext, Trial,
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    TuneBounds,
+    Bounds,
     autotune::proposal_seed,
     basis::Basis,
     house::{Choice, Situation},
@@ -116,20 +116,24 @@ impl Replay {
         let asked = self.asked(at)?;
         let (strategy, trial) = (asked.strategy?, &self.trials[at]);
         let situation = Situation {
-            bounds: TuneBounds::of(&asked.knobs)?,
+            bounds: Bounds::of(&asked.knobs, &asked.index)?,
             floor: asked.objective.recall_floor,
-            seed: trial.config.seed,
+            seed: trial.config.seed(),
             data_version: asked.data_version.as_deref()?,
             evalset: asked.evalset.as_deref(),
             vectors: asked.index.vectors,
             journal: self.before(asked),
         };
         let equal = match situation.choice(strategy) {
-            Choice::Try { settings, .. } => settings == settings_of_config(&trial.config),
+            Choice::Try { settings, .. } => {
+                let tried = trial.config.settings().into_iter();
+                settings == tried.map(|(_, value)| value).collect::<Vec<_>>()
+            }
             // The least `ef_search` was looked for on the sample, so it is none of the choice.
             Choice::Sample { build, share, .. } => {
+                let tried = trial.config.graph();
                 trial.sample == Some(share)
-                    && build == (trial.config.m, trial.config.ef_construction)
+                    && tried.is_some_and(|tried| build == (tried.m, tried.ef_construction))
             }
             Choice::Exhausted(_) => false,
         };
@@ -173,11 +177,14 @@ impl Replay {
     ) -> ProposalContext {
         let length = length.min(self.trials.len());
         let before = &self.trials[..length];
-        let last = before.iter().rfind(|trial| trial.sample.is_none());
-        let shown = Shown::of(before, last.map_or(Basis::ANY, Basis::of));
+        let is_of =
+            |trial: &&Trial| trial.sample.is_none() && trial.config.backend() == index.backend;
+        let last = before.iter().rfind(is_of);
+        let any = || Basis::any(index.backend);
+        let shown = Shown::of(before, last.map_or_else(any, Basis::of));
         ProposalContext {
+            knobs: Bounds::for_index(&index).knobs(),
             index,
-            knobs: TuneBounds::default().knobs(),
             objective,
             champion: champion.and_then(|line| shown.position(line)),
             seed: proposal_seed(length),
@@ -227,22 +234,12 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn settings_of_config(config: &IndexConfig) -> [u32; 3] {
-    [config.m, config.ef_construction, config.ef_search]
-}
-
 /// A configuration as a proposal for these knobs would give it; none when one of them is no setting of
-/// an HNSW index.
+/// it.
 #[must_use]
-pub fn settings_of(config: &IndexConfig, context: &ProposalContext) -> Option<Vec<u32>> {
-    let value = |name: &str| match name {
-        "m" => Some(config.m),
-        "ef_construction" => Some(config.ef_construction),
-        "ef_search" => Some(config.ef_search),
-        _ => None,
-    };
+pub fn settings_of(config: &Configuration, context: &ProposalContext) -> Option<Vec<u32>> {
     let knobs = context.knobs.iter();
-    knobs.map(|knob| value(&knob.name)).collect()
+    knobs.map(|knob| config.setting(&knob.name)).collect()
 }
 
 /// What a journal keeps of a question: all of it, but for the trials.
@@ -333,7 +330,7 @@ mod tests {
                 strategy: None,
             };
             let mut next = trial(id, 0.95, 120.0);
-            next.config.ef_search = ef_search;
+            next.config.graph_mut().unwrap().ef_search = ef_search;
             next.proposed_by = Some(plugin("tests/drawing"));
             next.data_version = Some("v1".to_owned());
             next.asked = Some(put.asked());
@@ -383,7 +380,7 @@ mod tests {
     fn any_change_of_an_earlier_line_is_noticed_by_all_later_ones() {
         let changes: [fn(&mut Trial); 3] = [
             |trial| trial.metrics.search_latency_p95_us += 1.0,
-            |trial| trial.config.seed = 9,
+            |trial| trial.config.graph_mut().unwrap().seed = 9,
             |trial| trial.note = Some("kind words".to_owned()),
         ];
         for change in changes {

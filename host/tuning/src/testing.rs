@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use boathouse_storage::Bucket;
 use boathouse_types::{
     BucketName, Dimension, IndexConfig, IndexName, Interval, Judged, JudgementError, ManualClock,
-    Metric, Objective, PluginRef, Proposal, ProposalContext, Trial, TrialMetrics, VectorBackend,
-    Verdict,
+    Metric, Objective, PluginRef, Proposal, ProposalContext, TableConfig, Trial, TrialMetrics,
+    VectorBackend, Verdict,
 };
 use boathouse_vector::VectorSet;
 use rand::{Rng, SeedableRng};
@@ -94,6 +94,16 @@ pub(crate) fn trial(id: &str, recall: f64, p95: f64) -> Trial {
     )
 }
 
+/// A configuration of a table over vectors of 16 components.
+pub(crate) fn table_config() -> TableConfig {
+    TableConfig {
+        partitions: 4,
+        sub_vectors: 2,
+        nprobes: 5,
+        refine_factor: 10,
+    }
+}
+
 /// Who [`LinearScorer`] is.
 pub(crate) const LINEAR: &str = "tests/linear";
 /// Who [`DrawingProposer`] is.
@@ -143,8 +153,8 @@ impl Proposer for DrawingProposer {
                 })
                 .collect();
             let known = context.trials.iter().any(|trial| {
-                let config = trial.config;
-                [config.m, config.ef_construction, config.ef_search] == settings[..]
+                let tried = trial.config.settings().into_iter();
+                tried.map(|(_, value)| value).eq(settings.iter().copied())
             });
             if !known {
                 let reason = format!("drawn with {}", context.seed);

@@ -7,28 +7,31 @@
 //! A trial that cannot clear its bar any more ends early and is written down with what was measured; one over a
 //! share of the vectors ([`sample`]) compares with others over the same share only.
 
+mod made;
 mod sample;
 
 use std::sync::Arc;
 
 use boathouse_storage::{Bucket, FileCache};
 use boathouse_types::{
-    Asked, Clock, IndexConfig, IndexName, Interval, PluginRef, Trial, TrialMetrics,
+    Asked, Clock, Configuration, IndexName, Interval, PluginRef, Trial, TrialMetrics,
 };
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use made::Made;
+pub use made::build_id_of;
 pub(crate) use sample::SampleRequest;
 
 use crate::{
-    Builds, EvalSets, Evaluation, Journal, Promotions, TuningError,
+    Builds, EvalSets, Evaluation, Journal, Promotions, TableBuilds, TuningError,
     blocking::{alive, blocking, unless_cancelled},
-    builds::{BuildOrigin, Built},
+    builds::BuildOrigin,
     early::Bar,
     fingerprint::host_fingerprint,
-    measure::{Comparison, Contender, MeasurePlan, Measured, measure},
+    measure::{Comparison, MeasurePlan, Measured, measure},
 };
 
 /// Longest note and reason that a journal line takes, in characters; the rest is dropped.
@@ -49,6 +52,8 @@ pub struct TunerOptions {
     pub lane: Arc<Semaphore>,
     /// Local copies of what serves, from which it is mapped; none to read it from its bucket each time.
     pub files: Option<FileCache>,
+    /// Who builds indexes of tables for trials; none where there are only graphs.
+    pub tables: Option<Arc<dyn TableBuilds>>,
 }
 
 impl TunerOptions {
@@ -62,6 +67,7 @@ impl TunerOptions {
             plan: MeasurePlan::default(),
             lane: Arc::new(Semaphore::new(1)),
             files: None,
+            tables: None,
         }
     }
 }
@@ -81,9 +87,9 @@ pub struct Tuner {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrialRequest {
     /// What to try.
-    pub config: IndexConfig,
+    pub config: Configuration,
     /// What serves; when it is another configuration it is timed alongside, in turns.
-    pub champion: Option<IndexConfig>,
+    pub champion: Option<Configuration>,
     /// Free note.
     pub note: Option<String>,
     /// Who proposed it; none for a person or a grid.
@@ -110,7 +116,7 @@ pub struct TrialReport {
     pub spread: f64,
     /// The machine was too restless for times to tell configurations apart; the trial's note says why.
     pub noisy: bool,
-    /// Where the graph came from.
+    /// Where the graph, or the index of the table, came from.
     pub build: BuildOrigin,
 }
 
@@ -192,23 +198,14 @@ impl Tuner {
         cancel: &CancellationToken,
     ) -> Result<TrialReport, TuningError> {
         let data = evaluation.data();
-        let built = match request.derive {
-            true => {
-                self.builds
-                    .obtain_or_derive(data, &request.config, cancel)
-                    .await?
-            }
-            false => self.builds.obtain(data, &request.config, cancel).await?,
-        };
-        let challenger = contender(&built, &request.config);
+        let made = self.made(data, &request.config, request.derive, cancel);
+        let made = made.await?;
+        let challenger = made.contender.clone();
         let champion = match request
             .champion
             .filter(|champion| *champion != request.config)
         {
-            Some(config) => {
-                let built = self.builds.obtain(data, &config, cancel).await?;
-                Some(contender(&built, &config))
-            }
+            Some(config) => Some(self.made(data, &config, false, cancel).await?.contender),
             None => None,
         };
         let (shared, plan) = (Arc::clone(evaluation), self.options.plan);
@@ -219,7 +216,7 @@ impl Tuner {
                 measure(&shared, contenders, bar.as_ref(), &plan, stop)
             })
             .await?;
-        Ok(self.report(evaluation, request, number, built, measured))
+        Ok(self.report(evaluation, request, number, made, measured))
     }
 
     /// Runs a measurement while no other one runs.
@@ -248,15 +245,15 @@ impl Tuner {
         evaluation: &Evaluation,
         request: TrialRequest,
         number: usize,
-        built: Built,
+        made: Made,
         measured: Measured,
     ) -> TrialReport {
-        let metrics = metrics(evaluation, &built, &measured);
+        let metrics = metrics(evaluation, &made, &measured);
         let noisy = measured.noise.is_some();
         let trial = Trial {
             finished_at: Some(self.options.clock.now()),
             note: note(request.note, measured.noise),
-            build_id: Some(built.build_id),
+            build_id: Some(made.build_id),
             data_version: Some(evaluation.data().data_version.clone()),
             evalset: Some(evaluation.evalset().to_owned()),
             host: Some(self.options.host.clone()),
@@ -266,7 +263,7 @@ impl Tuner {
             latency_spread: measured.spread.map(|spread| rounded(spread, 1e6)),
             noisy,
             stopped_early: measured.stopped_early,
-            derived_from: built.derived_from,
+            derived_from: made.derived_from,
             ..Trial::of(trial_id(number), request.config, metrics)
         };
         TrialReport {
@@ -274,26 +271,19 @@ impl Tuner {
             comparison: measured.comparison,
             spread: measured.spread.unwrap_or(0.0),
             noisy,
-            build: built.origin,
+            build: made.origin,
         }
-    }
-}
-
-fn contender(built: &Built, config: &IndexConfig) -> Contender {
-    Contender {
-        graph: Arc::clone(&built.graph),
-        ef_search: config.ef_search,
     }
 }
 
 /// Measurements as a journal keeps them, rounded to what means something: times to the nanosecond,
 /// builds to the microsecond, recall to nine digits. Decimals that short read back bit for bit (JSON
 /// readers may miss the last bit of longer ones), so a plugin sees the same numbers before and after.
-fn metrics(evaluation: &Evaluation, built: &Built, measured: &Measured) -> TrialMetrics {
+fn metrics(evaluation: &Evaluation, made: &Made, measured: &Measured) -> TrialMetrics {
     let vectors = &evaluation.data().vectors;
     let interval = measured.recall_interval;
     TrialMetrics {
-        build_time_secs: rounded(built.build_secs(), 1e6),
+        build_time_secs: rounded(made.build_secs(), 1e6),
         search_latency_p50_us: rounded(measured.p50_us, 1e3),
         search_latency_p95_us: rounded(measured.p95_us, 1e3),
         search_latency_p99_us: rounded(measured.p99_us, 1e3),
@@ -303,11 +293,13 @@ fn metrics(evaluation: &Evaluation, built: &Built, measured: &Measured) -> Trial
             high: rounded(interval.high, 1e9),
         }),
         k: u32::try_from(evaluation.k()).ok(),
-        memory_bytes: (vectors.memory_bytes() + built.graph.memory_bytes()) as u64,
+        memory_bytes: made.contender.memory_bytes(vectors.memory_bytes()),
         vectors: vectors.len() as u64,
         eval_queries: measured.asked as u64,
         brute_force_latency_us: rounded(evaluation.brute_force_latency_us(), 1e3),
-        distances_per_query: Some(rounded(measured.distances_per_query, 1e3)),
+        distances_per_query: measured
+            .distances_per_query
+            .map(|distances| rounded(distances, 1e3)),
     }
 }
 

@@ -190,7 +190,7 @@ pub struct ProposalContext {
     /// The index.
     pub index: IndexFacts,
     /// Knobs, in the order in which a proposal lists their values. Only `m`, `ef_construction` and
-    /// `ef_search` exist for an HNSW index.
+    /// `ef_search` exist for an HNSW index, `partitions`, `sub_vectors`, `nprobes` and `refine_factor` for a Lance table.
     pub knobs: Vec<Knob>,
     /// What the owner wants.
     pub objective: Objective,

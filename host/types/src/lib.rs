@@ -5,6 +5,7 @@
 //! type other than serde's and utoipa's derives.
 
 mod clock;
+mod configuration;
 mod judgement;
 mod name;
 mod pii;
@@ -12,6 +13,7 @@ mod trial;
 mod vector;
 
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use configuration::{Configuration, TableConfig};
 pub use judgement::{
     IndexFacts, Judged, JudgementCause, JudgementError, Knob, Objective, PluginKind, PluginRef,
     Proposal, ProposalContext, Verdict,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IndexFacts, Knob, Objective, PluginRef, Timestamp};
+use crate::{Configuration, IndexFacts, Knob, Objective, PluginRef, Timestamp, VectorBackend};
 
 /// A configuration of an HNSW index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -74,7 +74,8 @@ pub struct TrialMetrics {
     /// The k of `recall_at_k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<u32>,
-    /// Bytes of vectors and graph in memory.
+    /// Bytes of vectors and graph in memory; of a table the bytes of its index over vectors, which is what searches keep
+    /// in memory of it as far as the cache has room.
     pub memory_bytes: u64,
     /// Vectors in the index.
     pub vectors: u64,
@@ -82,7 +83,7 @@ pub struct TrialMetrics {
     pub eval_queries: u64,
     /// Median latency of exact search in microseconds, one thread.
     pub brute_force_latency_us: f64,
-    /// Mean distance computations per query.
+    /// Mean distance computations per query; none of a table, which does not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distances_per_query: Option<f64>,
 }
@@ -135,8 +136,11 @@ pub struct Trial {
     /// Unique within the index; promotion names a trial by it.
     #[serde(alias = "trial_id")]
     pub id: String,
-    /// What was tried.
-    pub config: IndexConfig,
+    /// What was tried; `parquet` when left out, as in journals of older hosts.
+    #[serde(default, skip_serializing_if = "is_graph")]
+    pub backend: VectorBackend,
+    /// In which configuration.
+    pub config: Configuration,
     /// What it gave.
     pub metrics: TrialMetrics,
     /// When the trial ended.
@@ -190,9 +194,15 @@ pub struct Trial {
 impl Trial {
     /// A measurement of which nothing else is known.
     #[must_use]
-    pub fn of(id: impl Into<String>, config: IndexConfig, metrics: TrialMetrics) -> Self {
+    pub fn of(
+        id: impl Into<String>,
+        config: impl Into<Configuration>,
+        metrics: TrialMetrics,
+    ) -> Self {
+        let config = config.into();
         Self {
             id: id.into(),
+            backend: config.backend(),
             config,
             metrics,
             finished_at: None,
@@ -228,6 +238,15 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// Left out in lines, so that those of older hosts stay what they are to the byte: replays compare fingerprints.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
+fn is_graph(backend: &VectorBackend) -> bool {
+    *backend == VectorBackend::Parquet
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +259,8 @@ mod tests {
             "search_latency_p99_us":900.0,"recall_at_k":0.96,"memory_bytes":1,"vectors":100000,
             "eval_queries":20,"brute_force_latency_us":43983.0},"note":"seed"}"#;
         let trial: Trial = serde_json::from_str(line).expect("older line");
-        assert_eq!(trial.config.m, 16);
+        assert_eq!(trial.config.setting("m"), Some(16));
+        assert_eq!(trial.backend, VectorBackend::Parquet);
         assert_eq!(
             trial,
             Trial {

@@ -141,6 +141,12 @@ impl VectorSet {
         })
     }
 
+    /// The components of a query that this set prepared, in the form of its rows.
+    #[must_use]
+    pub fn components<'a>(&self, query: &'a Query) -> &'a [f32] {
+        &query.values[..self.dimension.get()]
+    }
+
     /// A stored row as a query.
     ///
     /// # Panics

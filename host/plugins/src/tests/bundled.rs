@@ -111,7 +111,7 @@ async fn a_long_journal_is_no_trouble_for_the_surrogate() {
     let plugin = load(&host, &SURROGATE).await;
     let mut trials = journal(1_000);
     for (ef_search, trial) in (10..).zip(&mut trials) {
-        trial.config.ef_search = ef_search;
+        trial.config.graph_mut().expect("a graph").ef_search = ef_search;
     }
     let proposal = plugin.propose(&context(trials, 3)).await;
     assert!(proposal.is_ok(), "{proposal:?}");

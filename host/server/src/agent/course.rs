@@ -27,7 +27,7 @@ use super::{
 use crate::{app::App, indexes::LiveIndex, problem::Problem};
 use ending::{failed, made_way};
 use queries::Queries;
-use work::{Judged, Step, config_in_words, judge, request, trial_in_words};
+use work::{Judged, Step, judge, request, trial_in_words};
 
 mod ending;
 mod queries;
@@ -362,7 +362,7 @@ impl Course {
                 }
             }
         }
-        let kept = config_in_words(&terms.champion);
+        let kept = terms.champion;
         let detail = format!("kept {kept} because {}", self.refusals.join("; "));
         self.settle(app, index, Outcome::Kept, detail).await?;
         Ok(true)

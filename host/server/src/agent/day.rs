@@ -176,11 +176,9 @@ async fn growth(day: &mut Day) {
     let measured = trials
         .iter()
         .filter(|trial| trial.data_version.as_ref() == Some(&after));
-    let configs: BTreeSet<_> = measured
-        .map(|trial| format!("{:?}", trial.config))
-        .collect();
+    let configs: BTreeSet<_> = measured.map(|trial| trial.config.to_string()).collect();
     assert!(
-        configs.contains(&format!("{:?}", day.served())),
+        configs.contains(&boathouse_types::Configuration::from(day.served()).to_string()),
         "what serves was measured"
     );
     assert!(day.recall() >= FLOOR, "after growth: {}", day.recall());

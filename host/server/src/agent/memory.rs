@@ -13,7 +13,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use boathouse_storage::{Bucket, StorageError};
-use boathouse_types::{Clock, IndexConfig, IndexName, Objective, Timestamp};
+use boathouse_types::{Clock, Configuration, IndexName, Objective, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{ledger::Ledger, queue::Reason};
@@ -78,7 +78,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Terms {
     /// What serves.
-    pub(super) champion: IndexConfig,
+    pub(super) champion: Configuration,
     /// Version of the vectors.
     pub(super) data_version: String,
     /// What is wanted.

@@ -1,6 +1,7 @@
 //! `boathouse tune`.
 
 mod bound;
+mod knobs;
 mod outcome;
 mod trials;
 
@@ -57,32 +58,19 @@ pub(crate) enum Command {
     Trial {
         /// Name of the index.
         index: String,
-        /// Neighbours kept per node and layer.
-        #[arg(long)]
-        m: Option<u32>,
-        /// Candidates looked at while building.
-        #[arg(long)]
-        ef_construction: Option<u32>,
-        /// Candidates kept while searching.
-        #[arg(long)]
-        ef_search: Option<u32>,
-        /// Seed of the build; that of what serves when left out.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// A note for the journal.
-        #[arg(long)]
-        note: Option<String>,
-        /// Evaluation set to measure with; `default` when left out.
-        #[arg(long, value_name = "NAME")]
-        evalset: Option<String>,
+        #[command(flatten)]
+        tried: knobs::Tried,
     },
     /// Try configurations until a limit is reached.
     Run {
         /// Name of the index.
         index: String,
-        /// `proposer`, `grid` or `halving`.
+        /// `proposer`, `grid` or `halving`; the last one for graphs.
         #[arg(long, default_value = "proposer")]
         strategy: String,
+        /// What is tuned: `parquet` (the graph) or `lance` (a Lance table); what serves when left out.
+        #[arg(long)]
+        backend: Option<String>,
         /// Most trials.
         #[arg(long)]
         max_trials: Option<u32>,
@@ -115,6 +103,9 @@ pub(crate) enum Command {
         /// `pareto`, `recall` or `latency`.
         #[arg(long, default_value = "pareto")]
         metric: String,
+        /// Of trials of `parquet` (the graph) or of `lance` (a Lance table); of what serves when left out.
+        #[arg(long)]
+        backend: Option<String>,
         /// Among trials with this evaluation set; `default` when left out.
         #[arg(long, value_name = "NAME")]
         evalset: Option<String>,
@@ -168,22 +159,11 @@ pub(crate) async fn run(
         Command::DeleteEvalset { index, name } => {
             delete_evalset(client, output, &index, &name).await
         }
-        Command::Trial {
-            index,
-            m,
-            ef_construction,
-            ef_search,
-            seed,
-            note,
-            evalset,
-        } => {
-            let body = json!({"m": m, "ef_construction": ef_construction, "ef_search": ef_search, "seed": seed,
-                "note": note, "evalset": evalset});
-            trial(client, output, &index, &body).await
-        }
+        Command::Trial { index, tried } => trial(client, output, &index, &json!(tried)).await,
         Command::Run {
             index,
             strategy,
+            backend,
             max_trials,
             max_seconds,
             bounds,
@@ -192,7 +172,7 @@ pub(crate) async fn run(
         } => {
             // Empty bounds are bounds too.
             let bounds = (!bounds.is_empty()).then_some(bounds);
-            let body = json!({"strategy": strategy, "max_trials": max_trials, "max_seconds": max_seconds,
+            let body = json!({"strategy": strategy, "backend": backend, "max_trials": max_trials, "max_seconds": max_seconds,
                 "bounds": bounds, "note": note, "evalset": evalset});
             autotune(client, output, &index, &body).await
         }
@@ -204,8 +184,9 @@ pub(crate) async fn run(
         Command::Best {
             index,
             metric,
+            backend,
             evalset,
-        } => best(client, output, (&index, &metric), evalset).await,
+        } => best(client, output, (&index, &metric), (backend, evalset)).await,
         Command::Promote {
             index,
             trial,
@@ -292,11 +273,15 @@ async fn best(
     client: &Client,
     output: &Output,
     (index, metric): (&str, &str),
-    evalset: Option<String>,
+    (backend, evalset): (Option<String>, Option<String>),
 ) -> Result<(), CliError> {
-    let set = evalset.map(|name| format!("&evalset={name}"));
-    let path = format!("/vectors/trials/{index}/best?metric={metric}");
-    let best: Value = client.get(&(path + &set.unwrap_or_default())).await?;
+    let mut path = format!("/vectors/trials/{index}/best?metric={metric}");
+    for (name, value) in [("evalset", evalset), ("backend", backend)] {
+        if let Some(value) = value {
+            path += &format!("&{name}={value}");
+        }
+    }
+    let best: Value = client.get(&path).await?;
     output.result(&best, |best| {
         println!("{}", trials(&json!([best["trial"]])));
         println!("{}", cell(best.pointer("/reason")));
@@ -375,11 +360,9 @@ async fn promote(
 }
 
 /// Columns of a comparison of what serves and what is to serve.
-const SIDE: [(&str, &str); 8] = [
+const SIDE: [(&str, &str); 6] = [
     ("trial", "/trial"),
-    ("m", "/config/m"),
-    ("ef_construction", "/config/ef_construction"),
-    ("ef_search", "/config/ef_search"),
+    ("configuration", "/configuration"),
     ("recall", "/metrics/recall_at_k"),
     ("p95 µs", "/metrics/search_latency_p95_us"),
     ("distances", "/metrics/distances_per_query"),
@@ -393,7 +376,11 @@ fn compared(evidence: &Value) {
         cell(evidence.get("queries")),
         cell(evidence.get("live_queries"))
     );
-    let sides = json!([evidence["champion"], evidence["challenger"]]);
+    let mut sides = [evidence["champion"].clone(), evidence["challenger"].clone()];
+    for side in &mut sides {
+        side["configuration"] = knobs::in_words(&side["config"]).into();
+    }
+    let sides = json!(sides);
     println!("{}", table(&sides, &SIDE));
 }
 
@@ -407,7 +394,11 @@ async fn rollback(client: &Client, output: &Output, index: &str) -> Result<(), C
 async fn history(client: &Client, output: &Output, index: &str) -> Result<(), CliError> {
     let history: Value = client.get(&format!("/vectors/promotions/{index}")).await?;
     output.result(&history, |history| {
-        println!("{}", table(&history["promotions"], &PROMOTION));
+        let mut promotions = history["promotions"].clone();
+        for one in promotions.as_array_mut().into_iter().flatten() {
+            one["configuration"] = knobs::in_words(&one["served"]["config"]).into();
+        }
+        println!("{}", table(&promotions, &PROMOTION));
         if let Some(lines @ 1..) = history["malformed"].as_u64() {
             println!(
                 "{lines} lines of it do not read, so an earlier configuration may serve: promote the one that is to serve"
@@ -463,13 +454,11 @@ async fn journal(client: &Client, index: &str, newest: Option<u64>) -> Result<Va
 }
 
 /// Columns of a table of promotions.
-const PROMOTION: [(&str, &str); 8] = [
+const PROMOTION: [(&str, &str); 6] = [
     ("at", "/at"),
     ("what", "/event"),
     ("trial", "/served/trial"),
-    ("m", "/served/config/m"),
-    ("ef_construction", "/served/config/ef_construction"),
-    ("ef_search", "/served/config/ef_search"),
+    ("configuration", "/configuration"),
     ("forced", "/forced"),
     ("by", "/by"),
 ];

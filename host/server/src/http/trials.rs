@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use boathouse_tuning::{AutotuneReport, Best, BestBy};
-use boathouse_types::Trial;
+use boathouse_types::{Trial, VectorBackend};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,6 +61,8 @@ pub(crate) struct BestQuery {
     /// `pareto`, `recall` or `latency`.
     #[serde(default)]
     metric: BestBy,
+    /// Among trials of the graph (`parquet`) or of a Lance table; of what serves when left out.
+    backend: Option<VectorBackend>,
     /// Among trials with the evaluation set of this name, `default` when left out.
     evalset: Option<String>,
 }
@@ -150,9 +152,14 @@ pub(crate) async fn best(
     Query(query): Query<BestQuery>,
 ) -> Result<axum::Json<Best>, Problem> {
     let index = app.indexes.get(&name)?;
-    tune::best_trial(&app, &index, query.metric, query.evalset.as_deref())
-        .await
-        .map(axum::Json)
+    tune::best_trial(
+        &app,
+        &index,
+        (query.metric, query.backend),
+        query.evalset.as_deref(),
+    )
+    .await
+    .map(axum::Json)
 }
 
 /// Try configurations until a budget ends. Answers with the report, or, with `Prefer: respond-async`,

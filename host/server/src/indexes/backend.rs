@@ -23,6 +23,8 @@ use serde::Serialize;
 pub(super) use graph::Graph;
 #[cfg(feature = "lance")]
 pub(super) use table::Table;
+#[cfg(feature = "lance")]
+pub(crate) use table::{NPROBES, REFINE_FACTOR};
 
 use super::{
     IndexMeta, IndexView, LiveIndex,

@@ -142,6 +142,9 @@ pub(super) async fn tidy(index: &LiveIndex) {
 /// Deletes the local files of an index that is gone.
 pub(super) async fn forget(index: &LiveIndex) {
     let name = index.meta.name.clone();
+    if let Some(tables) = &index.tuner.options().tables {
+        tables.forget(&name);
+    }
     let Some(files) = index.tuner.options().files.clone() else {
         return;
     };

@@ -8,7 +8,7 @@
 
 use boathouse_storage::{Bucket, StorageError};
 use boathouse_tuning::{Served, Tuner, TuningError};
-use boathouse_types::IndexName;
+use boathouse_types::{IndexName, VectorBackend};
 
 use super::{IndexMeta, LiveIndex, locked};
 use crate::problem::{Problem, chain};
@@ -38,12 +38,12 @@ pub(super) async fn served(
     meta: &IndexMeta,
 ) -> Result<(Served, Lost), Problem> {
     let promotions = tuner.promotions();
-    let mut current = promotions.current().await;
+    let mut current = promotions.current(VectorBackend::Parquet).await;
     let is_lost = lost_lines(bucket, &meta.name) > 0;
     if is_lost || current.as_ref().is_err_and(is_damage) {
         match promotions.set_damage_aside().await {
             Ok(0) => {}
-            Ok(_) => current = promotions.current().await,
+            Ok(_) => current = promotions.current(VectorBackend::Parquet).await,
             Err(error) => {
                 let index = &meta.name;
                 tracing::warn!(%index, %error, "damaged files of the promotions cannot be set aside for now");
@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(again.lost(), lost, "a restart does not make it good");
             let promotion = again.tuner.promotions().promote(Promote {
                 trial: "t1".to_owned(),
-                serving: IndexConfig::default(),
+                serving: IndexConfig::default().into(),
                 by: None,
                 reason: None,
                 evidence: None,

@@ -19,7 +19,7 @@ use std::sync::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use boathouse_storage::Bucket;
 use boathouse_tuning::{BuildOrigin, IndexData, Promotion, Served, Tuner, TunerOptions};
-use boathouse_types::{BucketName, Trial, VectorBackend};
+use boathouse_types::{BucketName, IndexConfig, Trial, VectorBackend};
 use boathouse_vector::{DocIds, DocRows, Frozen, HnswGraph, Spans};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,13 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The configuration of the graph.
+    #[must_use]
+    pub fn config(&self) -> IndexConfig {
+        // What serves as a graph is one of a graph: `obtain` and `ready` take nothing else.
+        self.served.config.graph().copied().unwrap_or_default()
+    }
+
     /// The same graph, serving a configuration that differs in what is stored of it only.
     pub(super) fn serving(self, served: Served) -> Self {
         Self { served, ..self }
@@ -170,7 +177,7 @@ impl LiveIndex {
     ) -> Result<Self, Problem> {
         let data = IndexData {
             index: meta.name.clone(),
-            // Trials measure the graph, whatever serves.
+            // Who measures the table says so.
             backend: VectorBackend::Parquet,
             data_version: meta.data_version.clone(),
             rows: frozen.spans.is_some().then(|| frozen.rows.clone()),
@@ -458,7 +465,8 @@ impl LiveIndex {
     ) -> Result<Serving, Problem> {
         let at_hand = [Some(self.serving()), self.seat.previous.load_full()];
         let mut at_hand = at_hand.into_iter().flatten();
-        match at_hand.find(|kept| kept.served.config.same_build(&served.config)) {
+        let wanted = graph_config(&served)?;
+        match at_hand.find(|kept| kept.config().same_build(&wanted)) {
             Some(kept) => Ok(Serving {
                 graph: Arc::clone(&kept.graph),
                 build_id: kept.build_id.clone(),
@@ -507,7 +515,9 @@ impl LiveIndex {
     async fn promoted_at_home(&self) -> Result<Option<Promotion>, Problem> {
         let home = self.bucket.without_rescue();
         let home = Tuner::open(&home, &self.meta.name, self.tuner.options().clone());
-        let newest = home.promotions().history().await?.pop();
+        let mut history = home.promotions().history().await?;
+        history.retain(|one| one.served.config.backend() == VectorBackend::Parquet);
+        let newest = history.pop();
         Ok(newest.filter(|newest| newest.served != self.serving().served))
     }
 
@@ -551,7 +561,7 @@ impl LiveIndex {
             self.behind(),
             self.moving_to(),
             ServingView {
-                config: serving.served.config,
+                config: serving.config(),
                 trial: serving.served.trial.clone(),
                 build_id: serving.build_id.clone(),
                 memory_bytes: memory as u64,
@@ -566,6 +576,15 @@ impl LiveIndex {
     }
 }
 
+/// The configuration of a graph that is to serve.
+fn graph_config(served: &Served) -> Result<IndexConfig, Problem> {
+    let config = served.config.graph().copied();
+    config.ok_or_else(|| {
+        let of = format!("`{}` is a configuration of a Lance table", served.config);
+        Problem::unprocessable("not_of_backend", of)
+    })
+}
+
 /// What serves a configuration over some vectors: its graph is read or built.
 ///
 /// # Errors
@@ -576,7 +595,7 @@ pub(super) async fn obtain(
     served: Served,
     cancel: &CancellationToken,
 ) -> Result<Serving, Problem> {
-    let (builds, config) = (tuner.builds(), &served.config);
+    let (builds, config) = (tuner.builds(), &graph_config(&served)?);
     let built = builds.obtain(data, config, cancel).await?;
     let built = builds.keep(built, data, config, cancel).await?;
     Ok(Serving {

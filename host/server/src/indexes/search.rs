@@ -125,7 +125,7 @@ pub async fn search(
     check(app, &request)?;
     let started = std::time::Instant::now();
     let request = in_numbers(app, index, request).await?;
-    let config = index.serving().served.config;
+    let config = index.serving().config();
     let config = IndexConfig {
         ef_search: request.ef_search.unwrap_or(config.ef_search),
         ..config
@@ -170,7 +170,7 @@ pub(crate) async fn search_table(
     let started = std::time::Instant::now();
     let table = backend::Table::of(app, index).await?;
     let request = in_numbers(app, index, request).await?;
-    let config = index.serving().served.config;
+    let config = index.serving().config();
     let wish = wish(app, index, &request, (config.ef_search, effort)).await?;
     let found = table.search(&wish).await?;
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -177,7 +177,7 @@ pub(super) async fn add_trial(tuner: &Tuner, id: &str) {
 pub(super) async fn promote(tuner: &Tuner, trial: &str) {
     let request = Promote {
         trial: trial.to_owned(),
-        serving: IndexConfig::default(),
+        serving: IndexConfig::default().into(),
         by: None,
         reason: None,
         evidence: None,

@@ -30,7 +30,7 @@ pub(crate) async fn warm(app: &App, index: &Arc<LiveIndex>) -> Result<(), Proble
             let wanted = Wanted {
                 query: &vectors.row_query(row),
                 k: K.min(vectors.len()),
-                ef: serving.served.config.ef_search as usize,
+                ef: serving.config().ef_search as usize,
             };
             let tail = &searched.tail;
             tail.nearest(vectors, &serving.graph, &wanted, scratch);

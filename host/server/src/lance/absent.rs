@@ -1,9 +1,10 @@
 //! What there is of Lance in a host that was built without it: clear words, and indexes that let go of their tables.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use axum::http::StatusCode;
-use boathouse_types::VectorBackend;
+use boathouse_tuning::TableBuilds;
+use boathouse_types::{TableConfig, VectorBackend};
 use boathouse_vector::table::VectorTable;
 
 use super::{
@@ -160,3 +161,11 @@ pub(crate) async fn document_of_table(
 }
 
 pub(crate) fn when_due(_: &Arc<App>, _: &Arc<LiveIndex>) {}
+
+pub(crate) fn tables(_: &LanceConfig, _: &Path) -> Option<Arc<dyn TableBuilds>> {
+    None
+}
+
+pub(crate) fn config_of_table(_: &LiveIndex) -> Result<TableConfig, Problem> {
+    Err(not_built())
+}

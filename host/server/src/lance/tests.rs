@@ -1,5 +1,7 @@
 //! Tables beside indexes, through migrations, crashes, losses and rebuilds.
 
+mod trials;
+
 use std::sync::Arc;
 
 use axum::{

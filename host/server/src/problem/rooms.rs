@@ -125,6 +125,10 @@ impl From<TuningError> for Problem {
                 "damaged_object",
                 error.to_string(),
             ),
+            TuningError::Engine(ref cause) => match cause.downcast_ref::<Self>() {
+                Some(problem) => problem.clone(),
+                None => Self::internal(&error),
+            },
             TuningError::Worker(_) => Self::internal(&error),
         }
     }

@@ -10,11 +10,11 @@
 //! own reading (recall by the lower bound of its interval), so a scorer that is wrong or lies can choose
 //! badly among good configurations but cannot put a bad one in service.
 
-use boathouse_types::{IndexConfig, Objective, Trial, Verdict};
+use boathouse_types::{Configuration, Objective, Trial, Verdict};
 
 use super::Recommendation;
 use crate::{
-    Scorer, TuneBounds, Tuner, TuningError,
+    Bounds, Scorer, Tuner, TuningError,
     basis::Basis,
     best::score_order,
     judge::{shortfall, verdicts},
@@ -34,12 +34,16 @@ impl Tuner {
         data_version: &str,
         scorer: &dyn Scorer,
         objective: &Objective,
-        serving: &IndexConfig,
+        serving: &Configuration,
         except: &[String],
-        within: Option<&TuneBounds>,
+        within: Option<&Bounds>,
     ) -> Result<Recommendation, TuningError> {
         let journal = self.journal().read().await?.trials;
-        let mut trials = Shown::of(&journal, Basis::newest(&journal, data_version)).trials();
+        let mut trials = Shown::of(
+            &journal,
+            Basis::newest(&journal, data_version, serving.backend()),
+        )
+        .trials();
         trials.retain(|trial| trial.is_whole() && !stands_for(trial, serving));
         let trials = originals(&trials);
         let excepted = |trial: &&Trial| except.contains(&trial.id);
@@ -56,7 +60,7 @@ impl Tuner {
 }
 
 /// Whether a trial measured what serves on a graph that is not its own.
-fn stands_for(trial: &Trial, serving: &IndexConfig) -> bool {
+fn stands_for(trial: &Trial, serving: &Configuration) -> bool {
     trial.config == *serving && trial.derived_from.is_some()
 }
 
@@ -64,13 +68,13 @@ fn stands_for(trial: &Trial, serving: &IndexConfig) -> bool {
 #[derive(Debug, Default)]
 struct Limits<'a> {
     /// Configurations that may not.
-    passed_over: Vec<IndexConfig>,
+    passed_over: Vec<Configuration>,
     /// Where one has to lie.
-    within: Option<&'a TuneBounds>,
+    within: Option<&'a Bounds>,
 }
 
 impl Limits<'_> {
-    fn admit(&self, config: &IndexConfig) -> bool {
+    fn admit(&self, config: &Configuration) -> bool {
         !self.passed_over.contains(config) && self.within.is_none_or(|bounds| bounds.hold(config))
     }
 
@@ -90,7 +94,7 @@ fn recommend(
     trials: &[Trial],
     verdicts: &[Verdict],
     objective: &Objective,
-    serving: &IndexConfig,
+    serving: &Configuration,
     limits: &Limits<'_>,
 ) -> Recommendation {
     let judged: Vec<Scored<'_>> = trials.iter().zip(verdicts).collect();
@@ -181,10 +185,11 @@ fn case_for(
 /// Whether only times speak for a trial, and times do not speak.
 fn is_better_by_chance(trial: &Trial, champion: &Trial) -> bool {
     let (own, their) = (&trial.metrics, &champion.metrics);
+    // Where they are not counted nothing but times speaks for it either.
     let no_fewer = own
         .distances_per_query
         .zip(their.distances_per_query)
-        .is_some_and(|(own, their)| own >= their);
+        .is_none_or(|(own, their)| own >= their);
     !times_differ(trial, champion)
         && no_fewer
         && own.recall_at_k <= their.recall_at_k
@@ -207,12 +212,14 @@ fn nothing_feasible(judged: &[(&Trial, &Verdict)], objective: &Objective) -> Str
 
 #[cfg(test)]
 mod tests {
+    use boathouse_types::IndexConfig;
+
     use super::*;
-    use crate::testing::trial;
+    use crate::{TuneBounds, testing::trial};
 
     fn with(id: &str, ef_search: u32, recall: f64) -> Trial {
         let mut trial = trial(id, recall, 100.0);
-        trial.config.ef_search = ef_search;
+        trial.config.graph_mut().unwrap().ef_search = ef_search;
         trial
     }
 
@@ -231,7 +238,7 @@ mod tests {
             trials,
             &verdicts,
             &Objective::default(),
-            &IndexConfig::default(),
+            &Configuration::default(),
             &Limits::default(),
         );
         let id = match &found {
@@ -320,15 +327,17 @@ mod tests {
         ];
         let verdicts = [0.5, 0.9, 0.7].map(verdict);
         let without = |efs: &[u32]| {
-            let config = |ef: &u32| IndexConfig {
-                ef_search: *ef,
-                ..IndexConfig::default()
+            let config = |ef: &u32| {
+                Configuration::Graph(IndexConfig {
+                    ef_search: *ef,
+                    ..IndexConfig::default()
+                })
             };
             let limits = Limits {
                 passed_over: efs.iter().map(config).collect(),
                 within: None,
             };
-            let (objective, serving) = (Objective::default(), IndexConfig::default());
+            let (objective, serving) = (Objective::default(), Configuration::default());
             recommend(&trials, &verdicts, &objective, &serving, &limits)
         };
         let promoted = |found: Recommendation| match found {
@@ -356,12 +365,13 @@ mod tests {
         let mut bounds = TuneBounds::default();
         // What serves lies outside, and is compared with all the same.
         (bounds.ef_search.min, bounds.ef_search.max) = (10, 20);
+        let bounds = Bounds::from(bounds);
         let within = |scores: [f64; 3]| {
             let limits = Limits {
                 passed_over: Vec::new(),
                 within: Some(&bounds),
             };
-            let (objective, serving) = (Objective::default(), IndexConfig::default());
+            let (objective, serving) = (Objective::default(), Configuration::default());
             let verdicts = scores.map(verdict);
             recommend(&trials, &verdicts, &objective, &serving, &limits)
         };

@@ -1,6 +1,6 @@
 //! What a run tells while it goes on and when it ends.
 
-use boathouse_types::{IndexConfig, PluginRef, Trial, Verdict};
+use boathouse_types::{Configuration, PluginRef, Trial, Verdict};
 use serde::Serialize;
 
 use crate::TrialReport;
@@ -14,7 +14,7 @@ pub enum AutotuneEvent {
         /// The line that the trial will have in the journal.
         number: usize,
         /// What will be tried.
-        config: IndexConfig,
+        config: Configuration,
         /// Share of the vectors that will be measured, at the `ef_search` that is needed there; none for all.
         #[serde(skip_serializing_if = "Option::is_none")]
         sample: Option<f64>,
@@ -24,11 +24,11 @@ pub enum AutotuneEvent {
         #[serde(skip_serializing_if = "Option::is_none")]
         proposed_by: Option<PluginRef>,
     },
-    /// Its graph does not exist yet and is being built.
+    /// Its graph, or its index of the table, does not exist yet and is being built.
     Building {
         /// What will be tried.
-        config: IndexConfig,
-        /// Identity of the graph.
+        config: Configuration,
+        /// Identity of what is built.
         build_id: String,
     },
     /// A trial has ended and is in the journal.

@@ -13,31 +13,30 @@
 use std::sync::Arc;
 
 use boathouse_types::{
-    Asked, HouseStrategy, IndexConfig, Judged, JudgementCause, JudgementError, Objective,
+    Asked, Configuration, HouseStrategy, Judged, JudgementCause, JudgementError, Objective,
     PluginRef, Proposal, ProposalContext, Trial, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{AutotuneEvent, proposal_seed};
 use crate::{
-    Bar, Evaluation, Proposer, Scorer, TrialReport, TrialRequest, TuneBounds, Tuner, TuningError,
+    Bar, Bounds, Evaluation, Proposer, Scorer, TrialReport, TrialRequest, Tuner, TuningError,
     basis::Basis,
     blocking::{blocking, unless_cancelled},
-    builds::build_id,
     house::{Choice, Situation},
     judge::{champion_position, verdicts},
     replay::{Put, Shown},
-    tuner::SampleRequest,
+    tuner::{SampleRequest, build_id_of},
 };
 
 /// Who says what to try next.
 #[derive(Clone)]
 pub enum Strategy {
     /// A small fixed grid within the bounds: five builds by five `ef_search`, those of one build
-    /// together; points that the journal has for the present vectors are skipped.
+    /// together, or four builds of a table by six ways to search them; points that the journal has for the present vectors are skipped.
     Grid,
     /// Nine builds on a tenth of the vectors, the better ones on three tenths, the best on all with a search for
-    /// its `ef_search`; where a round would have fewer than 1,000 vectors it is left out.
+    /// its `ef_search`; where a round would have fewer than 1,000 vectors it is left out. For graphs only.
     Halving,
     /// A proposer.
     Proposer(Arc<dyn Proposer>),
@@ -53,9 +52,9 @@ pub struct StepRequest {
     /// What the owner wants.
     pub objective: Objective,
     /// What may be tried.
-    pub bounds: TuneBounds,
+    pub bounds: Bounds,
     /// What serves; its seed is the seed of every build.
-    pub serving: IndexConfig,
+    pub serving: Configuration,
     /// Note of the trial.
     pub note: Option<String>,
     /// Whether nothing but what serves is tried where no trial could be put forward: the queries are too few to show a
@@ -101,6 +100,7 @@ impl Tuner {
         on_event: &(dyn Fn(AutotuneEvent) + Send + Sync),
     ) -> Result<Stepped, TuningError> {
         request.bounds.validate()?;
+        check_space(evaluation, request)?;
         let step = Step {
             tuner: self,
             evaluation,
@@ -128,6 +128,24 @@ impl Tuner {
     }
 }
 
+/// That what is evaluated, what serves and what may be tried are of one kind, and that the strategy is for it.
+fn check_space(evaluation: &Evaluation, request: &StepRequest) -> Result<(), TuningError> {
+    let backend = evaluation.data().backend;
+    if request.bounds.backend() != backend || request.serving.backend() != backend {
+        return Err(TuningError::InvalidInput(
+            "bounds and what serves are of another engine than what is tuned".to_owned(),
+        ));
+    }
+    match (&request.strategy, &request.bounds) {
+        (Strategy::Halving, Bounds::Table(_)) => Err(not_halved()),
+        _ => Ok(()),
+    }
+}
+
+fn not_halved() -> TuningError {
+    TuningError::InvalidInput("halving is for graphs; use `grid` or `proposer`".to_owned())
+}
+
 /// A step in progress.
 struct Step<'a> {
     tuner: &'a Tuner,
@@ -150,7 +168,7 @@ enum Next {
 
 struct Candidate {
     /// For a sample, `ef_search` is not meant.
-    config: IndexConfig,
+    config: Configuration,
     /// Share of the vectors; none for all.
     sample: Option<f64>,
     reason: String,
@@ -224,7 +242,7 @@ impl Step<'_> {
     /// What a strategy of the host chooses.
     async fn house(&self, strategy: HouseStrategy) -> Result<Next, TuningError> {
         let data = self.evaluation.data();
-        let seed = self.request.serving.seed;
+        let seed = self.request.serving.seed();
         let situation = Situation {
             bounds: self.request.bounds.clone(),
             floor: self.request.objective.recall_floor,
@@ -234,14 +252,19 @@ impl Step<'_> {
             vectors: data.len() as u64,
             journal: &self.journal,
         };
-        let least = self.request.bounds.ef_search.min;
         let (settings, sample, reason) = match situation.choice(strategy) {
             Choice::Try { settings, reason } => (settings, None, reason),
             Choice::Sample {
                 build: (m, ef_construction),
                 share,
                 reason,
-            } => ([m, ef_construction, least], Some(share), reason),
+            } => {
+                let least = match &self.request.bounds {
+                    Bounds::Graph(bounds) => bounds.ef_search.min,
+                    Bounds::Table(_) => 1,
+                };
+                (vec![m, ef_construction, least], Some(share), reason)
+            }
             Choice::Exhausted(reason) => return Ok(Next::Exhausted(reason)),
         };
         Ok(Next::Try(Box::new(Candidate {
@@ -259,7 +282,7 @@ impl Step<'_> {
             Proposal::Configuration { settings, reason } => (settings, reason),
             Proposal::Exhausted(reason) => return Next::Exhausted(reason),
         };
-        let seed = self.request.serving.seed;
+        let seed = self.request.serving.seed();
         match self.request.bounds.configuration(&settings, seed) {
             Ok(config) => Next::Try(Box::new(Candidate {
                 config,
@@ -278,8 +301,8 @@ impl Step<'_> {
     /// A question to the proposer, and what the journal keeps of it. It shows the trials on the present vectors and
     /// queries: figures on others do not compare.
     async fn question(&self) -> Result<(ProposalContext, Asked), TuningError> {
-        let promoted = self.tuner.promotions().current().await?;
         let data = self.evaluation.data();
+        let promoted = self.tuner.promotions().current(data.backend).await?;
         let shown = Shown::of(&self.journal, self.evaluation.basis());
         let trials = shown.trials();
         let champion = champion_position(&trials, promoted.as_ref(), &self.request.serving);
@@ -346,15 +369,10 @@ impl Step<'_> {
         let serving = self.request.serving;
         // The last word of halving is about the build itself, and so is what is said of what serves.
         let derive = config != serving && !matches!(self.request.strategy, Strategy::Halving);
-        let builds = self.tuner.builds();
-        let must_build = match derive {
-            true => builds.must_build(data, &config).await?,
-            false => !builds.has(data, &config).await?,
-        };
-        if must_build {
+        if self.tuner.must_build(data, &config, derive).await? {
             (self.on_event)(AutotuneEvent::Building {
                 config,
-                build_id: build_id(&data.data_version, &config),
+                build_id: build_id_of(&data.data_version, &config),
             });
         }
         // What serves is measured to the end: all others are compared with it.
@@ -379,11 +397,14 @@ impl Step<'_> {
         share: f64,
         number: usize,
     ) -> Result<TrialReport, TuningError> {
+        let Bounds::Graph(bounds) = &self.request.bounds else {
+            return Err(not_halved());
+        };
         let request = SampleRequest {
             trial: self.trial(candidate),
             share,
             floor: self.request.objective.recall_floor,
-            ef_search: self.request.bounds.ef_search.clone(),
+            ef_search: bounds.ef_search.clone(),
         };
         self.tuner
             .measure_sample(self.evaluation, request, number, self.cancel)

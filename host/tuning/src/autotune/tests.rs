@@ -1,6 +1,7 @@
 //! Whole runs with native judgements, over a bucket in memory.
 
 mod strategies;
+mod tables;
 
 use std::sync::{
     Mutex,
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use boathouse_storage::Bucket;
 use boathouse_types::{
     IndexConfig, Judged, JudgementCause, JudgementError, ManualClock, Objective, Proposal,
-    ProposalContext, Verdict,
+    ProposalContext, VectorBackend, Verdict,
 };
 
 use super::*;
@@ -80,13 +81,14 @@ fn request(strategy: Strategy, max_trials: u32) -> AutotuneRequest {
                 recall_floor: 0.9,
                 ..Objective::default()
             },
-            bounds: TuneBounds::default(),
+            bounds: TuneBounds::default().into(),
             serving: IndexConfig {
                 m: 8,
                 ef_construction: 20,
                 ef_search: 10,
                 seed: 3,
-            },
+            }
+            .into(),
             note: Some("run".to_owned()),
             only_useful: false,
         },
@@ -193,13 +195,19 @@ async fn a_run_tries_remembers_and_recommends() {
     assert_eq!(room.journal().await, report.trials);
     let (baseline, proposed) = report.trials.split_first().unwrap();
     assert_eq!(
-        (baseline.config.ef_search, &baseline.proposed_by),
+        (
+            baseline.config.graph().unwrap().ef_search,
+            &baseline.proposed_by
+        ),
         (10, &None)
     );
     for trial in proposed {
         assert_eq!(trial.proposed_by, Some(plugin(DRAWING)));
         assert_eq!(trial.scored_by, Some(plugin(LINEAR)));
-        assert_eq!((trial.config.seed, trial.note.as_deref()), (3, Some("run")));
+        assert_eq!(
+            (trial.config.seed(), trial.note.as_deref()),
+            (3, Some("run"))
+        );
     }
     let count = |wanted: fn(&AutotuneEvent) -> bool| events.iter().filter(|e| wanted(e)).count();
     assert_eq!(
@@ -285,7 +293,12 @@ async fn a_restart_finds_journal_promotion_and_graphs() {
         reopened.journal().read().await.unwrap().trials,
         report.trials
     );
-    let current = reopened.promotions().current().await.unwrap().unwrap();
+    let current = reopened
+        .promotions()
+        .current(VectorBackend::Parquet)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (&current.trial, current.config),
         (&Some(chosen.id.clone()), chosen.config)
@@ -294,7 +307,7 @@ async fn a_restart_finds_journal_promotion_and_graphs() {
     for trial in &report.trials {
         let built = reopened
             .builds()
-            .obtain(data, &trial.config, &room.cancel)
+            .obtain(data, trial.config.graph().unwrap(), &room.cancel)
             .await
             .unwrap();
         assert!(
@@ -385,8 +398,9 @@ async fn a_scorer_that_fails_costs_the_verdict_only() {
 async fn the_grid_is_resumed_and_ends() {
     let room = room(60).await;
     let mut grid = request(Strategy::Grid, 4);
-    grid.step.bounds.m.max = 8;
-    grid.step.bounds.ef_construction.max = 20;
+    let mut bounds = TuneBounds::default();
+    (bounds.m.max, bounds.ef_construction.max) = (8, 20);
+    grid.step.bounds = bounds.into();
     assert_eq!(room.run(grid.clone()).await.0.ended, Ended::Trials);
     grid.max_trials = 99;
     let (report, _) = room.run(grid.clone()).await;
@@ -470,7 +484,9 @@ async fn cancelling_within_a_trial_leaves_no_line() {
 async fn impossible_bounds_are_refused_at_once() {
     let room = room(60).await;
     let mut bad = request(Strategy::Grid, 5);
-    bad.step.bounds.ef_search.step = 0;
+    let mut bounds = TuneBounds::default();
+    bounds.ef_search.step = 0;
+    bad.step.bounds = bounds.into();
     let refused = room
         .tuner
         .autotune(&room.evaluation, bad, &room.cancel, &|_| {})

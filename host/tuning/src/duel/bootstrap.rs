@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use boathouse_types::{Interval, Trial, Verdict};
+use boathouse_types::{Configuration, Interval, Trial, Verdict};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
@@ -129,7 +129,14 @@ fn seed_of(evidence: &Evidence) -> u64 {
         digest.update(side.trial.as_deref().unwrap_or_default());
         digest.update(b"\0");
         digest.update(&side.build_id);
-        digest.update(side.config.ef_search.to_le_bytes());
+        // What is built is told by the build.
+        let asked = match side.config {
+            Configuration::Graph(config) => vec![config.ef_search],
+            Configuration::Table(config) => vec![config.nprobes, config.refine_factor],
+        };
+        for knob in asked {
+            digest.update(knob.to_le_bytes());
+        }
     }
     let bytes = digest.finalize();
     bytes

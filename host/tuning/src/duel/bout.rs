@@ -8,12 +8,12 @@
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use boathouse_types::{Interval, Trial, TrialMetrics};
-use boathouse_vector::{HnswGraph, Scratch, mean_with_interval};
+use boathouse_vector::{Scratch, mean_with_interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{ComparedBy, Duel, Evidence, Fighter, Side};
 use crate::{
-    Evaluation, TuningError,
+    Contender, Evaluation, TuningError,
     blocking::alive,
     judge::{Miss, misses},
     measure::{Comparison, MeasurePlan, compare, median, percentile, sorted},
@@ -35,8 +35,7 @@ pub(super) struct Bout {
 
 /// One contender, and what it did so far.
 struct Runner {
-    graph: Arc<HnswGraph>,
-    ef_search: usize,
+    contender: Contender,
     scratch: Scratch,
     /// Microseconds of every repeat, query by query.
     repeats: Vec<Vec<f64>>,
@@ -51,8 +50,10 @@ pub(super) struct Answers {
     pub(super) latencies: Vec<f64>,
     pub(super) recalls: Vec<f64>,
     pub(super) distances: Vec<f64>,
-    /// Bytes of vectors and graph.
+    /// Bytes in memory.
     memory_bytes: u64,
+    /// Whether distances were counted.
+    counted: bool,
     spread: f64,
 }
 
@@ -118,8 +119,7 @@ impl Bout {
 impl Runner {
     fn new(fighter: &Fighter) -> Self {
         Self {
-            graph: Arc::clone(&fighter.graph),
-            ef_search: fighter.config.ef_search as usize,
+            contender: fighter.contender.clone(),
             scratch: Scratch::default(),
             repeats: Vec::new(),
             recalls: Vec::new(),
@@ -127,8 +127,12 @@ impl Runner {
         }
     }
 
-    fn ask(&mut self, evaluation: &Evaluation, at: usize) -> boathouse_vector::SearchOutcome {
-        evaluation.ask(at, &self.graph, self.ef_search, &mut self.scratch)
+    fn ask(
+        &mut self,
+        evaluation: &Evaluation,
+        at: usize,
+    ) -> Result<boathouse_vector::SearchOutcome, TuningError> {
+        evaluation.ask(at, &self.contender, &mut self.scratch)
     }
 
     fn ask_all(
@@ -139,7 +143,7 @@ impl Runner {
     ) -> Result<(), TuningError> {
         for at in queries {
             alive(stop)?;
-            std::hint::black_box(self.ask(evaluation, at));
+            std::hint::black_box(self.ask(evaluation, at)?);
         }
         Ok(())
     }
@@ -153,7 +157,7 @@ impl Runner {
         for at in queries {
             alive(stop)?;
             let started = Instant::now();
-            let found = self.ask(evaluation, at);
+            let found = self.ask(evaluation, at)?;
             let took = started.elapsed().as_secs_f64() * 1e6;
             match self.repeats.get_mut(at) {
                 Some(repeats) => repeats.push(took),
@@ -175,7 +179,8 @@ impl Runner {
             spread: spread(&self.repeats),
             recalls: self.recalls,
             distances: self.distances,
-            memory_bytes: (vector_bytes + self.graph.memory_bytes()) as u64,
+            memory_bytes: self.contender.memory_bytes(vector_bytes),
+            counted: self.contender.counts_distances(),
         }
     }
 }
@@ -218,7 +223,9 @@ impl Figures {
             vectors: self.evaluation.data().len() as u64,
             eval_queries: queries.len() as u64,
             brute_force_latency_us: rounded(self.evaluation.brute_force_latency_us(), 1e3),
-            distances_per_query: Some(rounded(distances / queries.len().max(1) as f64, 1e3)),
+            distances_per_query: side
+                .counted
+                .then(|| rounded(distances / queries.len().max(1) as f64, 1e3)),
         }
     }
 
@@ -242,7 +249,8 @@ impl Figures {
     }
 
     fn compared_by(&self) -> ComparedBy {
-        match self.spread() > self.noisy_spread {
+        let counted = self.champion.counted && self.challenger.counted;
+        match counted && self.spread() > self.noisy_spread {
             true => ComparedBy::Distances,
             false => ComparedBy::Time,
         }
@@ -393,6 +401,7 @@ mod tests {
                 recalls: vec![1.0; 40],
                 distances: vec![100.0; 40],
                 memory_bytes: 1,
+                counted: true,
                 spread,
             };
             let figures = Figures {

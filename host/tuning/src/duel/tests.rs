@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use boathouse_types::{Judged, JudgementCause, JudgementError, PluginRef, Trial, Verdict};
+use boathouse_types::{
+    IndexConfig, Judged, JudgementCause, JudgementError, PluginRef, Trial, Verdict,
+};
 use futures::FutureExt as _;
 
 use super::*;
 use crate::{
-    EvalSet, EvalSetName, EvalSource, EvalSpec, IndexData, TunerOptions,
+    Contender, EvalSet, EvalSetName, EvalSource, EvalSpec, IndexData, TunerOptions,
     testing::{clock, clustered, index_name, memory_bucket, plugin},
 };
 
@@ -128,9 +130,12 @@ impl Ring {
         let built = self.tuner.builds().obtain(&self.data, &config, &cancel);
         let built = built.await.unwrap();
         Fighter {
-            graph: built.graph,
+            contender: Contender::Graph {
+                graph: built.graph,
+                ef_search,
+            },
             build_id: built.build_id,
-            config,
+            config: config.into(),
             trial: Some(format!("t{ef_search}")),
         }
     }
@@ -344,7 +349,7 @@ async fn equal_duels_give_equal_intervals() {
 #[tokio::test]
 async fn evidence_reads_back_whatever_a_scorer_says() {
     let ring = Ring::new(60).await;
-    let extreme = By::new(|trial| match trial.config.ef_search {
+    let extreme = By::new(|trial| match trial.config.graph().unwrap().ef_search {
         200 => f64::MAX,
         _ => f64::MIN,
     });

@@ -21,6 +21,11 @@ fn distances(config: &IndexConfig) -> f64 {
     f64::from(config.ef_search) * f64::from(config.m).powf(0.8)
 }
 
+/// The configuration of a graph.
+fn of(trial: &Trial) -> IndexConfig {
+    *trial.config.graph().unwrap()
+}
+
 impl Model {
     fn new(vectors: u64, floor: f64) -> Self {
         Self {
@@ -32,7 +37,7 @@ impl Model {
 
     fn situation(&self) -> Situation<'_> {
         Situation {
-            bounds: TuneBounds::default(),
+            bounds: TuneBounds::default().into(),
             floor: self.floor,
             seed: 3,
             data_version: "v1",
@@ -50,7 +55,10 @@ impl Model {
             high: recall,
         });
         trial.metrics.distances_per_query = Some(distances(&config));
-        Trial { config, ..trial }
+        Trial {
+            config: config.into(),
+            ..trial
+        }
     }
 
     /// Makes a choice true; false when nothing is left.
@@ -105,18 +113,15 @@ fn thirds_go_on_and_the_last_is_searched_on_all_vectors() {
     let (first, second) = (of_share(&journal, Some(0.1)), of_share(&journal, Some(0.3)));
     assert_eq!((first.len(), second.len()), (9, 3));
     let cheapest = first.iter().min_by(|a, b| order(a, b, 0.95)).unwrap();
-    let went_on = |trial: &&Trial| trial.config.same_build(&cheapest.config);
+    let went_on = |trial: &&Trial| of(trial).same_build(&of(cheapest));
     assert!(second.iter().any(went_on));
     let all = of_share(&journal, None);
     assert!((2..=8).contains(&all.len()), "{}", all.len());
-    assert!(
-        all.iter()
-            .all(|trial| trial.config.same_build(&all[0].config))
-    );
+    assert!(all.iter().all(|trial| of(trial).same_build(&of(all[0]))));
     // Exactly the least value that reaches the floor has its neighbour below measured too, or is the least of all.
     let reaching = all.iter().filter(|trial| recall_low(trial) >= 0.95);
-    let least = reaching.map(|trial| trial.config.ef_search).min().unwrap();
-    let below = |trial: &&&Trial| trial.config.ef_search + 10 == least;
+    let least = reaching.map(|trial| of(trial).ef_search).min().unwrap();
+    let below = |trial: &&&Trial| of(trial).ef_search + 10 == least;
     assert!(least == 10 || all.iter().find(below).is_some_and(|t| recall_low(t) < 0.95));
 }
 
@@ -137,7 +142,7 @@ fn small_indexes_leave_rounds_out() {
     assert_eq!(of_share(&some, Some(0.3)).len(), 9);
     let none = Model::new(900, 0.9).run();
     assert_eq!(of_share(&none, None).len(), none.len());
-    let mut builds: Vec<_> = none.iter().map(|trial| trial.config.m).collect();
+    let mut builds: Vec<_> = none.iter().map(|trial| of(trial).m).collect();
     builds.dedup();
     assert_eq!(builds.len(), 9, "build after build");
 }
@@ -146,13 +151,13 @@ fn small_indexes_leave_rounds_out() {
 fn a_floor_that_nothing_reaches_ends_the_search() {
     let journal = Model::new(100_000, 0.999_999).run();
     let all = of_share(&journal, None);
-    assert_eq!(all.last().unwrap().config.ef_search, 200);
+    assert_eq!(of(all.last().unwrap()).ef_search, 200);
     let best = of_share(&journal, Some(0.3));
     let best = best
         .iter()
         .max_by(|a, b| recall_low(a).total_cmp(&recall_low(b)));
     assert!(
-        best.unwrap().config.same_build(&all[0].config),
+        of(best.unwrap()).same_build(&of(all[0])),
         "what finds most went on"
     );
 }
@@ -161,7 +166,7 @@ fn a_floor_that_nothing_reaches_ends_the_search() {
 fn a_build_that_was_found_to_be_worse_is_left() {
     let mut model = Model::new(900, 0.9);
     assert!(model.step());
-    let build = model.journal[0].config;
+    let build = of(&model.journal[0]);
     // Ended early though it might have reached the floor: another one was better.
     model.journal[0].stopped_early = Some("dominated".to_owned());
     model.journal[0].metrics.recall_interval = Some(Interval {
@@ -169,7 +174,7 @@ fn a_build_that_was_found_to_be_worse_is_left() {
         high: 0.95,
     });
     assert!(model.step());
-    assert!(!model.journal[1].config.same_build(&build));
+    assert!(!of(&model.journal[1]).same_build(&build));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use boathouse_faults::{FaultyStore, Last, Plan};
 use boathouse_storage::{Mirror, MirrorScope};
-use boathouse_types::BucketName;
+use boathouse_types::{BucketName, IndexConfig};
 
 use super::*;
 use crate::testing::{clock, index_name, memory_bucket, trial};
@@ -11,7 +11,7 @@ async fn registry(bucket: &Bucket) -> Promotions {
     let journal = Journal::new(bucket, &index_name(), clock());
     for (id, ef_search) in [("t1", 40), ("t2", 50)] {
         let mut trial = trial(id, 0.97, 100.0);
-        trial.config.ef_search = ef_search;
+        trial.config.graph_mut().unwrap().ef_search = ef_search;
         journal.append(&trial).await.unwrap();
     }
     Promotions::new(bucket, &index_name(), clock())
@@ -20,7 +20,7 @@ async fn registry(bucket: &Bucket) -> Promotions {
 fn request(trial: &str) -> Promote {
     Promote {
         trial: trial.to_owned(),
-        serving: IndexConfig::default(),
+        serving: IndexConfig::default().into(),
         by: Some("ada".to_owned()),
         reason: None,
         evidence: None,
@@ -30,7 +30,7 @@ fn request(trial: &str) -> Promote {
 
 /// Takes the newest promotion back, whatever it is.
 async fn back(registry: &Promotions) -> Result<Promotion, TuningError> {
-    let previous = registry.previous().await?;
+    let previous = registry.previous(VectorBackend::Parquet).await?;
     registry.rollback(&previous, None, None).await
 }
 
@@ -38,17 +38,27 @@ async fn back(registry: &Promotions) -> Result<Promotion, TuningError> {
 async fn promotions_stack_and_rollbacks_unstack() {
     let bucket = memory_bucket();
     let registry = registry(&bucket).await;
-    assert_eq!(registry.current().await.unwrap(), None);
+    assert_eq!(
+        registry.current(VectorBackend::Parquet).await.unwrap(),
+        None
+    );
     registry.promote(request("t1")).await.unwrap();
     registry.promote(request("t2")).await.unwrap();
     let reopened = Promotions::new(&bucket, &index_name(), clock());
-    let current = reopened.current().await.unwrap().unwrap();
+    let current = reopened
+        .current(VectorBackend::Parquet)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
-        (current.trial.as_deref(), current.config.ef_search),
+        (
+            current.trial.as_deref(),
+            current.config.graph().unwrap().ef_search
+        ),
         (Some("t2"), 50)
     );
     let slow = Some("slow".to_owned());
-    let previous = reopened.previous().await.unwrap();
+    let previous = reopened.previous(VectorBackend::Parquet).await.unwrap();
     let first = reopened.rollback(&previous, None, slow).await.unwrap();
     assert_eq!(first.served.trial.as_deref(), Some("t1"));
     let first = back(&reopened).await.unwrap();
@@ -65,12 +75,16 @@ async fn promotions_stack_and_rollbacks_unstack() {
 async fn nothing_else_is_put_back_than_what_was_expected() {
     let registry = registry(&memory_bucket()).await;
     registry.promote(request("t1")).await.unwrap();
-    let expected = registry.previous().await.unwrap();
+    let expected = registry.previous(VectorBackend::Parquet).await.unwrap();
     registry.promote(request("t2")).await.unwrap();
     let refused = registry.rollback(&expected, None, None).await;
     let error = refused.unwrap_err();
     assert!(matches!(error, TuningError::NotPrevious(_)), "{error}");
-    let current = registry.current().await.unwrap().unwrap();
+    let current = registry
+        .current(VectorBackend::Parquet)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(current.trial.as_deref(), Some("t2"));
     assert_eq!(registry.history().await.unwrap().len(), 2);
 }
@@ -121,7 +135,11 @@ async fn a_clock_that_goes_back_over_a_restart_changes_no_order() {
         let history = reopened.history().await.unwrap();
         assert_eq!(history.len() as u64, number + 1);
         assert_eq!(history.last().unwrap().number, Some(number));
-        let current = reopened.current().await.unwrap().unwrap();
+        let current = reopened
+            .current(VectorBackend::Parquet)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(current.trial.as_deref(), Some(trial));
     }
     let back = back(&Promotions::new(&bucket, &index_name(), clock())).await;
@@ -196,7 +214,11 @@ async fn damaged_lines_are_kept_aside_and_told_until_something_is_promoted() {
     let kept = registry.kept_aside().await.unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(bucket.get(&kept[0]).await.unwrap(), torn);
-    let current = registry.current().await.unwrap().unwrap();
+    let current = registry
+        .current(VectorBackend::Parquet)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(current.trial.as_deref(), Some("t1"), "what reads decides");
     assert_eq!(bucket.malformed(), []);
 
@@ -217,10 +239,13 @@ async fn a_registry_of_which_nothing_reads_begins_anew_beside_what_is_kept() {
         let torn = "{\"format\":\"boathouse/log\",\"f".into();
         bucket.put(&file, torn).await.unwrap();
     }
-    let error = registry.current().await.unwrap_err();
+    let error = registry.current(VectorBackend::Parquet).await.unwrap_err();
     assert!(matches!(error, TuningError::Storage(_)), "{error}");
     assert_eq!(registry.set_damage_aside().await.unwrap(), 1);
-    assert_eq!(registry.current().await.unwrap(), None);
+    assert_eq!(
+        registry.current(VectorBackend::Parquet).await.unwrap(),
+        None
+    );
     assert_eq!(registry.kept_aside().await.unwrap().len(), 1);
     registry.promote(request("t2")).await.unwrap();
     assert_eq!(registry.kept_aside().await.unwrap(), [""; 0]);
@@ -247,12 +272,16 @@ async fn an_older_copy_does_not_decide_what_is_put_back() {
     let registry = Promotions::new(&mirrored, &index_name(), clock());
     let (at, last) = (0, Last::Lost);
     store.follow(Plan::FailOnce { at, last });
-    let shown = registry.current().await.unwrap().unwrap();
+    let shown = registry
+        .current(VectorBackend::Parquet)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(shown.trial.as_deref(), Some("t1"));
     store.follow(Plan::FailOnce { at, last });
-    let error = registry.previous().await.unwrap_err();
+    let error = registry.previous(VectorBackend::Parquet).await.unwrap_err();
     assert!(matches!(error, TuningError::Storage(_)), "{error}");
-    let previous = registry.previous().await.unwrap();
+    let previous = registry.previous(VectorBackend::Parquet).await.unwrap();
     store.follow(Plan::FailOnce { at, last });
     let refused = registry.rollback(&previous, None, None).await;
     let error = refused.unwrap_err();

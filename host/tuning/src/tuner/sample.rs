@@ -10,13 +10,13 @@
 
 use std::sync::Arc;
 
-use boathouse_types::{IndexConfig, Knob, Trial};
+use boathouse_types::{Configuration, IndexConfig, Knob, Trial};
 use tokio_util::sync::CancellationToken;
 
-use super::{TrialReport, TrialRequest, Tuner, contender};
+use super::{TrialReport, TrialRequest, Tuner, made::Made};
 use crate::{
-    Evaluation, TuningError,
-    measure::{Contender, measure, sure_recall},
+    Contender, Evaluation, TuningError,
+    measure::{measure, sure_recall},
 };
 
 /// What to measure on a share of the vectors.
@@ -51,31 +51,34 @@ impl Tuner {
             floor,
             ef_search,
         } = request;
-        let sample = evaluation.sampled(share, trial.config.seed, cancel).await?;
-        let built = self
-            .builds
-            .passing(sample.data(), &trial.config, cancel)
-            .await?;
+        let Configuration::Graph(config) = trial.config else {
+            return Err(TuningError::InvalidInput(
+                "only graphs are measured on a sample".to_owned(),
+            ));
+        };
+        let sample = evaluation.sampled(share, config.seed, cancel).await?;
+        let built = self.builds.passing(sample.data(), &config, cancel).await?;
+        let graph = Arc::clone(&built.graph);
+        let made = Made::of_graph(built, &config);
         let (shared, plan) = (Arc::clone(&sample), self.options.plan);
-        let mut challenger = contender(&built, &trial.config);
         let (found, measured) = self
             .in_lane(cancel, move |stop| {
-                challenger.ef_search = least_ef(&ef_search, |ef_search| {
-                    let contender = Contender {
-                        ef_search,
-                        ..challenger.clone()
-                    };
-                    Ok(sure_recall(&shared, &contender, stop)? >= floor)
+                let with = |ef_search| Contender::Graph {
+                    graph: Arc::clone(&graph),
+                    ef_search,
+                };
+                let found = least_ef(&ef_search, |ef_search| {
+                    Ok(sure_recall(&shared, &with(ef_search), stop)? >= floor)
                 })?;
-                let measured = measure(&shared, (&challenger, None), None, &plan, stop)?;
-                Ok((challenger.ef_search, measured))
+                let measured = measure(&shared, (&with(found), None), None, &plan, stop)?;
+                Ok((found, measured))
             })
             .await?;
-        trial.config = IndexConfig {
+        trial.config = Configuration::Graph(IndexConfig {
             ef_search: found,
-            ..trial.config
-        };
-        let report = self.report(&sample, trial, number, built, measured);
+            ..config
+        });
+        let report = self.report(&sample, trial, number, made, measured);
         Ok(TrialReport {
             trial: Trial {
                 sample: Some(share),

@@ -5,7 +5,7 @@ use crate::{
     EvalSet, EvalSetName, EvalSource, EvalSpec, IndexData,
     testing::{clock, clustered, data_of, index_name, memory_bucket, plugin},
 };
-use boathouse_types::Metric;
+use boathouse_types::{IndexConfig, Metric};
 
 fn tuner(bucket: &Bucket) -> Tuner {
     let options = TunerOptions {
@@ -35,7 +35,7 @@ fn request(m: u32, ef_search: u32) -> TrialRequest {
         seed: 1,
     };
     TrialRequest {
-        config,
+        config: config.into(),
         ..TrialRequest::default()
     }
 }
@@ -116,7 +116,7 @@ async fn a_cancelled_trial_leaves_no_line() {
     let (stopped, ()) = tokio::join!(tuner.trial(&evaluation, request(8, 40), &cancel), async {
         while !tuner
             .builds()
-            .has(&data, &request(8, 40).config)
+            .has(&data, request(8, 40).config.graph().unwrap())
             .await
             .unwrap()
         {

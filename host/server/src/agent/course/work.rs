@@ -7,7 +7,7 @@ use std::sync::Arc;
 use boathouse_tuning::{
     AutotuneEvent, Evaluation, Recommendation, StepRequest, Stepped, Strategy, TuneBounds,
 };
-use boathouse_types::{IndexConfig, IndexName, Trial};
+use boathouse_types::{IndexName, Trial};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -83,7 +83,7 @@ pub(super) fn request(app: &App, around: &Surroundings, index: &LiveIndex) -> St
         strategy: Strategy::Proposer(judges.proposer),
         scorer: judges.scorer,
         objective: app.config.agent.tightened(&index.meta.objective),
-        bounds: TuneBounds::default(),
+        bounds: TuneBounds::default().into(),
         serving: index.serving().served.config,
         note: Some("agent".to_owned()),
         only_useful: true,
@@ -141,7 +141,7 @@ pub(super) async fn judge(
     };
     match challenge(app, index, wish, cancel).await {
         Ok(promoted) => {
-            let serves = config_in_words(&trial.config);
+            let serves = trial.config;
             let reason = promoted.promotion.reason.unwrap_or(reason);
             let what = format!("promoted {serves} because {reason}");
             Ok(Judged::Promoted(what))
@@ -170,10 +170,10 @@ fn tell(app: &App, name: &IndexName, event: &AutotuneEvent) {
     let (happened, detail) = match event {
         AutotuneEvent::Proposed { config, reason, .. } => {
             app.agent.tuning.counts.started.one_more();
-            let detail = format!("{}: {reason}", config_in_words(config));
+            let detail = format!("{config}: {reason}");
             (Happened::Proposed, detail)
         }
-        AutotuneEvent::Building { config, .. } => (Happened::Building, config_in_words(config)),
+        AutotuneEvent::Building { config, .. } => (Happened::Building, config.to_string()),
         AutotuneEvent::Refused { message, suspended } => {
             let detail = match suspended {
                 Some(_) => format!("{message}; it is suspended, and the bundled proposer goes on"),
@@ -192,17 +192,6 @@ pub(super) fn trial_in_words(trial: &Trial) -> String {
     let metrics = &trial.metrics;
     format!(
         "{}: {}, recall {:.4}, p95 {:.0} us",
-        trial.id,
-        config_in_words(&trial.config),
-        metrics.recall_at_k,
-        metrics.search_latency_p95_us
-    )
-}
-
-/// A configuration as people write it.
-pub(super) fn config_in_words(config: &IndexConfig) -> String {
-    format!(
-        "m={}, ef_construction={}, ef_search={}",
-        config.m, config.ef_construction, config.ef_search
+        trial.id, trial.config, metrics.recall_at_k, metrics.search_latency_p95_us
     )
 }

@@ -103,7 +103,7 @@ async fn what_a_person_has_run_comes_first() {
     let looked = app.tasks.run("test", "notes", |task| async move {
         let index = host.indexes.get("notes")?;
         let is_first = || host.agent.persons.are_at_work();
-        let wish = (index.serving().served.config, None);
+        let wish = (index.serving().config().into(), None);
         let set = tune::wanted_set(&index, None).await?;
         let mut trial = Box::pin(tune::run_trial(&host, &index, wish, &set, &task));
         assert!(futures::poll!(&mut trial).is_pending() && is_first());

@@ -118,8 +118,8 @@ fn untried(context: &ProposalContext) -> [u32; 3] {
         };
         let settings = [8 + 4 * draw(7), 20 + 20 * draw(10), 10 + 10 * draw(20)];
         let is_known = |trial: &Trial| {
-            let config = &trial.config;
-            [config.m, config.ef_construction, config.ef_search] == settings
+            let tried = trial.config.settings().into_iter();
+            tried.map(|(_, value)| value).eq(settings)
         };
         if !context.trials.iter().any(is_known) {
             return settings;

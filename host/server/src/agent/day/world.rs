@@ -157,7 +157,7 @@ impl Day {
     }
 
     pub(super) fn served(&self) -> IndexConfig {
-        self.index().serving().served.config
+        self.index().serving().config()
     }
 
     pub(super) async fn trials(&self) -> Vec<Trial> {
@@ -218,7 +218,7 @@ impl Day {
     pub(super) fn recall_for(&self, query: &[f32]) -> f64 {
         let (index, mut scratch) = (self.index(), Scratch::default());
         let (serving, set) = (index.serving(), &index.data.vectors);
-        let ef = serving.served.config.ef_search as usize;
+        let ef = serving.config().ef_search as usize;
         let query = set.prepare_query(query).expect("a query");
         let found = serving.graph.search(set, &query, 10, ef, &mut scratch);
         let truth = exact_top_k(set, &query, 10, |_| true);

@@ -1,6 +1,6 @@
 //! What is remembered over restarts, for how long, and between hosts.
 
-use boathouse_types::{BucketName, ManualClock};
+use boathouse_types::{BucketName, IndexConfig, ManualClock};
 
 use super::*;
 
@@ -123,7 +123,8 @@ fn terms(ef_search: u32, data_version: &str) -> Terms {
         champion: IndexConfig {
             ef_search,
             ..IndexConfig::default()
-        },
+        }
+        .into(),
         data_version: data_version.to_owned(),
         objective: Objective {
             p95_budget_us: Some(250.5),

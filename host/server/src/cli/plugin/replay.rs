@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use boathouse_plugins::{Plugin, Proposed};
 use boathouse_tuning::{Replay, settings_of};
-use boathouse_types::{Objective, PluginKind, Trial};
+use boathouse_types::{Objective, PluginKind, Trial, VectorBackend};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -151,6 +151,13 @@ async fn score(
     let best: Value = client
         .get(&format!("/vectors/trials/{index}/best?metric=pareto"))
         .await?;
+    // Graphs and tables do not compare.
+    let mut trials = trials;
+    let scored = match best["trial"]["backend"].as_str() {
+        Some("lance") => VectorBackend::Lance,
+        _ => VectorBackend::Parquet,
+    };
+    trials.retain(|trial| trial.config.backend() == scored);
     let verdicts = plugin.evaluate(&trials, &objective).await?;
     let mut rows: Vec<_> = trials.iter().zip(&verdicts).collect();
     rows.sort_by(|a, b| {
@@ -159,7 +166,10 @@ async fn score(
     });
     let rows: Vec<Value> = rows
         .into_iter()
-        .map(|(trial, verdict)| json!({"trial": trial.id, "config": trial.config, "verdict": verdict}))
+        .map(|(trial, verdict)| {
+            json!({"trial": trial.id, "config": trial.config,
+            "configuration": trial.config.to_string(), "verdict": verdict})
+        })
         .collect();
     let result = json!({"plugin": plugin.identity(), "winner_recorded": best["trial"]["id"],
         "scored_by": best["scored_by"], "same_winner": rows.first().map(|row| &row["trial"]) == Some(&best["trial"]["id"]),
@@ -177,9 +187,7 @@ async fn score(
             ("score", "/verdict/score"),
             ("feasible", "/verdict/feasible"),
             ("front", "/verdict/front"),
-            ("m", "/config/m"),
-            ("ef_construction", "/config/ef_construction"),
-            ("ef_search", "/config/ef_search"),
+            ("configuration", "/configuration"),
         ];
         println!("{}", table(&Value::from(first), &columns));
     });

@@ -6,9 +6,10 @@ use serde_json::Value;
 use crate::cli::output::table;
 
 /// Columns. `marks` and `by` are put in here; the others are as the host tells them.
-const COLUMNS: [(&str, &str); 13] = [
+const COLUMNS: [(&str, &str); 14] = [
     ("trial", "/id"),
     ("sample", "/sample"),
+    ("configuration", "/words"),
     ("m", "/config/m"),
     ("ef_construction", "/config/ef_construction"),
     ("ef_search", "/config/ef_search"),
@@ -22,11 +23,25 @@ const COLUMNS: [(&str, &str); 13] = [
     ("note", "/note"),
 ];
 
+/// The column of configurations in words, and those of the knobs of graphs.
+const WORDS: usize = 2;
+const KNOBS: std::ops::RangeInclusive<usize> = 3..=5;
+
 /// A list of trials as a table.
 pub(super) fn trials(list: &Value) -> Table {
     let list = list.as_array().map_or(&[][..], Vec::as_slice);
     let rows: Vec<Value> = list.iter().map(|trial| row(trial, list)).collect();
-    table(&rows.into(), &COLUMNS)
+    // Graphs have their knobs in columns; where there are tables a configuration is told in words.
+    let of_tables = list.iter().any(|trial| trial["backend"] == "lance");
+    let columns = COLUMNS
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| match of_tables {
+            true => !KNOBS.contains(at),
+            false => *at != WORDS,
+        });
+    let columns: Vec<_> = columns.map(|(_, column)| *column).collect();
+    table(&rows.into(), &columns)
 }
 
 fn row(trial: &Value, list: &[Value]) -> Value {
@@ -34,6 +49,7 @@ fn row(trial: &Value, list: &[Value]) -> Value {
     if row.is_object() {
         row["marks"] = marks(trial, list).into();
         row["by"] = by(trial).into();
+        row["words"] = super::knobs::in_words(&trial["config"]).into();
     }
     row
 }
@@ -116,6 +132,13 @@ mod tests {
             shown.contains("derived") && shown.contains("acme/p"),
             "{shown}"
         );
+        assert!(shown.contains("ef_search") && !shown.contains("configuration"));
         assert_eq!(trials(&Value::Null).to_string().lines().count(), 1);
+        let mut of_table = measured(500);
+        of_table["backend"] = "lance".into();
+        of_table["config"] = json!({"partitions": 4, "nprobes": 5});
+        let shown = trials(&json!([of_table, measured(500)])).to_string();
+        assert!(shown.contains("partitions 4 nprobes 5"), "{shown}");
+        assert!(!shown.contains("ef_search"), "{shown}");
     }
 }

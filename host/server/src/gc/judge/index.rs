@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use boathouse_storage::Bucket;
-use boathouse_tuning::{Journal, Promotions, build_id};
-use boathouse_types::{IndexConfig, IndexName, Timestamp};
+use boathouse_tuning::{Journal, Promotions, build_id, build_id_of};
+use boathouse_types::{Configuration, IndexName, Timestamp};
 
 use super::{Found, Judge, Look, Undecided, manifest_of, retained};
 use crate::{
@@ -83,7 +83,7 @@ impl Judge<'_> {
     /// graph, but the configuration does.
     async fn graphs_in_use(&self, meta: &IndexMeta) -> Result<BTreeSet<String>, Undecided> {
         let (bucket, clock) = (&self.root.bucket, self.clock);
-        let id_of = |config: &IndexConfig| build_id(&meta.data_version, config);
+        let id_of = |config: &Configuration| build_id_of(&meta.data_version, config);
         let mut ids = BTreeSet::new();
         let promotions = Promotions::new(bucket, &meta.name, Arc::clone(clock));
         for promotion in promotions.history().await? {

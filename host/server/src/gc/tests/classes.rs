@@ -78,7 +78,7 @@ async fn an_index_keeps_its_vectors_and_the_graphs_that_anything_names() {
     }
     let wish = Promote {
         trial: "t2".to_owned(),
-        serving: config(50),
+        serving: config(50).into(),
         by: None,
         reason: None,
         evidence: None,

@@ -136,7 +136,7 @@ impl History {
             .expect("appended");
         let wish = Promote {
             trial: id,
-            serving: meta.config,
+            serving: meta.config.into(),
             by: None,
             reason: None,
             evidence: None,

@@ -40,7 +40,7 @@ async fn a_new_base_makes_garbage_of_the_old_one_and_of_graphs_over_it() {
         .expect("appended");
     let wish = Promote {
         trial: "t1".to_owned(),
-        serving: config(10),
+        serving: config(10).into(),
         by: None,
         reason: None,
         evidence: None,

@@ -7,7 +7,7 @@ use boathouse_ingest::{
     IngestRequest, Lineage, LineageWriter, OnDetectorFailure, Retention, ingest_file,
 };
 use boathouse_storage::{AppendLog, Bucket, BucketRegistry, Manifest};
-use boathouse_tuning::{Journal, Promotions, build_id};
+use boathouse_tuning::{Journal, Promotions, build_id, build_id_of};
 use boathouse_types::{BucketName, Clock, DatasetName, IndexConfig, IndexName, Trial};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -332,8 +332,8 @@ async fn readable_in(place: &str, bucket: &Bucket, all: &mut Readable) {
         let promotions = Promotions::new(bucket, &name, Arc::clone(&clock));
         let promotions = promotions.history().await.expect("read");
         let configs = journal.trials.iter().map(|trial| trial.config);
-        for config in configs.chain([meta.config]) {
-            let id = build_id(&meta.data_version, &config);
+        for config in configs.chain([meta.config.into()]) {
+            let id = build_id_of(&meta.data_version, &config);
             paths.push(format!("indexes/{name}/graphs/{id}.graph"));
         }
         for path in paths {

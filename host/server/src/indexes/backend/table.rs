@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// Partitions that are searched, and candidates for each hit that are compared exactly, when nobody says anything.
-const NPROBES: usize = 20;
-const REFINE_FACTOR: u32 = 10;
+pub(crate) const NPROBES: usize = 20;
+pub(crate) const REFINE_FACTOR: u32 = 10;
 /// Most candidates of one search, which is Lance's own bound.
 const MOST: usize = 100_000;
 /// Rows whose numbers a table is told, at most, unless there is no other way.

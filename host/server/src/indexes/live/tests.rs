@@ -80,7 +80,7 @@ async fn one_graph_serves_every_ef_search_without_being_looked_for() {
     let (before, cancel) = (index.serving(), CancellationToken::new());
     let wider = IndexConfig {
         ef_search: 90,
-        ..before.served.config
+        ..before.config()
     };
     let ready = index
         .ready(Served::of_config(wider), &cancel)

@@ -16,13 +16,15 @@ use boathouse_plugins::{
     Plugin, PluginError, compare_findings, compare_proposals, compare_verdicts,
 };
 use boathouse_tuning::{Replay, champion_position, settings_of};
-use boathouse_types::{DatasetName, Finding, PluginKind, ProposalContext, TableSample, Trial};
+use boathouse_types::{
+    DatasetName, Finding, PluginKind, ProposalContext, TableSample, Trial, VectorBackend,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::report::{
     Compared, DetectedTable, Difference, History, ProposedTrial, ScoredIndex, Tally, Unanswered,
 };
-use crate::{app::App, indexes::LiveIndex, plugins::Place, problem::Problem};
+use crate::{app::App, indexes::LiveIndex, plugins::Place, problem::Problem, tune::Space};
 
 /// Time after which no further question is put.
 const TIME: Duration = Duration::from_secs(60);
@@ -93,7 +95,9 @@ impl Run<'_> {
                 break;
             }
             let active = self.serving(index);
-            let trials = self.journal(index).await;
+            let mut trials = self.journal(index).await;
+            // Graphs and tables do not compare; what serves is what is scored.
+            trials.retain(|trial| trial.config.backend() == index.meta.vector_backend);
             if !trials.is_empty() {
                 rows.extend(self.scoring(index, &active, &trials).await);
             }
@@ -135,7 +139,9 @@ impl Run<'_> {
                 break;
             }
             let active = self.serving(index);
-            let trials = self.journal(index).await;
+            let mut trials = self.journal(index).await;
+            // Graphs and tables do not compare; what serves is what is scored.
+            trials.retain(|trial| trial.config.backend() == index.meta.vector_backend);
             let replay = tokio::task::spawn_blocking(|| Replay::of(trials));
             let replay = replay.await.map_err(|error| Problem::internal(&error))?;
             rows.extend(self.proposals_of(index, &active, &replay).await?);
@@ -368,12 +374,21 @@ struct Asking {
 
 /// What would be tried next, and what was tried before, newest first.
 fn questions(index: &LiveIndex, replay: &Replay) -> Vec<Asking> {
-    let (facts, objective) = (index.data.facts(), &index.meta.objective);
+    let (space, objective) = (Space::of(index, None), &index.meta.objective);
+    let facts = match &space {
+        Ok(space) => space.data.facts(),
+        Err(_) => index.data.facts(),
+    };
     let assumed = |length: usize, champion: Option<usize>| {
         replay.assumed(length, facts.clone(), objective.clone(), champion)
     };
     let served = &index.serving().served;
-    let champion = champion_position(replay.trials(), Some(served), &served.config);
+    let champion = match &space {
+        Ok(space) if space.serving.backend() == VectorBackend::Lance => {
+            champion_position(replay.trials(), None, &space.serving)
+        }
+        _ => champion_position(replay.trials(), Some(served), &served.config),
+    };
     let next = Asking {
         at: None,
         context: assumed(replay.trials().len(), champion),

@@ -58,7 +58,7 @@ async fn a_trial_that_cannot_become_useful_ends_early_and_is_never_recommended()
         9,
     )
     .step;
-    request.serving.ef_search = 150;
+    request.serving.graph_mut().unwrap().ef_search = 150;
     request.objective.recall_floor = 0.999;
     let Stepped::Tried {
         report: baseline, ..
@@ -85,7 +85,7 @@ async fn a_trial_that_cannot_become_useful_ends_early_and_is_never_recommended()
     assert!(!trial.is_whole());
     assert_eq!(room.journal().await[1], *trial);
     request.objective.recall_floor = 0.0;
-    request.serving.ef_search = 77;
+    request.serving.graph_mut().unwrap().ef_search = 77;
     let Recommendation::Promote { trial, .. } = room.recommended(&request).await else {
         panic!("the baseline serves no more and is feasible")
     };
@@ -227,7 +227,7 @@ async fn choices_of_the_grid_can_be_made_again_and_changed_lines_show() {
     let mut journal = room.journal().await;
     let house = |journal: &[Trial], at| Replay::of(journal.to_vec()).house(at).unwrap();
     assert!((1..4).all(|at| house(&journal, at).equal));
-    journal[1].config.ef_search = 11;
+    journal[1].config.graph_mut().unwrap().ef_search = 11;
     assert!(house(&journal, 1).same_journal && !house(&journal, 1).equal);
     assert!(!house(&journal, 2).same_journal);
 }
@@ -399,18 +399,18 @@ async fn a_run_within_bounds_recommends_what_lies_within_them() {
     let room = asking(300, 100).await;
     let mut first = request(Scripted::strategy(&[Ok(&[16, 80, 60])]), 2);
     first.step.objective.recall_floor = 0.0;
-    first.step.serving.ef_search = 1;
+    first.step.serving.graph_mut().unwrap().ef_search = 1;
     let (report, _) = room.run(first.clone()).await;
     assert_eq!(report.trials.len(), 2, "{report:?}");
     let mut bounds = TuneBounds::default();
     (bounds.ef_search.min, bounds.ef_search.max) = (10, 20);
     let mut second = first;
     second.step.strategy = Scripted::strategy(&[Ok(&[8, 20, 20])]);
-    second.step.bounds = bounds.clone();
-    second.within = Some(bounds);
+    second.step.bounds = bounds.clone().into();
+    second.within = Some(bounds.into());
     let (report, _) = room.run(second).await;
     // Whether it is better than what serves is a matter of times; that it is within the bounds is not.
     if let Recommendation::Promote { trial, .. } = &report.recommendation {
-        assert_eq!(trial.config.ef_search, 20, "{report:?}");
+        assert_eq!(trial.config.graph().unwrap().ef_search, 20, "{report:?}");
     }
 }
