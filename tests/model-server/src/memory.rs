@@ -204,8 +204,11 @@ impl Memory {
         let wanted = with_tag(name);
         let delay = self.settings.unload;
         if let Some(runner) = self.runners.iter_mut().find(|one| one.model.name == wanted) {
-            runner.keep = delay;
-            runner.idle_since = now;
+            // Who asks once more does not prolong the stay of one that is leaving.
+            if runner.busy > 0 || now + delay < runner.expires_at() {
+                runner.keep = delay;
+                runner.idle_since = now;
+            }
         }
     }
 
