@@ -6,7 +6,7 @@
 //! a browser do it. From the first key on, every route but the probes and the documents asks for one.
 //! Whoever may read the data folder may always do everything, so keys lock no operator out.
 //!
-//! Not here: passwords, sessions, rights on single columns or rows, and limits on how often somebody asks.
+//! Not here: passwords, the cookies of the console (`console/session.rs`), rights on single columns or rows, and limits on how often somebody asks.
 
 use std::sync::{
     Arc,
