@@ -6,7 +6,7 @@
 //! a browser do it. From the first key on, every route but the probes and the documents asks for one.
 //! Whoever may read the data folder may always do everything, so keys lock no operator out.
 //!
-//! Not here: passwords, sessions, rights on single columns or rows, and limits on how often somebody asks.
+//! Not here: passwords, the cookies of the console (`console/session.rs`), rights on single columns or rows, and limits on how often somebody asks.
 
 use std::sync::{
     Arc,
@@ -38,8 +38,10 @@ pub use caller::{Caller, Reach};
 pub use keys::{KeySpec, KeyView};
 pub(crate) use layer::{Peer, carried, current_caller, in_the_name_of, layer};
 pub(crate) use owner::{OwnerFile, read as read_owner_token, write_private};
+pub(crate) use policy::permits;
 pub use scope::{Scope, ScopeError, Team};
 pub use signature::{PublicKey, Signatures};
+pub(crate) use token::secret;
 pub use token::{NoEntropy, Token};
 
 use keys::{Found, Keys, KeysError};
@@ -153,6 +155,14 @@ impl Auth {
     fn is_open(&self) -> bool {
         let doubted = self.doubted.load(Ordering::Relaxed);
         self.loopback && !self.always && !doubted && self.keys.is_empty()
+    }
+
+    /// Who makes a request, or why nobody may: what the layer of all routes would say.
+    ///
+    /// # Errors
+    /// 401, or 403 for a page of another origin.
+    pub(crate) fn who(&self, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Problem> {
+        self.identify(headers, uri).map_err(|(_, problem)| problem)
     }
 
     /// Who makes a request.

@@ -17,7 +17,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, auth, problem::Problem, request_id};
+use crate::{app::App, auth, console, problem::Problem, request_id};
 
 mod admin;
 mod agent;
@@ -82,8 +82,14 @@ impl Modify for BearerKey {
     }
 }
 
-/// All routes of a host.
+/// All routes of a host: the console's, and those of the API.
 pub fn router(app: Arc<App>) -> Router {
+    let api = api(Arc::clone(&app));
+    console::beside(api, app)
+}
+
+/// The routes of the API.
+fn api(app: Arc<App>) -> Router {
     let (max_body, timeout) = (
         app.config.server.max_body_bytes,
         Duration::from_secs(app.config.server.request_timeout_secs),

@@ -13,6 +13,7 @@ pub mod buckets;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod console;
 mod demo;
 mod extract;
 pub mod gc;

@@ -97,6 +97,18 @@ pub(super) fn rule(method: &Method, path: Option<&str>) -> Verdict {
     }
 }
 
+/// Whether a caller may use a route of the table at all, whatever names stand in its path but that of a team: what the
+/// console offers.
+pub(crate) fn permits(caller: &Caller, method: &str, path: &str, team: Option<&str>) -> bool {
+    let row = RULES
+        .iter()
+        .find(|row| row.method == method && row.path == path);
+    row.is_some_and(|row| {
+        let far = row.touches == Touches::Everything && caller.is_restricted();
+        !far && row.check(caller, team).is_ok()
+    })
+}
+
 impl Rule {
     /// That a caller has what the route asks for; `team` is the one in the path, if any.
     pub(super) fn check(&self, caller: &Caller, team: Option<&str>) -> Result<(), Problem> {

@@ -96,6 +96,14 @@ impl TokenHash {
     }
 }
 
+/// The text of a secret that is no key: 32 random bytes in hex.
+///
+/// # Errors
+/// [`NoEntropy`].
+pub(crate) fn secret() -> Result<String, NoEntropy> {
+    Ok(hex(&random::<SECRET_BYTES>()?))
+}
+
 fn random<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
     SystemRandom::new()
