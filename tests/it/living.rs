@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, check_failed, ids, run, sentences};
+use crate::support::{Host, ids, run, sentences};
 
 /// Steps of one life, most of which are searches.
 const STEPS: usize = 300;
@@ -386,11 +386,11 @@ async fn an_index_without_documents_is_not_measured() {
     let all: Vec<u32> = (0..30).collect();
     let (status, gone) = host.delete_documents("notes", &json!({"ids": all})).await;
     assert_eq!((status, &gone["documents"]), (200, &json!(0)), "{gone}");
-    let task = host
-        .start("/vectors/trials/notes", &json!({"ef_search": 40}))
-        .await;
-    let ended = host.ended(&task).await;
-    check_failed(&ended, "no_documents", &["append rows"]);
+    let trial = json!({"ef_search": 40});
+    let (status, problem) = host.post("/vectors/trials/notes", &trial).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("no_documents")));
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("append rows"), "{problem}");
 }
 
 async fn check_left(host: &Host) {

@@ -202,7 +202,7 @@ const COMMANDS: [(&[&str], &[&str]); 14] = [
     (&["ask", "sailors", "Where is the timber?"], &["word0 word1", "cites none of the 4 passages"]),
     (&["doc", "sailors", "ships", "s4"], &["nets and sails"]),
     (&["vram"], &["a:latest", "slot"]),
-    (&["unload", "a"], &["unloaded a:latest: 10.00 GiB"]),
+    (&["unload", "a"], &["unloaded a:latest e:latest: 11.00 GiB"]),
     (&["unload", "a"], &["nothing was loaded or unloaded"]),
     (&["preload", "b"], &["loaded b:latest"]),
     (&["deactivate", "sailors"], &["before: -, now: -"]),

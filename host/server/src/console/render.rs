@@ -58,10 +58,7 @@ pub(super) fn page(
     context: &serde_json::Value,
     caller: Option<Caller>,
 ) -> Response {
-    let mut all = match of(context) {
-        Some(fields) => fields,
-        None => BTreeMap::new(),
-    };
+    let mut all = of(context).unwrap_or_default();
     let name = caller.as_ref().map(|caller| caller.name().to_owned());
     all.insert("caller".to_owned(), Value::from(name));
     let may = move |method: &str, route: &str, team: Option<&str>| {

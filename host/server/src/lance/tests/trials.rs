@@ -115,27 +115,7 @@ async fn what_serves_says_which_knobs_there_are() {
             "{problem}"
         );
     }
-    for (wish, word) in [
-        (json!({"sub_vectors": 7}), "sub_vectors"),
-        (json!({"nprobes": 0}), "nprobes"),
-        (json!({"refine_factor": 5_000}), "refine_factor"),
-    ] {
-        let (status, problem) = post(&quiet, TRIALS, wish).await;
-        let said = problem["detail"].as_str().unwrap();
-        assert!(status == 422 && said.contains(word), "{problem}");
-    }
-    let run = "/vectors/autotune/notes";
-    for (wish, field) in [
-        (json!({"strategy": "halving"}), "strategy"),
-        (json!({"bounds": {"m": {"min": 4, "max": 8}}}), ""),
-    ] {
-        let (status, problem) = post(&quiet, run, wish).await;
-        assert_eq!(status, 422, "{problem}");
-        assert_eq!(
-            problem["errors"][0]["field"].as_str().unwrap_or_default(),
-            field
-        );
-    }
+    out_of_bounds_are_told(&quiet).await;
     // The graph is still there to be tried, and its trials are not those of the table.
     let graph = done(
         &quiet,
@@ -151,6 +131,31 @@ async fn what_serves_says_which_knobs_there_are() {
     };
     assert_eq!(best("").await, trial["id"]);
     assert_eq!(best("&backend=parquet").await, graph["trial"]["id"]);
+}
+
+/// Values that no table takes, and strategies and bounds that are for graphs, of an index that a table serves.
+async fn out_of_bounds_are_told(quiet: &Quiet) {
+    for (wish, word) in [
+        (json!({"sub_vectors": 7}), "sub_vectors"),
+        (json!({"nprobes": 0}), "nprobes"),
+        (json!({"refine_factor": 5_000}), "refine_factor"),
+    ] {
+        let (status, problem) = post(quiet, TRIALS, wish).await;
+        let said = problem["detail"].as_str().unwrap();
+        assert!(status == 422 && said.contains(word), "{problem}");
+    }
+    let run = "/vectors/autotune/notes";
+    for (wish, field) in [
+        (json!({"strategy": "halving"}), "strategy"),
+        (json!({"bounds": {"m": {"min": 4, "max": 8}}}), ""),
+    ] {
+        let (status, problem) = post(quiet, run, wish).await;
+        assert_eq!(status, 422, "{problem}");
+        assert_eq!(
+            problem["errors"][0]["field"].as_str().unwrap_or_default(),
+            field
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
