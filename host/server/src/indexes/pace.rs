@@ -1,7 +1,6 @@
 //! How long searches of an index take, so that the quick ones need no thread of their own.
 //!
-//! To hand a search to another thread and its answer back wakes two threads, which on an idle machine takes longer than
-//! most searches do. So a search that will be over within [`QUICK`], as far as the ones before it tell, is computed by the
+//! To hand a search to another thread and its answer back wakes two threads. So a search that will be over within [`QUICK`], as far as the ones before it tell, is computed by the
 //! thread that has read the request; every other one leaves that thread to other requests. What is told is time, not
 //! work: an index whose mapped files are not in memory yet, or one with a long tail, takes its time and counts as slow
 //! until it does not.
